@@ -1,0 +1,1 @@
+"""gorego: a caching proxy for the Bazel Remote Execution API, as one Twisted service."""
