@@ -6,6 +6,7 @@ import re
 import shutil
 from importlib.resources import files
 from pathlib import Path
+from typing import ClassVar
 
 from setuptools import Command, find_packages, setup
 from setuptools.command.build_py import build_py
@@ -84,7 +85,7 @@ class Generate(Command):
     """``python setup.py generate``."""
 
     description = "make gorego_tw/pb from proto/"
-    user_options: list[tuple[str, str | None, str]] = []
+    user_options: ClassVar[list[tuple[str, str | None, str]]] = []
 
     def initialize_options(self) -> None:
         """It has no options."""

@@ -1,0 +1,1 @@
+"""Tests of gorego, in the folders of what they test."""

@@ -1,0 +1,122 @@
+"""Runs all checks and says at the end how many passed.
+
+``python tests/everything.py [ruff] [format] [mypy] [trial]``; all without arguments. A
+linter counts as one test. The last line is ``N passed, N failed``, with ``, N skipped`` if
+there were any, and the exit code is 1 if one failed.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+
+# trial's last words, as in "FAILED (skips=1, failures=2, successes=3)"
+SUMMARY = re.compile(r"^(?:PASSED|FAILED)(?: \((?P<counts>[^)]*)\))?$", re.MULTILINE)
+COUNT = re.compile(r"(\w+)=(\d+)")
+PASSED = ("successes", "expectedFailures")
+FAILED = ("failures", "errors", "unexpectedSuccesses")
+
+
+class Tally(NamedTuple):
+    """How many tests ended in which way."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def plus(self, other: Tally) -> Tally:
+        """The sum."""
+        return Tally(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+
+    def __str__(self) -> str:
+        text = f"{self.passed} passed, {self.failed} failed"
+        return f"{text}, {self.skipped} skipped" if self.skipped else text
+
+
+def run(*command: str) -> tuple[int, str]:
+    """Run one of the tools, showing its output as it comes.
+
+    :returns: the exit code and the output.
+    """
+    print("$", *command, flush=True)
+    lines = []
+    with subprocess.Popen(
+        [str(BIN / command[0]), *command[1:]],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            lines.append(line)
+    return process.returncode, "".join(lines)
+
+
+def lint(*command: str) -> Callable[[], Tally]:
+    """A check that passes or fails as a whole."""
+
+    def check() -> Tally:
+        code, _ = run(*command)
+        return Tally(passed=1) if code == 0 else Tally(failed=1)
+
+    return check
+
+
+def trial() -> Tally:
+    """All tests below tests/."""
+    return read_tally(*run("trial", "tests"))
+
+
+def read_tally(code: int, output: str) -> Tally:
+    """What trial's output and exit code say.
+
+    Trial that ends without its summary, without a test, or with a failure that it does not
+    count, counts as one failure.
+    """
+    summaries = list(SUMMARY.finditer(output))
+    counts = (
+        {name: int(number) for name, number in COUNT.findall(summaries[-1][0])} if summaries else {}
+    )
+
+    def total(names: Iterable[str]) -> int:
+        return sum(counts.get(name, 0) for name in names)
+
+    passed, failed = total(PASSED), total(FAILED)
+    if (code != 0 and not failed) or not passed:
+        failed += 1
+    return Tally(passed, failed, counts.get("skips", 0))
+
+
+CHECKS: Mapping[str, Callable[[], Tally]] = {
+    "ruff": lint("ruff", "check", "."),
+    "format": lint("ruff", "format", "--check", "."),
+    "mypy": lint("mypy"),
+    "trial": trial,
+}
+
+
+def main(names: Iterable[str]) -> int:
+    """Run the checks of those names.
+
+    :returns: the exit code.
+    """
+    tally = Tally()
+    for name in names:
+        tally = tally.plus(CHECKS[name]())
+    print(tally, flush=True)
+    return 1 if tally.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:] or CHECKS))
