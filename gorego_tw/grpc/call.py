@@ -1,0 +1,357 @@
+"""One RPC on one stream: from its headers to its status."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any, Protocol
+
+from google.protobuf.message import Message
+from twisted.internet.defer import CancelledError
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from gorego_tw.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    Internal,
+    StatusError,
+    Unimplemented,
+)
+from gorego_tw.grpc.coroutine import Driver
+from gorego_tw.grpc.framing import MessageBuffer, prefix
+from gorego_tw.grpc.metadata import decode_binary
+from gorego_tw.grpc.outbound import TURN_BYTES, Outbound, Sender
+from gorego_tw.grpc.request_head import RequestHead
+from gorego_tw.grpc.requests import RequestStream, parse
+from gorego_tw.grpc.router import Buffers, Cardinality, Reply
+from gorego_tw.grpc.status import OK_TRAILERS, RESPONSE_HEADERS, trailers, trailers_only
+from gorego_tw.http2.connection import ServerConnection
+from gorego_tw.http2.errors import ErrorCode
+from gorego_tw.http2.headers import Headers
+
+
+class Exchange(Protocol):
+    """What a call needs of the connection it came on."""
+
+    @property
+    def connection(self) -> ServerConnection:
+        """The HTTP/2 state."""
+
+    @property
+    def sender(self) -> Sender:
+        """Where queued bytes take turns."""
+
+    @property
+    def clock(self) -> IReactorTime:
+        """For deadlines."""
+
+    @property
+    def peer(self) -> str:
+        """The client's address."""
+
+    @property
+    def max_message_bytes(self) -> int:
+        """The largest message accepted."""
+
+    def flush(self) -> None:
+        """Send what is queued, at the end of the current turn."""
+
+    def admit(self, call: ServerCall) -> None:
+        """Call ``call.run()`` as soon as the connection has memory for one more answer."""
+
+    def call_ended(self, stream_id: int) -> None:
+        """The call on ``stream_id`` is over."""
+
+
+class ServerCall:
+    """One RPC. Also what its service sees as :class:`gorego_tw.grpc.router.Call`.
+
+    :param exchange: the connection.
+    :param head: what ``headers`` ask for.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_deadline",
+        "_driver",
+        "_exchange",
+        "_finished",
+        "_head",
+        "_headers",
+        "_outbound",
+        "_peer_ended",
+        "_requests",
+        "_sent_at_once",
+        "_started",
+        "_stream_id",
+        "_timer",
+        "_unary_message",
+    )
+    _log = Logger()
+
+    def __init__(
+        self, exchange: Exchange, stream_id: int, head: RequestHead, headers: Headers
+    ) -> None:
+        self._exchange = exchange
+        self._stream_id = stream_id
+        self._head = head
+        self._headers = headers
+        self._buffer = MessageBuffer(exchange.max_message_bytes, head.encoding)
+        self._unary_message: bytes | None = None
+        self._requests: RequestStream | None = None
+        self._outbound: Outbound | None = None
+        self._driver: Driver | None = None
+        self._timer: IDelayedCall | None = None
+        self._deadline = None if head.timeout is None else exchange.clock.seconds() + head.timeout
+        self._started = False  # response headers are sent
+        self._finished = False  # the status is decided
+        self._peer_ended = False
+        self._sent_at_once = 0  # bytes sent since the coroutine last waited
+
+    # What the service sees
+
+    @property
+    def path(self) -> str:
+        """``/package.Service/Method``."""
+        return self._headers.path.decode("utf-8", "replace")
+
+    @property
+    def peer(self) -> str:
+        """The client's address."""
+        return self._exchange.peer
+
+    def metadata(self, name: str) -> str | None:
+        """The first value of the header ``name``, None if it is absent."""
+        value = self._headers.get(name.encode())
+        return None if value is None else value.decode("utf-8", "replace")
+
+    def binary_metadata(self, name: str) -> bytes | None:
+        """The bytes of the first header ``name``; None if it is absent or malformed."""
+        value = self._headers.get(name.encode())
+        # Several values may share one header, comma-separated (PROTOCOL-HTTP2.md, Custom-Metadata).
+        return None if value is None else decode_binary(value.split(b",", 1)[0])
+
+    def time_remaining(self) -> float | None:
+        """The seconds until the caller's deadline, None if it set none."""
+        if self._deadline is None:
+            return None
+        return max(0.0, self._deadline - self._exchange.clock.seconds())
+
+    # What arrives
+
+    def begin(self) -> None:
+        """The headers are here: a method that takes a stream starts now."""
+        if self._head.method.cardinality.value[0]:
+            self._requests = RequestStream(self._head.method.request_type, self._acknowledge)
+            self._exchange.admit(self)
+
+    def data_received(self, data: bytes, flow_size: int, ended: bool) -> None:
+        """Bytes of request messages; ``ended`` says that no more will come."""
+        self._peer_ended = ended
+        try:
+            messages = self._buffer.feed(data)
+        except StatusError as error:
+            self._acknowledge(flow_size)
+            self.fail(error)
+            return
+        if self._requests is not None:
+            self._requests.received(messages, flow_size, ended)
+            if ended and self._buffer.incomplete and not self._finished:
+                self.fail(Internal("the request stream ended inside a message"))
+            return
+        self._acknowledge(flow_size)
+        for message in messages:
+            if self._unary_message is not None:
+                self.fail(Unimplemented("a second request message; the method takes one"))
+                return
+            self._unary_message = message
+        if ended:
+            self._unary_received()
+
+    def ended(self) -> None:
+        """The request ended without further data."""
+        self.data_received(b"", 0, True)
+
+    def cancel(self) -> None:
+        """The client has gone: nothing can be told to it any more."""
+        if not self._finished:
+            self._drop_queued()
+            self._peer_ended = True
+            self._close()
+            self._stop()
+
+    @property
+    def held_bytes(self) -> int:
+        """The bytes of a request message that is incomplete."""
+        return self._buffer.held_bytes
+
+    def arm_deadline(self) -> None:
+        """Start the timer, for a call that did not end in the turn it came in."""
+        if self._finished or self._deadline is None or self._timer is not None:
+            return
+        clock = self._exchange.clock
+        # A timer cannot run for years; nobody waits for more than a day.
+        seconds = min(max(0.0, self._deadline - clock.seconds()), 86400.0)
+        self._timer = clock.callLater(seconds, self._deadline_passed)
+
+    def _unary_received(self) -> None:
+        if self._buffer.incomplete:
+            self.fail(Internal("the request ended inside a message"))
+        elif self._unary_message is None:
+            self.fail(Unimplemented("no request message; the method takes one"))
+        else:
+            self._exchange.admit(self)
+
+    def _deadline_passed(self) -> None:
+        self._timer = None
+        self.fail(DeadlineExceeded(f"deadline of {self._head.timeout} s exceeded"))
+
+    def _acknowledge(self, n: int) -> None:
+        if n and not self._exchange.connection.closed:
+            self._exchange.connection.acknowledge(self._stream_id, n)
+
+    # What the service does
+
+    def run(self) -> None:
+        """Start the service's coroutine."""
+        if self._finished:
+            return
+        cardinality, request_type, handle = self._head.method
+        try:
+            request: Any = self._requests
+            if request is None:
+                assert self._unary_message is not None
+                request = parse(request_type, self._unary_message)
+                self._unary_message = None
+            answer = handle(request, self)
+        except StatusError as error:
+            self.fail(error)
+            return
+        except Exception as error:  # a service's bug must not take the connection down
+            self._fail_by_bug(error)
+            return
+        if cardinality.value[1]:
+            answer = self._send_all(answer)
+        self._driver = Driver(answer, self._answered)
+        self._driver.start()
+
+    async def _send_all(self, replies: AsyncIterator[Reply]) -> None:
+        async with aclosing(replies):  # type: ignore[type-var]  # every one is a generator
+            async for reply in replies:
+                await self._send(pieces_of(reply))
+
+    async def _send(self, pieces: Buffers) -> None:
+        self._start()
+        if self._fits_at_once(sum(map(len, pieces))):
+            self._exchange.connection.send(self._stream_id, b"".join(pieces))
+            self._exchange.flush()
+            return
+        self._sent_at_once = 0
+        outbound = self._queue(pieces)
+        drained = outbound.drained()
+        self._exchange.flush()
+        await drained
+
+    def _fits_at_once(self, length: int) -> bool:
+        self._sent_at_once += length
+        return (
+            self._sent_at_once <= TURN_BYTES
+            and not self._exchange.sender.paused
+            and length <= self._exchange.connection.sendable(self._stream_id)
+        )
+
+    def _answered(self, reply: Reply | None, error: Exception | None) -> None:
+        self._driver = None
+        if self._finished:
+            return
+        if error is None:
+            self._succeed(reply)
+        elif isinstance(error, StatusError):
+            self.fail(error)
+        elif isinstance(error, CancelledError):
+            self.fail(Cancelled("the call was cancelled"))
+        else:
+            self._fail_by_bug(error)
+
+    def _fail_by_bug(self, error: Exception) -> None:
+        self._log.failure("{path}: internal error", Failure(error), path=self.path)
+        self.fail(Internal("internal error; the server's log has the cause"))
+
+    # What is sent
+
+    def _succeed(self, reply: Reply | None) -> None:
+        pieces = () if reply is None else pieces_of(reply)
+        if not self._started and self._at_once(pieces):
+            self._close()
+            return
+        self._start()
+        self._queue(pieces).close()
+        self._exchange.flush()
+
+    def _at_once(self, pieces: Buffers) -> bool:
+        if sum(map(len, pieces)) > TURN_BYTES or self._exchange.sender.paused:
+            return False
+        return self._exchange.connection.respond_and_finish(
+            self._stream_id, RESPONSE_HEADERS, b"".join(pieces), OK_TRAILERS
+        )
+
+    def fail(self, error: StatusError) -> None:
+        """End the call with the status of ``error``; the service's coroutine is cancelled."""
+        if self._finished:
+            return
+        # What is queued is of no use to a client that is told of a failure.
+        self._drop_queued()
+        block = trailers(error) if self._started else trailers_only(error)
+        self._exchange.connection.finish(self._stream_id, block)
+        self._close()
+        self._stop()
+
+    def _start(self) -> None:
+        if not self._started:
+            self._started = True
+            self._exchange.connection.respond(self._stream_id, RESPONSE_HEADERS)
+
+    def _queue(self, pieces: Buffers) -> Outbound:
+        if self._outbound is None:
+            self._outbound = Outbound(self._stream_id, self._all_sent)
+        self._outbound.put(pieces)
+        self._exchange.sender.add(self._outbound)
+        return self._outbound
+
+    def _all_sent(self) -> None:
+        self._exchange.connection.finish(self._stream_id, OK_TRAILERS)
+        self._close()
+
+    # The end
+
+    def _close(self) -> None:
+        self._finished = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        connection = self._exchange.connection
+        if not self._peer_ended and not connection.closed:
+            # The whole answer is given; the rest of the request is not wanted (RFC 9113 8.1).
+            connection.reset(self._stream_id, ErrorCode.NO_ERROR)
+        self._exchange.call_ended(self._stream_id)
+        self._exchange.flush()
+
+    def _drop_queued(self) -> None:
+        if self._outbound is not None:
+            self._exchange.sender.drop(self._outbound)
+
+    def _stop(self) -> None:
+        if self._driver is not None:
+            self._driver.cancel()
+
+
+def pieces_of(reply: Reply) -> Buffers:
+    """``reply`` as one length-prefixed message."""
+    if isinstance(reply, bytes):
+        return (prefix(len(reply)), reply)
+    if isinstance(reply, Message):
+        data = reply.SerializeToString()
+        return (prefix(len(data)), data)
+    return (prefix(sum(map(len, reply))), *reply)

@@ -1,0 +1,55 @@
+"""One coroutine, driven in one context from its first step to its last.
+
+``Deferred.fromCoroutine`` would do the same in a *copy* of the context and with a Deferred even
+where the coroutine never waits. Here a coroutine that can answer at once does so in the caller's
+stack, and a token that was set in the coroutine can be reset in it after any await.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from contextvars import copy_context
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+
+class Driver:
+    """Runs ``coroutine``; tells its end to ``done``.
+
+    :param done: called once with the value returned, or None and what was raised.
+    """
+
+    __slots__ = ("_awaited", "_context", "_coroutine", "_done")
+
+    def __init__(
+        self,
+        coroutine: Coroutine[Deferred[Any], Any, Any],
+        done: Callable[[Any, Exception | None], None],
+    ) -> None:
+        self._coroutine = coroutine
+        self._done = done
+        self._context = copy_context()
+        self._awaited: Deferred[Any] | None = None
+
+    def start(self) -> None:
+        """Run until the end or the first wait."""
+        self._advance(None)
+
+    def cancel(self) -> None:
+        """Raise ``CancelledError`` where the coroutine waits. Nothing if it does not."""
+        if self._awaited is not None:
+            self._awaited.cancel()
+
+    def _advance(self, _: object) -> None:
+        self._awaited = None
+        try:
+            # A Deferred that is awaited gives its result itself; what is sent does not matter.
+            awaited = self._context.run(self._coroutine.send, None)
+        except StopIteration as stop:
+            self._done(stop.value, None)
+        except Exception as error:  # whatever a service raises ends in a status
+            self._done(None, error)
+        else:
+            self._awaited = awaited
+            awaited.addBoth(self._advance)
