@@ -1,0 +1,157 @@
+"""The settings: what can be configured, what each value may be, what it is if nothing is said.
+
+The description of a field says what is allowed; it is what an operator reads who wrote
+something else. What a key is for is told in etc/config.yaml.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from gorego_tw.listen_address import ALLOWED, endpoint_description
+
+#: Bytes of a gigabyte, as ``max_size_gb`` counts.
+GB = 1_000_000_000
+
+#: A reply or a batch of the size that is advertised must fit with what is around it, in bytes.
+LEAST_MESSAGE_BYTES = 4 * 1024 * 1024
+
+
+def default_folder() -> str:
+    """The cache folder of this user (XDG Base Directory Specification: a relative path is ignored)."""
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    caches = Path(home) if home.startswith("/") else Path("~/.cache").expanduser()
+    return str(caches / "gorego")
+
+
+def _absolute(path: str) -> str:
+    """``path`` made independent of the current folder, which twistd may leave."""
+    if not path or "\0" in path:
+        raise ValueError("not a path")
+    return str(Path(path).expanduser().absolute())
+
+
+def _listenable(address: str) -> str:
+    endpoint_description(address)
+    return address
+
+
+def _listenable_or_empty(address: str) -> str:
+    return _listenable(address) if address else address
+
+
+Folder = Annotated[str, AfterValidator(_absolute)]
+ListenAddress = Annotated[str, AfterValidator(_listenable)]
+File = Field(default="", description="the path of a PEM file, or nothing")
+
+
+class Section(BaseModel):
+    """A part of the configuration. A section without a key under it is as good as none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty(cls, given: Any) -> Any:
+        return {} if given is None else given
+
+
+class LocalCache(Section):
+    """The local tier."""
+
+    dir: Folder = Field(default_factory=default_folder, description="the path of a folder")
+    max_size_gb: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="a number above 0, in gigabytes of 1,000,000,000 bytes"
+    )
+
+
+class ClientTLS(Section):
+    """Who the backing cache must be, and who we are to it."""
+
+    ca_file: str = File
+    cert_file: str = File
+    key_file: str = File
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        if bool(self.cert_file) != bool(self.key_file):
+            raise ValueError("cert_file and key_file go together")
+        return self
+
+
+class BackingCache(Section):
+    """The cache behind this one."""
+
+    target: str = Field(default="", description="an address such as grpc://host:port, or nothing")
+    instance_name: str = Field(
+        default="", description="a name, with slashes if need be, or nothing"
+    )
+    headers: Mapping[str, str] = Field(
+        default_factory=dict, description="names of headers, each with a text"
+    )
+    compression: Literal["none", "zstd"] = Field(default="none", description="none or zstd")
+    tls: ClientTLS = ClientTLS()
+    put_retry_count: Annotated[int, Field(ge=0, le=100)] = Field(
+        default=3, description="a whole number from 0 to 100"
+    )
+    write_policy: Literal["through", "back", "through_or_back", "around"] = Field(
+        default="through", description="through, back, through_or_back or around"
+    )
+
+
+class ServerTLS(Section):
+    """Who we are to the clients, and who they must be."""
+
+    cert_file: str = File
+    key_file: str = File
+    client_ca_file: str = File
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        if bool(self.cert_file) != bool(self.key_file):
+            raise ValueError("cert_file and key_file go together")
+        if self.client_ca_file and not self.cert_file:
+            raise ValueError("client_ca_file needs cert_file and key_file")
+        return self
+
+
+class Telemetry(Section):
+    """What is told to the operators, and where."""
+
+    metrics_addr: Annotated[str, AfterValidator(_listenable_or_empty)] = Field(
+        default="127.0.0.1:9090", description=f"{ALLOWED}, or nothing"
+    )
+    tracing_endpoint: Annotated[str, Field(pattern=r"^((https?://)?[^\s/:]+(:\d{1,5})?/?)?$")] = (
+        Field(
+            default="", description="host:port, http://host:port or https://host:port, or nothing"
+        )
+    )
+    log_level: Literal["debug", "info", "warn", "error"] = Field(
+        default="info", description="debug, info, warn or error"
+    )
+
+
+class Settings(Section):
+    """All of it."""
+
+    listen_addr: ListenAddress = Field(default="127.0.0.1:50051", description=ALLOWED)
+    local_cache: LocalCache = Field(default_factory=lambda: LocalCache())  # noqa: PLW0108 - for mypy
+    force_update_atime: bool = Field(default=False, description="true or false")
+    max_blob_size_bytes: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="a whole number of bytes; 0 is no limit but that of the cache"
+    )
+    max_message_bytes: Annotated[int, Field(ge=LEAST_MESSAGE_BYTES, le=1 << 30)] = Field(
+        default=16 * 1024 * 1024,
+        description=f"a whole number of bytes from {LEAST_MESSAGE_BYTES} to {1 << 30}",
+    )
+    shutdown_grace_seconds: Annotated[float, Field(ge=0, le=86400)] = Field(
+        default=30, description="a number of seconds from 0 to 86400"
+    )
+    backing_cache: BackingCache = BackingCache()
+    tls: ServerTLS = ServerTLS()
+    telemetry: Telemetry = Telemetry()
