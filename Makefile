@@ -12,8 +12,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PACKAGING := pyproject.toml setup.py $(shell find proto -name '*.proto')
 
-# An editable installation does not show the plugin to twistd; the checkout on the path does.
-export PYTHONPATH := $(CURDIR)
+# Where the tools of the environment look for modules. An editable installation shows them
+# neither the plugin nor the tests; the checkout on the path does.
+PATH_FILE = $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/checkout.pth
 
 .PHONY: run test bench lint format news clean
 
@@ -49,6 +50,7 @@ $(VENV)/created:
 	    { echo 'gorego needs Python 3.11 or later: make PYTHON=/path/to/python3' >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || sh tests/debian-packages python3-venv
 	$(PYTHON) -m venv $(VENV)
+	@echo '$(CURDIR)' >"$(PATH_FILE)"
 	@touch $@
 
 $(VENV)/installed: $(VENV)/created $(PACKAGING)

@@ -1,0 +1,14 @@
+"""All metrics there are."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+
+
+def make_registry() -> CollectorRegistry:
+    """A registry with what the process and its interpreter tell of themselves."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    return registry
