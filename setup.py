@@ -101,8 +101,14 @@ class Generate(Command):
 class BuildPy(build_py):
     """The ordinary build, for wheels and for editable installations, after the modules are made."""
 
+    def finalize_options(self) -> None:
+        """Make the modules if there are none: packages are expected to exist from here on."""
+        if not PB.exists():
+            self.run_command("generate")
+        super().finalize_options()
+
     def run(self) -> None:
-        """Make the modules, then build."""
+        """Make the modules anew, then build."""
         self.run_command("generate")
         super().run()
 
