@@ -35,7 +35,7 @@ format: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-dev
 	@sh tests/debian-packages h2load=nghttp2-client
-	@$(BIN)/python -m tests.bench
+	@$(BIN)/python -m bench
 
 news: $(VENV)/installed-dev
 	$(BIN)/towncrier build --draft

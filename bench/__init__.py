@@ -1,0 +1,1 @@
+"""Figures of the daemon beside those of grpcio, taken in one run on one machine: ``make bench``."""

@@ -1,0 +1,93 @@
+"""Tools that others wrote to look at, to judge and to load gRPC and HTTP/2 servers."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from unittest import SkipTest
+
+from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as reapi
+from tests.end_to_end.client import digest_of
+from tests.end_to_end.daemon import SharedDaemonTestCase
+
+TOOL_SECONDS = 180
+
+# Of the 146 cases of h2spec 2.6, in its default (not strict) mode.
+H2SPEC_PASSED = 146
+
+
+def tool(name: str) -> str:
+    """The path of a tool: $NAME, or the first of that name in $PATH.
+
+    :raises SkipTest: it is not here.
+    """
+    path = os.environ.get(name.upper()) or shutil.which(name)
+    if path is None:
+        raise SkipTest(f"{name} is not installed, and ${name.upper()} does not say where it is")
+    return path
+
+
+def output_of(*command: str) -> str:
+    """What a tool says, whatever its exit code."""
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=TOOL_SECONDS,
+        check=False,
+    )
+    return done.stdout
+
+
+class ToolTests(SharedDaemonTestCase):
+    """Each is skipped where it is not installed."""
+
+    def test_grpcurl(self) -> None:
+        """Grpcurl lists and calls the services without any .proto file."""
+        grpcurl = tool("grpcurl")
+        listed = output_of(grpcurl, "-plaintext", self.daemon.target, "list").split()
+        self.assertIn("google.bytestream.ByteStream", listed)
+        self.assertIn("build.bazel.remote.execution.v2.ContentAddressableStorage", listed)
+        method = "build.bazel.remote.execution.v2.Capabilities/GetCapabilities"
+        answer = output_of(grpcurl, "-plaintext", self.daemon.target, method)
+        self.assertIn('"maxBatchTotalSizeBytes"', answer)
+        described = output_of(
+            grpcurl, "-plaintext", self.daemon.target, "describe", "google.bytestream.ByteStream"
+        )
+        self.assertIn("rpc QueryWriteStatus", described)
+
+    def test_h2spec(self) -> None:
+        """The cases of h2spec that passed once pass, and the daemon survives all of them."""
+        h2spec = tool("h2spec")
+        port = self.daemon.target.rpartition(":")[2]
+        said = output_of(h2spec, "--host", "127.0.0.1", "--port", port)
+        summary = re.search(r"(\d+) tests, (\d+) passed, (\d+) skipped, (\d+) failed", said)
+        assert summary is not None, said
+        self.assertGreaterEqual(int(summary[2]), H2SPEC_PASSED, said)
+        self.assertTrue(self.client.is_serving())
+
+    def test_h2load(self) -> None:
+        """Every one of 20,000 requests of h2load is answered, with the message it asks for."""
+        h2load = tool("h2load")
+        action = digest_of(b"loaded")
+        result = reapi.ActionResult(exit_code=5)
+        self.client.action_cache.UpdateActionResult(
+            reapi.UpdateActionResultRequest(action_digest=action, action_result=result)
+        )
+        message = reapi.GetActionResultRequest(action_digest=action).SerializeToString()
+        body = self.daemon.folder / "body"
+        body.write_bytes(b"\0" + len(message).to_bytes(4, "big") + message)
+        said = output_of(
+            *(h2load, "-n", "20000", "-c", "8", "-m", "16", "-t", "1", "-d", str(body)),
+            *("-H", "content-type: application/grpc", "-H", "te: trailers"),
+            f"http://{self.daemon.target}"
+            "/build.bazel.remote.execution.v2.ActionCache/GetActionResult",
+        )
+        self.assertIn("20000 succeeded, 0 failed, 0 errored, 0 timeout", said)
+        data = re.search(r"\((\d+)\) data", said)
+        assert data is not None, said
+        self.assertEqual(int(data[1]), 20000 * (5 + result.ByteSize()))
