@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import signal
@@ -10,8 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -118,6 +120,11 @@ class Daemon:
         return self._process
 
     @property
+    def is_running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def target(self) -> str:
         """Where it is, in the words of gRPC."""
         anywhere = self.listen_addr.startswith(":")
@@ -206,26 +213,28 @@ class DaemonTestCase(SynchronousTestCase):
 
 
 class SharedDaemonTestCase(DaemonTestCase):
-    """Tests that do not mind each other's blobs: one daemon serves all tests of a class."""
-
-    daemon: Daemon
-    settings: Mapping[str, str] = {}
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        """Start the daemon."""
-        folder = tempfile.TemporaryDirectory(prefix="gorego-test-")
-        cls.addClassCleanup(folder.cleanup)
-        cls.daemon = Daemon(Path(folder.name), **cls.settings)
-        cls.addClassCleanup(cls.daemon.kill)
-        cls.daemon.start()
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        """Stop it: also under what these tests did to it, it ends with exit code 0."""
-        cls.daemon.stop()
+    """Tests that do not mind each other's blobs: they share a daemon, and have a client each."""
 
     def setUp(self) -> None:
         """Connect."""
         super().setUp()
+        self.daemon = shared_daemon()
         self.client = self.connect(self.daemon)
+
+
+def shared_daemon() -> Daemon:
+    """The daemon that all tests share which can, started by the first of them."""
+    daemon = _shared_daemon()
+    if not daemon.is_running:
+        daemon.start()
+    return daemon
+
+
+@cache
+def _shared_daemon() -> Daemon:
+    # Trial has no hook for the end of a class or a module of tests.
+    folder = tempfile.TemporaryDirectory(prefix="gorego-test-")
+    atexit.register(folder.cleanup)
+    daemon = Daemon(Path(folder.name))
+    atexit.register(daemon.kill)
+    return daemon
