@@ -1,0 +1,81 @@
+"""The moment from which on clients are welcome."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from ipaddress import ip_address
+from socket import gethostname
+
+from twisted.application.service import Service
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.interfaces import IAddress
+from twisted.logger import Logger
+
+from gorego_tw.grpc.health import Health
+from gorego_tw.settings import GB
+
+
+class Announcement(Service):
+    """Says, in the log and to those who ask for our health, that calls are taken.
+
+    It starts last, so that what it says is true, and stops first, so that clients turn
+    away before the port closes.
+
+    :param health: is told.
+    :param services: the names of the services that it answers for.
+    :param folder: where the cache is.
+    :param limit_bytes: how large it may grow, in bytes.
+    :param address: gives the address of the gRPC port.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        health: Health,
+        services: Iterable[str],
+        folder: str,
+        limit_bytes: int,
+        address: Callable[[], IAddress | None],
+    ) -> None:
+        self._health = health
+        self._services = ["", *services]
+        self._folder = folder
+        self._limit_bytes = limit_bytes
+        self._address = address
+
+    def startService(self) -> None:
+        """From now on all services are serving."""
+        super().startService()
+        for service in self._services:
+            self._health.set_status(service, True)
+        self._log.info(
+            "the cache is in {folder} and may grow to {limit_gb:.6g} GB",
+            folder=self._folder,
+            limit_gb=self._limit_bytes / GB,
+        )
+        self._log.info("ready; for Bazel: {flags}", flags=bazel_flags(self._address()))
+
+    def stopService(self) -> None:
+        """From now on none is."""
+        super().stopService()
+        self._health.close()
+        self._log.info("shutting down")
+
+
+def bazel_flags(address: object) -> str:
+    """What to call Bazel with to use a server that listens on ``address``."""
+    if isinstance(address, IPv4Address | IPv6Address):
+        return f"--remote_cache=grpc://{_reachable(address.host)}:{address.port}"
+    if isinstance(address, UNIXAddress) and address.name:
+        return f"--remote_cache=grpc://localhost --remote_proxy=unix:{os.fsdecode(address.name)}"
+    return f"--remote_cache=grpc://HOST:PORT (listening on {address})"
+
+
+def _reachable(host: str) -> str:
+    """A host to connect to: an address that stands for every interface is none."""
+    ip = ip_address(host.partition("%")[0])
+    if ip.is_unspecified:
+        return gethostname()
+    return f"[{host}]" if ip.version == 6 else host
