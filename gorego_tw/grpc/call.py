@@ -156,10 +156,11 @@ class ServerCall:
             self._acknowledge(flow_size)
             self.fail(error)
             return
+        if ended and self._buffer.incomplete:
+            self.fail(Internal("the request ended inside a message"))
+            return
         if self._requests is not None:
             self._requests.received(messages, flow_size, ended)
-            if ended and self._buffer.incomplete and not self._finished:
-                self.fail(Internal("the request stream ended inside a message"))
             return
         self._acknowledge(flow_size)
         for message in messages:
@@ -197,9 +198,7 @@ class ServerCall:
         self._timer = clock.callLater(seconds, self._deadline_passed)
 
     def _unary_received(self) -> None:
-        if self._buffer.incomplete:
-            self.fail(Internal("the request ended inside a message"))
-        elif self._unary_message is None:
+        if self._unary_message is None:
             self.fail(Unimplemented("no request message; the method takes one"))
         else:
             self._exchange.admit(self)

@@ -12,6 +12,7 @@ from contextvars import copy_context
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 
 class Driver:
@@ -41,11 +42,14 @@ class Driver:
         if self._awaited is not None:
             self._awaited.cancel()
 
-    def _advance(self, _: object) -> None:
+    def _advance(self, result: object) -> None:
         self._awaited = None
         try:
-            # A Deferred that is awaited gives its result itself; what is sent does not matter.
-            awaited = self._context.run(self._coroutine.send, None)
+            if isinstance(result, Failure):
+                awaited = self._context.run(self._coroutine.throw, result.value)
+            else:
+                # A Deferred that is awaited gives its result itself; what is sent does not matter.
+                awaited = self._context.run(self._coroutine.send, None)
         except StopIteration as stop:
             self._done(stop.value, None)
         except Exception as error:  # whatever a service raises ends in a status

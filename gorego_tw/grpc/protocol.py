@@ -121,14 +121,18 @@ class GRPCProtocol(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Cancel every call."""
+        self._cancel_all()
+        self._closed(self)
+        if self._drained is not None:
+            self._drained.callback(None)
+
+    def _cancel_all(self) -> None:
         for call in list(self._calls.values()):
             call.cancel()
         for answer in self._plain.values():
             answer.cancel()
+        self._plain.clear()
         self._waiting.clear()
-        self._closed(self)
-        if self._drained is not None:
-            self._drained.callback(None)
 
     def pauseProducing(self) -> None:
         """The socket is full."""
@@ -286,8 +290,9 @@ class GRPCProtocol(Protocol):
             code=event.code.name,
             message=event.message,
         )
-        assert self.transport is not None
+        self._cancel_all()
         self.sender.flush()
+        assert self.transport is not None
         self.transport.loseConnection()
 
     # Bytes go

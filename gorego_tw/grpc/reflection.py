@@ -92,7 +92,12 @@ class Reflection:
     def _file_containing_symbol(
         self, request: ServerReflectionRequest
     ) -> ServerReflectionResponse:
-        return _files(self._pool.FindFileContainingSymbol(request.file_containing_symbol))
+        symbol = request.file_containing_symbol
+        try:
+            return _files(self._pool.FindFileContainingSymbol(symbol))
+        except KeyError:
+            # The pool does not know methods by name; their service is in the same file.
+            return _files(self._pool.FindServiceByName(symbol.rpartition(".")[0]).file)
 
     def _file_containing_extension(
         self, request: ServerReflectionRequest

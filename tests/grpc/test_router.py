@@ -1,0 +1,34 @@
+"""Tests of gorego_tw.grpc.router."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from gorego_tw.grpc.router import Cardinality, Router
+from gorego_tw.interfaces import IRPCService
+from tests.grpc.peer import Texts
+
+
+class RouterTests(SynchronousTestCase):
+    def test_service(self) -> None:
+        """The test service is a service."""
+        verifyObject(IRPCService, Texts())
+
+    def test_find(self) -> None:
+        """Methods are found by path, with their cardinality."""
+        router = Router([Texts()])
+        found = [router.find(path) for path in (b"/t.T/Echo", b"/t.T/Count", b"/t.T/Join", b"/t.T/Chat")]
+        self.assertEqual([m.cardinality for m in found if m], list(Cardinality))
+
+    def test_absent(self) -> None:
+        """A path nobody offers is None."""
+        self.assertIsNone(Router([Texts()]).find(b"/t.T/None"))
+
+    def test_twice(self) -> None:
+        """Two services with one path are a mistake that shows at once."""
+        self.assertRaises(ValueError, Router, [Texts(), Texts()])
+
+    def test_service_names(self) -> None:
+        """Services are listed by their full names."""
+        self.assertEqual(Router([Texts()]).service_names(), ["t.T"])
