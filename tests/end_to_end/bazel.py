@@ -156,7 +156,8 @@ class Bazel:
             f"startup --install_base={INSTALL_BASE} --trust_install_base\n"
             "startup --max_idle_secs=60\n"
             "build --nosandbox_debug --noshow_progress --color=no --jobs=4\n"
-            "build --spawn_strategy=local --genrule_strategy=local\n"
+            # Without links into an output base, which the next build would take for packages.
+            "build --spawn_strategy=local --genrule_strategy=local --symlink_prefix=/\n"
         )
         self._output_bases = 0
 

@@ -54,7 +54,7 @@ class ToolTests(SharedDaemonTestCase):
         self.assertIn("build.bazel.remote.execution.v2.ContentAddressableStorage", listed)
         method = "build.bazel.remote.execution.v2.Capabilities/GetCapabilities"
         answer = output_of(grpcurl, "-plaintext", self.daemon.target, method)
-        self.assertIn('"maxBatchTotalSizeBytes"', answer)
+        self.assertIn('"cache_capabilities"', answer)
         described = output_of(
             grpcurl, "-plaintext", self.daemon.target, "describe", "google.bytestream.ByteStream"
         )
