@@ -1,0 +1,1 @@
+"""The reading and the printing of figures."""
