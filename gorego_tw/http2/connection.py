@@ -193,7 +193,7 @@ class ServerConnection:
         ended = flags & END_STREAM
         stream = self._streams.get(stream_id)
         received = Input.RECEIVE_HEADERS_END if ended else Input.RECEIVE_HEADERS
-        if stream is None and stream_id > self._last_stream_id:
+        if stream is None and (stream_id > self._last_stream_id or stream_id % 2 == 0):
             if not self._opens(stream_id):
                 return
             if headers is None:
@@ -346,14 +346,9 @@ class ServerConnection:
         self, stream_id: int, stream: Stream | None, received: Input, size: int
     ) -> State | None:
         """The state that ``received`` leads to; None where it is to be ignored."""
-        if stream is not None:
-            state = stream.state
-        elif stream_id > self._last_stream_id or stream_id % 2 == 0:
-            if self._refusing and stream_id % 2:
-                return None
-            state = State.IDLE
-        else:
-            state = self._closed_streams.get(stream_id)
+        state = self._state_of(stream_id) if stream is None else stream.state
+        if state == State.IDLE and self._refusing and stream_id % 2:
+            return None
         outcome = TABLE[state][received]
         if isinstance(outcome, State):
             return outcome
@@ -365,6 +360,12 @@ class ServerConnection:
             raise StreamViolation(outcome.code, message)
         assert outcome is IGNORED
         return None
+
+    def _state_of(self, stream_id: int) -> State:
+        """The state of a stream that is not open."""
+        if stream_id > self._last_stream_id or stream_id % 2 == 0:
+            return State.IDLE
+        return self._closed_streams.get(stream_id)
 
     def _move(self, stream_id: int, stream: Stream, state: State) -> None:
         stream.state = state
@@ -393,8 +394,8 @@ class ServerConnection:
 
         :raises LocalProtocolError: the stream does not allow it.
         """
-        self._send(stream_id, Input.SEND_HEADERS)
-        self._queue_block(stream_id, block, 0)
+        if self._send(stream_id, Input.SEND_HEADERS) is not None:
+            self._queue_block(stream_id, block, 0)
 
     def send(self, stream_id: int, data: bytes | memoryview) -> None:
         """Send ``data``, which must not change until :meth:`bytes_to_send`.
@@ -402,6 +403,8 @@ class ServerConnection:
         :raises LocalProtocolError: it is more than :meth:`sendable`, or the stream does not allow it.
         """
         stream = self._send(stream_id, Input.SEND_DATA)
+        if stream is None:
+            return
         size = len(data)
         if size > self._send_window.size or size > stream.send_window.size:
             raise LocalProtocolError(f"stream {stream_id}: {size} bytes exceed a window")
@@ -422,16 +425,16 @@ class ServerConnection:
 
         :raises LocalProtocolError: the stream does not allow it.
         """
-        self._send(stream_id, Input.SEND_HEADERS_END)
-        self._queue_block(stream_id, block, END_STREAM)
+        if self._send(stream_id, Input.SEND_HEADERS_END) is not None:
+            self._queue_block(stream_id, block, END_STREAM)
 
     def end(self, stream_id: int) -> None:
         """End the answer without trailers.
 
         :raises LocalProtocolError: the stream does not allow it.
         """
-        self._send(stream_id, Input.SEND_DATA_END)
-        self._out.append(head(0, 0, END_STREAM, stream_id))
+        if self._send(stream_id, Input.SEND_DATA_END) is not None:
+            self._out.append(head(0, 0, END_STREAM, stream_id))
 
     def respond_and_finish(
         self, stream_id: int, headers: bytes, data: bytes, trailers: bytes
@@ -468,7 +471,7 @@ class ServerConnection:
             )
             del self._streams[stream_id]
             return True
-        if size > self.sendable(stream_id):
+        if stream is not None and size > self.sendable(stream_id):
             return False
         self.respond(stream_id, headers)
         self.send(stream_id, data)
@@ -530,14 +533,20 @@ class ServerConnection:
             return 0
         return max(0, min(self._send_window.size, stream.send_window.size))
 
-    def _send(self, stream_id: int, sent: Input) -> Stream:
+    def _send(self, stream_id: int, sent: Input) -> Stream | None:
+        """The stream, moved on; None if it was reset by an event that is still on its way to the caller."""
+        if self.closed:
+            return None
         stream = self._streams.get(stream_id)
-        outcome = None if stream is None else TABLE[stream.state][sent]
-        if stream is None or not isinstance(outcome, State):
-            raise LocalProtocolError(f"stream {stream_id}: {sent.name} is not allowed now")
-        if outcome != stream.state:
-            self._move(stream_id, stream, outcome)
-        return stream
+        state = self._state_of(stream_id) if stream is None else stream.state
+        outcome = TABLE[state][sent]
+        if stream is not None and isinstance(outcome, State):
+            if outcome != state:
+                self._move(stream_id, stream, outcome)
+            return stream
+        if outcome is IGNORED:
+            return None
+        raise LocalProtocolError(f"stream {stream_id}: {sent.name} where it is {state.name}")
 
     def _queue_block(self, stream_id: int, block: bytes, flags: int) -> None:
         block, self._block_prefix = self._block_prefix + block, b""

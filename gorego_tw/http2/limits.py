@@ -38,8 +38,9 @@ class Limits:
     #: Bytes of one compressed block: compression never makes more of it than the list is.
     max_header_block_size: int = 64 * 1024
 
-    #: Streams that ended and are remembered, so that a late frame is told from a wrong one.
-    max_closed_streams: int = 2000
+    #: Streams that were reset and are remembered, so that a late frame is told from a wrong one: more
+    #: than may be reset at once.
+    max_closed_streams: int = 4000
 
     #: Streams that the peer opened and reset (CVE-2023-44487). A cancelled build resets all it has open.
     resets: Rate = Rate(2000, 200.0)

@@ -41,7 +41,7 @@ class Input(IntEnum):
 
 
 class Ignored(NamedTuple):
-    """The frame was on its way when the stream closed; nothing happens."""
+    """Nothing happens: it was on its way, or decided, before the other side's reset was seen."""
 
 
 class Refused(NamedTuple):
@@ -85,10 +85,10 @@ TABLE: tuple[tuple[State | Ignored | Refused | Forbidden, ...], ...] = (
      FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, IGNORED),
     # RESET_BY_US
     (IGNORED, IGNORED, IGNORED, IGNORED, IGNORED, IGNORED,
-     FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, IGNORED),
+     IGNORED, IGNORED, IGNORED, IGNORED, IGNORED),
     # RESET_BY_PEER
     (_STREAM_CLOSED, _STREAM_CLOSED, _STREAM_CLOSED, _STREAM_CLOSED, IGNORED, IGNORED,
-     FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, IGNORED),
+     IGNORED, IGNORED, IGNORED, IGNORED, IGNORED),
 )
 # fmt: on
 
