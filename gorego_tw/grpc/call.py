@@ -257,7 +257,7 @@ class ServerCall:
         self._sent_at_once += length
         return (
             self._sent_at_once <= TURN_BYTES
-            and not self._exchange.sender.paused
+            and not self._exchange.sender.full
             and length <= self._exchange.connection.sendable(self._stream_id)
         )
 
@@ -290,7 +290,7 @@ class ServerCall:
         self._exchange.flush()
 
     def _at_once(self, pieces: Buffers) -> bool:
-        if sum(map(len, pieces)) > TURN_BYTES or self._exchange.sender.paused:
+        if sum(map(len, pieces)) > TURN_BYTES or self._exchange.sender.full:
             return False
         return self._exchange.connection.respond_and_finish(
             self._stream_id, RESPONSE_HEADERS, b"".join(pieces), OK_TRAILERS

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred
 
 from gorego_tw.grpc.router import Buffers
+from gorego_tw.grpc.socket_writer import SocketWriter
 from gorego_tw.http2.connection import ServerConnection
 
 #: The bytes one stream sends before the next has its turn: small enough to stay in a core's cache from
@@ -79,32 +80,25 @@ class Sender:
     """Shares one connection among the streams that have something to send, turn by turn.
 
     :param connection: the HTTP/2 state.
-    :param write: takes the bytes for the peer; may call :meth:`pause` before it returns.
     """
 
-    def __init__(self, connection: ServerConnection, write: Callable[[bytes], None]) -> None:
+    def __init__(self, connection: ServerConnection) -> None:
         self._connection = connection
-        self._write = write
+        self._writer: SocketWriter | None = None
         self._turns: deque[Outbound] = deque()
         self._blocked: dict[int, Outbound] = {}
         self._queued: dict[int, int] = {}
-        self._paused = False
         self._pumping = False
         self.queued_bytes = 0
 
+    def connected(self, writer: SocketWriter) -> None:
+        """Bytes go to ``writer`` from now on."""
+        self._writer = writer
+
     @property
-    def paused(self) -> bool:
+    def full(self) -> bool:
         """Whether the socket takes nothing at the moment."""
-        return self._paused
-
-    def pause(self) -> None:
-        """The socket is full."""
-        self._paused = True
-
-    def resume(self) -> None:
-        """The socket has taken all."""
-        self._paused = False
-        self.pump()
+        return self._writer is None or self._writer.full
 
     def add(self, outbound: Outbound) -> None:
         """``outbound`` has got pieces, or its end; it must not be waiting here already."""
@@ -130,8 +124,8 @@ class Sender:
 
     def flush(self) -> None:
         """Write what the connection has queued."""
-        if self._connection.has_output:
-            self._write(self._connection.bytes_to_send())
+        if self._writer is not None and self._connection.has_output:
+            self._writer.write(self._connection.bytes_to_send())
 
     def pump(self) -> None:
         """Give turns until the socket is full or nobody can send."""
@@ -140,7 +134,7 @@ class Sender:
         self._pumping = True
         try:
             self.flush()
-            while self._turns and not self._paused:
+            while self._turns and not self.full:
                 self._turn(self._turns.popleft())
         finally:
             self._pumping = False

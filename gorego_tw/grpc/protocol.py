@@ -7,11 +7,10 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from gorego_tw.errors import ResourceExhausted, StatusError, Unavailable
 from gorego_tw.grpc.call import ServerCall
@@ -19,6 +18,7 @@ from gorego_tw.grpc.outbound import Sender
 from gorego_tw.grpc.plain_http import PlainAnswer
 from gorego_tw.grpc.request_head import PlainRequest, RefusedCall, RequestHead, read_head
 from gorego_tw.grpc.router import Router
+from gorego_tw.grpc.socket_writer import SocketWriter, writer_for
 from gorego_tw.grpc.status import trailers_only
 from gorego_tw.http2 import events
 from gorego_tw.http2.connection import ServerConnection
@@ -30,10 +30,6 @@ from gorego_tw.http2.limits import Limits
 #: of the largest messages a client takes by default (4 MiB).
 MAX_QUEUED_BYTES = 32 * 1024 * 1024
 
-#: Bytes given to a socket that said it was full (answers to PINGs, errors); beyond it we stop
-#: reading until it has taken them. Some ten thousand error answers.
-MAX_UNSENT_BYTES = 1024 * 1024
-
 #: Incomplete request messages on one connection: sixteen of the largest. A call that needs more is refused.
 MAX_INCOMPLETE_BYTES = 256 * 1024 * 1024
 
@@ -44,9 +40,8 @@ _DRAIN = b"gorego !"
 Event: TypeAlias = Any
 
 
-@implementer(IPushProducer)
 class GRPCProtocol(Protocol):
-    """Serves one connection. The transport sees a push producer: it says when it is full.
+    """Serves one connection.
 
     :param router: where calls go.
     :param clock: deadlines and flood limits.
@@ -67,7 +62,7 @@ class GRPCProtocol(Protocol):
         self.clock = clock
         self.max_message_bytes = max_message_bytes
         self.connection = ServerConnection(limits=limits)
-        self.sender = Sender(self.connection, self._write)
+        self.sender = Sender(self.connection)
         self.peer = ""
         self.last_received = clock.seconds()
         self._router = router
@@ -77,8 +72,8 @@ class GRPCProtocol(Protocol):
         self._fresh: list[ServerCall] = []  # calls that began in this turn
         self._waiting: deque[ServerCall] = deque()  # calls that wait for memory
         self._receiving = False
-        self._reading_paused = False
-        self._unsent_bytes = 0
+        self._closing = False
+        self._writer: SocketWriter | None = None
         self._drained: Deferred[None] | None = None
         self._on_event: dict[type, Callable[[Event], None]] = {
             events.RequestStarted: self._request_started,
@@ -98,12 +93,15 @@ class GRPCProtocol(Protocol):
         self.peer = _address(self.transport.getPeer())
         if hasattr(self.transport, "setTcpNoDelay"):
             self.transport.setTcpNoDelay(True)
-        self.transport.registerProducer(self, True)
+        self._writer = writer_for(self.transport, self.flush)
+        self.sender.connected(self._writer)
         self.sender.flush()
 
     def dataReceived(self, data: bytes) -> None:
         """Handle all frames in ``data`` in one pass; what they produce leaves in one write."""
         self.last_received = now = self.clock.seconds()
+        assert self._writer is not None
+        self._writer.new_turn()
         self._receiving = True
         try:
             on_event = self._on_event
@@ -123,8 +121,9 @@ class GRPCProtocol(Protocol):
         """Cancel every call."""
         self._cancel_all()
         self._closed(self)
-        if self._drained is not None:
-            self._drained.callback(None)
+        drained, self._drained = self._drained, None
+        if drained is not None:
+            drained.callback(None)
 
     def _cancel_all(self) -> None:
         for call in list(self._calls.values()):
@@ -133,23 +132,6 @@ class GRPCProtocol(Protocol):
             answer.cancel()
         self._plain.clear()
         self._waiting.clear()
-
-    def pauseProducing(self) -> None:
-        """The socket is full."""
-        self.sender.pause()
-
-    def resumeProducing(self) -> None:
-        """The socket has taken all it was given."""
-        self._unsent_bytes = 0
-        if self._reading_paused:
-            self._reading_paused = False
-            assert self.transport is not None
-            self.transport.resumeProducing()
-        self.sender.resume()
-        self.flush()
-
-    def stopProducing(self) -> None:
-        """The connection is going; connectionLost follows."""
 
     # Calls ask
 
@@ -292,24 +274,17 @@ class GRPCProtocol(Protocol):
         )
         self._cancel_all()
         self.sender.flush()
-        assert self.transport is not None
-        self.transport.loseConnection()
-
-    # Bytes go
-
-    def _write(self, data: bytes) -> None:
-        assert self.transport is not None
-        if self.sender.paused:
-            self._unsent_bytes += len(data)
-            if self._unsent_bytes > MAX_UNSENT_BYTES and not self._reading_paused:
-                self._reading_paused = True
-                self.transport.pauseProducing()
-        self.transport.write(data)
+        self._close()
 
     def _close_if_idle(self) -> None:
-        if not self._calls and not self.sender.queued_bytes:
-            assert self.transport is not None
-            self.transport.loseConnection()
+        if not self._calls and not self._plain:
+            self._close()
+
+    def _close(self) -> None:
+        assert self._writer is not None
+        if not self._closing:
+            self._closing = True
+            self._writer.close()
 
 
 def _address(address: object) -> str:

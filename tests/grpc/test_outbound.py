@@ -53,8 +53,10 @@ class SenderTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.connection = ServerConnection()
         self.writes: list[bytes] = []
-        self.pause_after: int | None = None
-        self.sender = Sender(self.connection, self.write)
+        self.full_after: int | None = None
+        self.full = False
+        self.sender = Sender(self.connection)
+        self.sender.connected(self)
         config = h2.config.H2Configuration(client_side=True)
         self.client = h2.connection.H2Connection(config)
         self.client.initiate_connection()
@@ -71,8 +73,10 @@ class SenderTests(SynchronousTestCase):
 
     def write(self, data: bytes) -> None:
         self.writes.append(data)
-        if self.pause_after is not None and len(self.writes) >= self.pause_after:
-            self.sender.pause()
+        self.full = self.full_after is not None and len(self.writes) >= self.full_after
+
+    def new_turn(self) -> None:
+        pass
 
     def queue(self, stream_id: int, size: int) -> Outbound:
         outbound = Outbound(stream_id, lambda: None)
@@ -88,12 +92,13 @@ class SenderTests(SynchronousTestCase):
 
     def test_counts_what_is_queued(self) -> None:
         """Queued bytes are counted until they are sent or dropped."""
-        self.sender.pause()
+        self.full = True
         first, _ = self.queue(1, 1000), self.queue(3, 500)
         self.assertEqual(self.sender.queued_bytes, 1500)
         self.sender.drop(first)
         self.assertEqual(self.sender.queued_bytes, 500)
-        self.sender.resume()
+        self.full = False
+        self.sender.pump()
         self.assertEqual(self.sender.queued_bytes, 0)
 
     def test_window_blocks_one_stream_alone(self) -> None:
@@ -124,7 +129,7 @@ class SenderTests(SynchronousTestCase):
         for stream_id in (1, 3):
             self.grant(stream_id, 1 << 20)
         one, three = self.queue(1, 3 * TURN_BYTES), self.queue(3, 3 * TURN_BYTES)
-        self.pause_after = 2
+        self.full_after = 2
         self.sender.pump()
         self.assertEqual(
             (one.pending_bytes, three.pending_bytes), (2 * TURN_BYTES, 2 * TURN_BYTES)

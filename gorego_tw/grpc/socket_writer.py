@@ -1,0 +1,149 @@
+"""Bytes to the transport: at once where the socket can take them, and a word when it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from twisted.internet.abstract import FileDescriptor
+from twisted.internet.interfaces import IPullProducer, IPushProducer, ITransport
+from zope.interface import implementer
+
+#: Bytes given to a socket that said it was full (answers to PINGs, errors); beyond it we stop
+#: reading until it has taken them. Some ten thousand error answers.
+MAX_UNSENT_BYTES = 1024 * 1024
+
+#: Bytes one connection writes directly before the others have their turn.
+MAX_BURST_BYTES = 256 * 1024
+
+
+class SocketWriter(Protocol):
+    """Writes to one transport.
+
+    ``full`` says whether to hold back what can wait; ``emptied`` (given when it is made) is
+    called when it is not so any more.
+    """
+
+    full: bool
+
+    def write(self, data: bytes) -> None:
+        """Take ``data``, whether full or not."""
+
+    def new_turn(self) -> None:
+        """The reactor has been to other connections meanwhile."""
+
+    def close(self) -> None:
+        """Close the connection when all is written."""
+
+
+@implementer(IPullProducer)
+class DirectWriter:
+    """For a plain socket: most answers fit in its buffer, and a trip through the reactor to find that
+    out costs as much as a whole small call.
+
+    A pull producer is told each time the transport's own buffer is empty; nothing is written
+    directly before that.
+    """
+
+    def __init__(self, transport: FileDescriptor, emptied: Callable[[], None]) -> None:
+        self.full = False
+        self._transport = transport
+        self._emptied = emptied
+        self._unsent = 0
+        self._burst = 0
+        transport.registerProducer(self, False)
+
+    def write(self, data: bytes) -> None:
+        """Send what the socket takes, queue the rest."""
+        transport = self._transport
+        if self.full or not transport.connected:
+            self._queue(data)
+            return
+        self._burst += len(data)
+        sent = 0
+        if self._burst <= MAX_BURST_BYTES:
+            result = transport.writeSomeData(data)
+            # Anything but a count is a lost connection, which the reactor will find too.
+            sent = result if isinstance(result, int) else 0
+        if sent < len(data):
+            self.full = True
+            self._queue(data[sent:] if sent else data)
+
+    def new_turn(self) -> None:
+        """The bound of a burst starts anew."""
+        self._burst = 0
+
+    def resumeProducing(self) -> None:
+        """The transport's buffer is empty."""
+        self._unsent = self._burst = 0
+        if self.full:
+            self.full = False
+            self._transport.resumeProducing()
+            self._emptied()
+
+    def stopProducing(self) -> None:
+        """The connection is going; its protocol is told."""
+
+    def close(self) -> None:
+        """Close the connection when all is written."""
+        _close(self._transport)
+
+    def _queue(self, data: bytes) -> None:
+        self._unsent += len(data)
+        if self._unsent > MAX_UNSENT_BYTES:
+            self._transport.pauseProducing()
+        self._transport.write(data)
+
+
+@implementer(IPushProducer)
+class BufferedWriter:
+    """For TLS and anything else that is not a bare socket: Twisted's own buffer and its limits."""
+
+    def __init__(self, transport: ITransport, emptied: Callable[[], None]) -> None:
+        self.full = False
+        self._transport = transport
+        self._emptied = emptied
+        self._unsent = 0
+        transport.registerProducer(self, True)
+
+    def write(self, data: bytes) -> None:
+        """Queue ``data``."""
+        if self.full:
+            self._unsent += len(data)
+            if self._unsent > MAX_UNSENT_BYTES:
+                self._transport.pauseProducing()
+        self._transport.write(data)
+
+    def new_turn(self) -> None:
+        """Nothing is bound to turns here."""
+
+    def pauseProducing(self) -> None:
+        """The buffer is longer than the transport likes."""
+        self.full = True
+
+    def resumeProducing(self) -> None:
+        """The buffer is empty."""
+        self.full = False
+        self._unsent = 0
+        self._transport.resumeProducing()
+        self._emptied()
+
+    def stopProducing(self) -> None:
+        """The connection is going; its protocol is told."""
+
+    def close(self) -> None:
+        """Close the connection when all is written."""
+        _close(self._transport)
+
+
+def _close(transport: ITransport) -> None:
+    # A transport waits for its producer to have no more before it closes.
+    transport.unregisterProducer()
+    transport.loseConnection()
+
+
+def writer_for(transport: ITransport, emptied: Callable[[], None]) -> SocketWriter:
+    """The fastest writer that ``transport`` allows."""
+    if isinstance(transport, FileDescriptor) and hasattr(transport, "socket"):
+        return DirectWriter(transport, emptied)
+    return BufferedWriter(transport, emptied)
