@@ -25,7 +25,7 @@ from gorego_tw.grpc.metadata import decode_binary
 from gorego_tw.grpc.outbound import TURN_BYTES, Outbound, Sender
 from gorego_tw.grpc.request_head import RequestHead
 from gorego_tw.grpc.requests import RequestStream, parse
-from gorego_tw.grpc.router import Buffers, Cardinality, Reply
+from gorego_tw.grpc.router import Buffers, Reply
 from gorego_tw.grpc.status import OK_TRAILERS, RESPONSE_HEADERS, trailers, trailers_only
 from gorego_tw.http2.connection import ServerConnection
 from gorego_tw.http2.errors import ErrorCode

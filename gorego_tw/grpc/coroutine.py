@@ -46,7 +46,7 @@ class Driver:
         self._awaited = None
         try:
             if isinstance(result, Failure):
-                awaited = self._context.run(self._coroutine.throw, result.value)
+                awaited = self._context.run(self._throw, result.value)
             else:
                 # A Deferred that is awaited gives its result itself; what is sent does not matter.
                 awaited = self._context.run(self._coroutine.send, None)
@@ -57,3 +57,7 @@ class Driver:
         else:
             self._awaited = awaited
             awaited.addBoth(self._advance)
+
+    def _throw(self, error: BaseException | None) -> Deferred[Any]:
+        assert error is not None  # a Failure in flight has its exception
+        return self._coroutine.throw(error)

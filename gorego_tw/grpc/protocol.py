@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -18,12 +18,11 @@ from gorego_tw.grpc.outbound import Sender
 from gorego_tw.grpc.plain_http import PlainAnswer
 from gorego_tw.grpc.request_head import PlainRequest, RefusedCall, RequestHead, read_head
 from gorego_tw.grpc.router import Router
-from gorego_tw.grpc.socket_writer import SocketWriter, writer_for
+from gorego_tw.grpc.socket_writer import SocketWriter, StreamTransport, writer_for
 from gorego_tw.grpc.status import trailers_only
 from gorego_tw.http2 import events
 from gorego_tw.http2.connection import ServerConnection
 from gorego_tw.http2.errors import ErrorCode
-from gorego_tw.http2.headers import Headers
 from gorego_tw.http2.limits import Limits
 
 #: Answers queued on a connection whose client does not read; beyond it calls wait to be started. Eight
@@ -73,6 +72,7 @@ class GRPCProtocol(Protocol):
         self._waiting: deque[ServerCall] = deque()  # calls that wait for memory
         self._receiving = False
         self._closing = False
+        self._transport: StreamTransport
         self._writer: SocketWriter | None = None
         self._drained: Deferred[None] | None = None
         self._on_event: dict[type, Callable[[Event], None]] = {
@@ -93,7 +93,8 @@ class GRPCProtocol(Protocol):
         self.peer = _address(self.transport.getPeer())
         if hasattr(self.transport, "setTcpNoDelay"):
             self.transport.setTcpNoDelay(True)
-        self._writer = writer_for(self.transport, self.flush)
+        self._transport = cast(StreamTransport, self.transport)
+        self._writer = writer_for(self._transport, self.flush)
         self.sender.connected(self._writer)
         self.sender.flush()
 
@@ -170,8 +171,7 @@ class GRPCProtocol(Protocol):
 
     def abort(self) -> None:
         """Drop the connection at once."""
-        assert self.transport is not None
-        self.transport.abortConnection()
+        self._transport.abortConnection()
 
     def drain(self) -> Deferred[None]:
         """Take no new streams, and close when those that run have ended.
@@ -211,9 +211,7 @@ class GRPCProtocol(Protocol):
 
     def _refuse(self, event: events.RequestStarted, head: object) -> None:
         if isinstance(head, PlainRequest):
-            answer = PlainAnswer(
-                self.connection, self.sender, event.stream_id, self._plain_ended
-            )
+            answer = PlainAnswer(self.connection, self.sender, event.stream_id, self._plain_ended)
             self._plain[event.stream_id] = answer
             answer.send(head, without_body=event.headers.method == b"HEAD")
             return

@@ -41,7 +41,9 @@ class Reflection:
     def __init__(self, service_names: Iterable[str]) -> None:
         self._services = sorted({*service_names, *SERVICES})
         self._pool = descriptor_pool.Default()
-        self._answers: Mapping[str, Callable[[ServerReflectionRequest], ServerReflectionResponse]] = {
+        self._answers: Mapping[
+            str, Callable[[ServerReflectionRequest], ServerReflectionResponse]
+        ] = {
             "list_services": self._list_services,
             "file_by_filename": self._file_by_filename,
             "file_containing_symbol": self._file_containing_symbol,
@@ -63,9 +65,7 @@ class Reflection:
                 response = self._answer(request)
             except StatusError as error:
                 response = ServerReflectionResponse(
-                    error_response=ErrorResponse(
-                        error_code=error.code, error_message=error.message
-                    )
+                    error_response=ErrorResponse(error_code=error.code, error_message=error.message)
                 )
             response.valid_host = request.host
             response.original_request.CopyFrom(request)
@@ -82,16 +82,12 @@ class Reflection:
 
     def _list_services(self, request: ServerReflectionRequest) -> ServerReflectionResponse:
         listed = [ServiceResponse(name=name) for name in self._services]
-        return ServerReflectionResponse(
-            list_services_response=ListServiceResponse(service=listed)
-        )
+        return ServerReflectionResponse(list_services_response=ListServiceResponse(service=listed))
 
     def _file_by_filename(self, request: ServerReflectionRequest) -> ServerReflectionResponse:
         return _files(self._pool.FindFileByName(request.file_by_filename))
 
-    def _file_containing_symbol(
-        self, request: ServerReflectionRequest
-    ) -> ServerReflectionResponse:
+    def _file_containing_symbol(self, request: ServerReflectionRequest) -> ServerReflectionResponse:
         symbol = request.file_containing_symbol
         try:
             return _files(self._pool.FindFileContainingSymbol(symbol))
@@ -104,7 +100,8 @@ class Reflection:
     ) -> ServerReflectionResponse:
         asked = request.file_containing_extension
         extended = self._pool.FindMessageTypeByName(asked.containing_type)
-        return _files(self._pool.FindExtensionByNumber(extended, asked.extension_number).file)
+        extension = self._pool.FindExtensionByNumber(extended, asked.extension_number)
+        return _files(self._pool.FindFileContainingSymbol(extension.full_name))
 
     def _extension_numbers(self, request: ServerReflectionRequest) -> ServerReflectionResponse:
         name = request.all_extension_numbers_of_type

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from twisted.internet.abstract import FileDescriptor
-from twisted.internet.interfaces import IPullProducer, IPushProducer, ITransport
+from twisted.internet.interfaces import IPullProducer, IPushProducer
 from zope.interface import implementer
 
 #: Bytes given to a socket that said it was full (answers to PINGs, errors); beyond it we stop
@@ -15,6 +15,31 @@ MAX_UNSENT_BYTES = 1024 * 1024
 
 #: Bytes one connection writes directly before the others have their turn.
 MAX_BURST_BYTES = 256 * 1024
+
+
+class StreamTransport(Protocol):
+    """What TCP, Unix and TLS transports have in common; Twisted has no one interface for it."""
+
+    def write(self, data: bytes) -> None:
+        """ITransport."""
+
+    def loseConnection(self) -> None:
+        """ITransport."""
+
+    def abortConnection(self) -> None:
+        """ITCPTransport."""
+
+    def registerProducer(self, producer: IPushProducer, streaming: bool) -> None:
+        """IConsumer."""
+
+    def unregisterProducer(self) -> None:
+        """IConsumer."""
+
+    def pauseProducing(self) -> None:
+        """IPushProducer: stop reading."""
+
+    def resumeProducing(self) -> None:
+        """IPushProducer: read again."""
 
 
 class SocketWriter(Protocol):
@@ -86,7 +111,9 @@ class DirectWriter:
 
     def close(self) -> None:
         """Close the connection when all is written."""
-        _close(self._transport)
+        # A transport waits for its producer to have no more before it closes.
+        self._transport.unregisterProducer()
+        self._transport.loseConnection()
 
     def _queue(self, data: bytes) -> None:
         self._unsent += len(data)
@@ -99,7 +126,7 @@ class DirectWriter:
 class BufferedWriter:
     """For TLS and anything else that is not a bare socket: Twisted's own buffer and its limits."""
 
-    def __init__(self, transport: ITransport, emptied: Callable[[], None]) -> None:
+    def __init__(self, transport: StreamTransport, emptied: Callable[[], None]) -> None:
         self.full = False
         self._transport = transport
         self._emptied = emptied
@@ -133,16 +160,12 @@ class BufferedWriter:
 
     def close(self) -> None:
         """Close the connection when all is written."""
-        _close(self._transport)
+        # A transport waits for its producer to have no more before it closes.
+        self._transport.unregisterProducer()
+        self._transport.loseConnection()
 
 
-def _close(transport: ITransport) -> None:
-    # A transport waits for its producer to have no more before it closes.
-    transport.unregisterProducer()
-    transport.loseConnection()
-
-
-def writer_for(transport: ITransport, emptied: Callable[[], None]) -> SocketWriter:
+def writer_for(transport: StreamTransport, emptied: Callable[[], None]) -> SocketWriter:
     """The fastest writer that ``transport`` allows."""
     if isinstance(transport, FileDescriptor) and hasattr(transport, "socket"):
         return DirectWriter(transport, emptied)

@@ -63,4 +63,5 @@ def _status_details(code: Code, error: StatusError) -> bytes:
     status = status_pb2.Status(code=code, message=error.message[:MAX_MESSAGE_BYTES])
     for detail in error.details:
         status.details.add().Pack(detail)
-    return status.SerializeToString()
+    data: bytes = status.SerializeToString()
+    return data

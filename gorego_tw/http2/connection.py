@@ -24,40 +24,24 @@ from gorego_tw.http2.events import (
     WindowOpened,
 )
 from gorego_tw.http2.frame_buffer import FrameBuffer
+from gorego_tw.http2.frame_queue import FrameQueue
 from gorego_tw.http2.frames import (
     ACK,
-    END_HEADERS,
     END_STREAM,
-    HEADER,
     MASK_31,
     PADDED,
     FrameType,
-    frame,
-    head,
     require_length,
+    require_stream,
     unpadded,
 )
+from gorego_tw.http2.headers import Headers
 from gorego_tw.http2.hpack import CompressionError, Decoder, HeaderListTooLarge
 from gorego_tw.http2.limits import Budget, Limits
-from gorego_tw.http2.settings import DEFAULT_FRAME_SIZE, DEFAULT_WINDOW, Setting
-from gorego_tw.http2.stream import (
-    FIRST_CLOSED,
-    IGNORED,
-    TABLE,
-    ClosedStreams,
-    Input,
-    Refused,
-    State,
-    Stream,
-)
+from gorego_tw.http2.settings import DEFAULT_WINDOW, Setting
+from gorego_tw.http2.stream import TABLE, Input, State, Stream
+from gorego_tw.http2.stream_map import StreamMap
 from gorego_tw.http2.windows import ReceiveWindow, SendWindow, WindowOverflow
-
-#: DATA frames are not made larger than this, whatever the peer takes: other streams wait meanwhile.
-MAX_DATA_FRAME = 65_536
-
-#: Before our first header block: a table size update to 0. Our blocks never use a table, and so no
-#: later SETTINGS_HEADER_TABLE_SIZE of the peer asks for another update (RFC 7541 section 4.2).
-_NO_TABLE = b"\x20"
 
 
 class ServerConnection:
@@ -70,18 +54,13 @@ class ServerConnection:
         self._limits = limits = Limits() if limits is None else limits
         self._buffer = FrameBuffer(limits)
         self._decoder = Decoder(limits.max_header_list_size)
-        self._out: list[bytes | memoryview] = []
+        self._queue = FrameQueue()
         self._events: list[Event] = []
-        self._streams: dict[int, Stream] = {}
-        self._closed_streams = ClosedStreams(limits.max_closed_streams)
-        self._last_stream_id = 0
+        self._streams = StreamMap(limits)
         self._send_window = SendWindow(DEFAULT_WINDOW)
         self._receive_window = ReceiveWindow(limits.connection_window_size)
         self._peer_window = DEFAULT_WINDOW  # the peer's INITIAL_WINDOW_SIZE
-        self._frame_size = DEFAULT_FRAME_SIZE
-        self._block_prefix = _NO_TABLE
         self._settings_received = False
-        self._refusing = False  # the final GOAWAY is sent
         self._now = 0.0
         self._resets = Budget(limits.resets)
         self._pings = Budget(limits.pings)
@@ -100,11 +79,7 @@ class ServerConnection:
             self._goaway_frame,
             self._window_update_frame,
         )
-        self._greet()
-
-    def _greet(self) -> None:
-        limits = self._limits
-        payload = settings.encode(
+        self._queue.settings(
             {
                 Setting.MAX_CONCURRENT_STREAMS: limits.max_concurrent_streams,
                 Setting.INITIAL_WINDOW_SIZE: limits.initial_window_size,
@@ -112,8 +87,7 @@ class ServerConnection:
                 Setting.MAX_HEADER_LIST_SIZE: limits.max_header_list_size,
             }
         )
-        self._out.append(frame(FrameType.SETTINGS, 0, 0, payload))
-        self._grant(0, limits.connection_window_size - DEFAULT_WINDOW)
+        self._queue.window_update(0, limits.connection_window_size - DEFAULT_WINDOW)
 
     # In
 
@@ -129,123 +103,106 @@ class ServerConnection:
         on_frame = self._on_frame
         try:
             for frame_type, flags, stream_id, payload in self._buffer.frames(data):
-                if not self._settings_received and frame_type != FrameType.SETTINGS:
-                    raise ConnectionViolation(
-                        ErrorCode.PROTOCOL_ERROR, "the first frame is not SETTINGS"
-                    )
+                if not self._settings_received:
+                    _require_settings(frame_type)
                 try:
                     if frame_type < len(on_frame):
                         on_frame[frame_type](flags, stream_id, payload)
                     else:
                         self._spend(self._idle, "frames of unknown types")
                 except StreamViolation as violation:
-                    self._end_stream_by_violation(stream_id, violation)
+                    self._end_stream(stream_id, violation)
         except ConnectionViolation as violation:
-            self._terminate(violation.code, violation.message)
-            events.append(ConnectionTerminated(violation.code, violation.message))
+            self._terminate(violation)
         return events
 
     def _data_frame(self, flags: int, stream_id: int, payload: bytes) -> None:
+        require_stream(FrameType.DATA, stream_id)
         size = len(payload)
-        if stream_id == 0:
-            raise ConnectionViolation(ErrorCode.PROTOCOL_ERROR, "DATA on stream 0")
         if not self._receive_window.receive(size):
             raise ConnectionViolation(
                 ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the connection's window"
             )
         if flags & PADDED:
             payload = unpadded(payload)
-        ended = flags & END_STREAM
-        stream = self._streams.get(stream_id)
-        state = self._step(
-            stream_id, stream, Input.RECEIVE_DATA_END if ended else Input.RECEIVE_DATA, size
-        )
-        if stream is None or state is None:
-            self._consumed(size)
-            return
+        ended = bool(flags & END_STREAM)
         if not size and not ended:
             self._spend(self._idle, "empty DATA frames")
+        wanted = False
+        try:
+            wanted = self._body_received(stream_id, payload, size, ended)
+        finally:
+            # What nobody will consume is given back here, whatever became of the stream.
+            if not wanted:
+                self._consumed(size)
+        if wanted:
+            self._events.append(DataReceived(stream_id, payload, size, ended))
+
+    def _body_received(self, stream_id: int, payload: bytes, size: int, ended: bool) -> bool:
+        """Whether somebody wants ``payload``: not after we have answered."""
+        stream = self._streams.open.get(stream_id)
+        received = Input.RECEIVE_DATA_END if ended else Input.RECEIVE_DATA
+        state = self._streams.received(stream_id, stream, received)
+        if stream is None or state is None:
+            return False
         if not stream.receive_window.receive(size):
-            self._consumed(size)
             raise StreamViolation(
                 ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the stream's window"
             )
-        if not stream.body_received(len(payload), bool(ended)):
-            self._consumed(size)
-            raise StreamViolation(ErrorCode.PROTOCOL_ERROR, "not as long as content-length says")
-        if stream.state == State.HALF_CLOSED_LOCAL:
-            # We have answered already; what still comes is thrown away, and given back.
-            self._move(stream_id, stream, state)
-            self._consumed(size)
-            return
-        self._move(stream_id, stream, state)
-        self._events.append(DataReceived(stream_id, payload, size, bool(ended)))
+        stream.body_received(len(payload), ended)
+        answered = stream.state == State.HALF_CLOSED_LOCAL
+        if state != stream.state:
+            self._streams.move(stream_id, stream, state)
+        return not answered
 
     def _headers_frame(self, flags: int, stream_id: int, block: bytes) -> None:
+        require_stream(FrameType.HEADERS, stream_id)
         # First of all, whatever becomes of the stream, or the tables of both sides differ.
+        headers = self._decoded(block)
+        ended = bool(flags & END_STREAM)
+        stream = self._streams.open.get(stream_id)
+        if stream is None and self._streams.is_new(stream_id):
+            if self._streams.begin(stream_id):
+                self._request_received(stream_id, headers, ended)
+            return
+        received = Input.RECEIVE_HEADERS_END if ended else Input.RECEIVE_HEADERS
+        state = self._streams.received(stream_id, stream, received)
+        if stream is not None and state is not None:
+            self._trailers_received(stream_id, stream, state, headers)
+
+    def _decoded(self, block: bytes) -> Headers | None:
+        """The header list, None if it is too large."""
         try:
-            headers = self._decoder.decode(block)
+            return self._decoder.decode(block)
         except CompressionError as error:
             raise ConnectionViolation(ErrorCode.COMPRESSION_ERROR, str(error)) from None
-        except HeaderListTooLarge as error:
-            headers = None
-            too_large = str(error)
-        ended = flags & END_STREAM
-        stream = self._streams.get(stream_id)
-        received = Input.RECEIVE_HEADERS_END if ended else Input.RECEIVE_HEADERS
-        if stream is None and (stream_id > self._last_stream_id or stream_id % 2 == 0):
-            if not self._opens(stream_id):
-                return
-            if headers is None:
-                raise StreamViolation(ErrorCode.ENHANCE_YOUR_CALM, too_large)
-            if headers.malformed is not None or not headers.is_request:
-                raise StreamViolation(
-                    ErrorCode.PROTOCOL_ERROR, headers.malformed or "no pseudo-headers"
-                )
-            if ended and headers.content_length:
-                raise StreamViolation(ErrorCode.PROTOCOL_ERROR, "content-length without DATA")
-            state = TABLE[State.IDLE][received]
-            assert isinstance(state, State)
-            self._streams[stream_id] = Stream(
-                state,
-                self._peer_window,
-                self._limits.initial_window_size,
-                headers.content_length,
-            )
-            self._events.append(RequestStarted(stream_id, headers, bool(ended)))
-            return
-        state_or_none = self._step(stream_id, stream, received, 0)
-        if stream is None or state_or_none is None:
-            return
-        if headers is None:
-            raise StreamViolation(ErrorCode.ENHANCE_YOUR_CALM, too_large)
-        if headers.malformed is not None or headers.is_request:
-            raise StreamViolation(
-                ErrorCode.PROTOCOL_ERROR, headers.malformed or "pseudo-headers in trailers"
-            )
-        if not stream.body_received(0, True):
-            raise StreamViolation(ErrorCode.PROTOCOL_ERROR, "not as long as content-length says")
+        except HeaderListTooLarge:
+            return None
+
+    def _request_received(self, stream_id: int, headers: Headers | None, ended: bool) -> None:
+        headers = _checked(headers, is_request=True)
+        if ended and headers.content_length:
+            raise StreamViolation(ErrorCode.PROTOCOL_ERROR, "content-length without DATA")
+        self._streams.open[stream_id] = Stream(
+            State.HALF_CLOSED_REMOTE if ended else State.OPEN,
+            self._peer_window,
+            self._limits.initial_window_size,
+            headers.content_length,
+        )
+        self._events.append(RequestStarted(stream_id, headers, ended))
+
+    def _trailers_received(
+        self, stream_id: int, stream: Stream, state: State, headers: Headers | None
+    ) -> None:
+        headers = _checked(headers, is_request=False)
+        stream.body_received(0, ended=True)
         answered = stream.state == State.HALF_CLOSED_LOCAL
-        self._move(stream_id, stream, state_or_none)
+        self._streams.move(stream_id, stream, state)
         if not answered:
             self._events.append(TrailersReceived(stream_id, headers))
 
-    def _opens(self, stream_id: int) -> bool:
-        """Whether a new stream is accepted; its number is used up in any case."""
-        if stream_id % 2 == 0:
-            raise ConnectionViolation(
-                ErrorCode.PROTOCOL_ERROR, f"stream {stream_id}; a client's streams are odd"
-            )
-        if self._refusing:
-            return False
-        self._last_stream_id = stream_id
-        if len(self._streams) >= self._limits.max_concurrent_streams:
-            raise StreamViolation(ErrorCode.REFUSED_STREAM, "too many streams at once")
-        return True
-
     def _priority_frame(self, flags: int, stream_id: int, payload: bytes) -> None:
-        if stream_id == 0:
-            raise ConnectionViolation(ErrorCode.PROTOCOL_ERROR, "PRIORITY on stream 0")
+        require_stream(FrameType.PRIORITY, stream_id)
         self._spend(self._idle, "PRIORITY frames")
         if len(payload) != 5:
             raise StreamViolation(ErrorCode.FRAME_SIZE_ERROR, "PRIORITY is 5 bytes")
@@ -254,26 +211,24 @@ class ServerConnection:
 
     def _reset_frame(self, flags: int, stream_id: int, payload: bytes) -> None:
         require_length(FrameType.RST_STREAM, payload, 4)
-        stream = self._streams.get(stream_id)
-        state = self._step(stream_id, stream, Input.RECEIVE_RESET, 0)
+        stream = self._streams.open.get(stream_id)
+        state = self._streams.received(stream_id, stream, Input.RECEIVE_RESET)
         self._spend(self._resets, "streams opened and reset")
         if stream is not None and state is not None:
-            self._move(stream_id, stream, state)
+            self._streams.move(stream_id, stream, state)
             self._events.append(StreamReset(stream_id, int.from_bytes(payload, "big"), True))
 
     def _settings_frame(self, flags: int, stream_id: int, payload: bytes) -> None:
-        if stream_id != 0:
-            raise ConnectionViolation(ErrorCode.PROTOCOL_ERROR, "SETTINGS on a stream")
+        require_stream(FrameType.SETTINGS, stream_id, none=True)
         if flags & ACK:
             require_length(FrameType.SETTINGS, payload, 0)
             return
         self._spend(self._settings, "SETTINGS frames")
         changes = settings.parse(payload)
         self._settings_received = True
-        self._frame_size = min(
-            MAX_DATA_FRAME, changes.get(Setting.MAX_FRAME_SIZE, self._frame_size)
-        )
-        self._out.append(frame(FrameType.SETTINGS, ACK, 0, b""))
+        if Setting.MAX_FRAME_SIZE in changes:
+            self._queue.allow_frames(changes[Setting.MAX_FRAME_SIZE])
+        self._queue.settings_ack()
         if Setting.INITIAL_WINDOW_SIZE in changes:
             self._change_windows(changes[Setting.INITIAL_WINDOW_SIZE])
         self._events.append(SettingsApplied(changes))
@@ -282,29 +237,22 @@ class ServerConnection:
         """RFC 9113 section 6.9.2: every stream's window changes by the difference."""
         difference, self._peer_window = size - self._peer_window, size
         for stream_id, stream in self._streams.items():
-            try:
-                opened = stream.send_window.grow(difference)
-            except WindowOverflow as error:
-                raise ConnectionViolation(ErrorCode.FLOW_CONTROL_ERROR, str(error)) from None
-            if opened:
-                self._events.append(WindowOpened(stream_id))
+            self._grow(stream_id, stream.send_window, difference, ConnectionViolation)
 
     def _push_promise_frame(self, flags: int, stream_id: int, payload: bytes) -> None:
         raise ConnectionViolation(ErrorCode.PROTOCOL_ERROR, "PUSH_PROMISE from a client")
 
     def _ping_frame(self, flags: int, stream_id: int, payload: bytes) -> None:
-        if stream_id != 0:
-            raise ConnectionViolation(ErrorCode.PROTOCOL_ERROR, "PING on a stream")
+        require_stream(FrameType.PING, stream_id, none=True)
         require_length(FrameType.PING, payload, 8)
         if flags & ACK:
             self._events.append(PingAcknowledged(payload))
             return
         self._spend(self._pings, "PINGs")
-        self._out.append(frame(FrameType.PING, ACK, 0, payload))
+        self._queue.ping(payload, ack=True)
 
     def _goaway_frame(self, flags: int, stream_id: int, payload: bytes) -> None:
-        if stream_id != 0:
-            raise ConnectionViolation(ErrorCode.PROTOCOL_ERROR, "GOAWAY on a stream")
+        require_stream(FrameType.GOAWAY, stream_id, none=True)
         if len(payload) < 8:
             raise ConnectionViolation(ErrorCode.FRAME_SIZE_ERROR, "GOAWAY of less than 8 bytes")
         last = int.from_bytes(payload[:4], "big") & MASK_31
@@ -314,78 +262,46 @@ class ServerConnection:
     def _window_update_frame(self, flags: int, stream_id: int, payload: bytes) -> None:
         require_length(FrameType.WINDOW_UPDATE, payload, 4)
         increment = int.from_bytes(payload, "big") & MASK_31
-        if stream_id == 0:
-            self._connection_window_update(increment)
-            return
-        stream = self._streams.get(stream_id)
-        state = self._step(stream_id, stream, Input.RECEIVE_WINDOW, 0)
-        if stream is None or state is None:
-            return
+        window = self._send_window
+        violation: type[ConnectionViolation | StreamViolation] = ConnectionViolation
+        if stream_id:
+            stream = self._streams.open.get(stream_id)
+            self._streams.received(stream_id, stream, Input.RECEIVE_WINDOW)
+            if stream is None:
+                return
+            window, violation = stream.send_window, StreamViolation
         if increment == 0:
-            raise StreamViolation(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of 0")
+            raise violation(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of 0")
+        self._grow(stream_id, window, increment, violation)
+
+    def _grow(
+        self,
+        stream_id: int,
+        window: SendWindow,
+        increment: int,
+        violation: type[ConnectionViolation | StreamViolation],
+    ) -> None:
         try:
-            opened = stream.send_window.grow(increment)
+            opened = window.grow(increment)
         except WindowOverflow as error:
-            raise StreamViolation(ErrorCode.FLOW_CONTROL_ERROR, str(error)) from None
+            raise violation(ErrorCode.FLOW_CONTROL_ERROR, str(error)) from None
         if opened:
             self._events.append(WindowOpened(stream_id))
-
-    def _connection_window_update(self, increment: int) -> None:
-        if increment == 0:
-            raise ConnectionViolation(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of 0")
-        try:
-            opened = self._send_window.grow(increment)
-        except WindowOverflow as error:
-            raise ConnectionViolation(ErrorCode.FLOW_CONTROL_ERROR, str(error)) from None
-        if opened:
-            self._events.append(WindowOpened(0))
-
-    # Streams
-
-    def _step(
-        self, stream_id: int, stream: Stream | None, received: Input, size: int
-    ) -> State | None:
-        """The state that ``received`` leads to; None where it is to be ignored."""
-        state = self._state_of(stream_id) if stream is None else stream.state
-        if state == State.IDLE and self._refusing and stream_id % 2:
-            return None
-        outcome = TABLE[state][received]
-        if isinstance(outcome, State):
-            return outcome
-        if isinstance(outcome, Refused):
-            self._consumed(size)
-            message = f"{received.name} on a stream that is {state.name}"
-            if outcome.ends_connection:
-                raise ConnectionViolation(outcome.code, message)
-            raise StreamViolation(outcome.code, message)
-        assert outcome is IGNORED
-        return None
-
-    def _state_of(self, stream_id: int) -> State:
-        """The state of a stream that is not open."""
-        if stream_id > self._last_stream_id or stream_id % 2 == 0:
-            return State.IDLE
-        return self._closed_streams.get(stream_id)
-
-    def _move(self, stream_id: int, stream: Stream, state: State) -> None:
-        stream.state = state
-        if state >= FIRST_CLOSED:
-            del self._streams[stream_id]
-            self._closed_streams.add(stream_id, state)
-
-    def _end_stream_by_violation(self, stream_id: int, violation: StreamViolation) -> None:
-        self._out.append(_reset(stream_id, violation.code))
-        self._spend(self._resets, "streams that broke the rules")
-        stream = self._streams.get(stream_id)
-        if stream is not None:
-            self._move(stream_id, stream, State.RESET_BY_US)
-            self._events.append(StreamReset(stream_id, violation.code, False))
-        elif stream_id <= self._last_stream_id:
-            self._closed_streams.add(stream_id, State.RESET_BY_US)
 
     def _spend(self, budget: Budget, what: str) -> None:
         if not budget.spend(self._now):
             raise ConnectionViolation(ErrorCode.ENHANCE_YOUR_CALM, f"too many {what}")
+
+    def _end_stream(self, stream_id: int, violation: StreamViolation) -> None:
+        self._queue.reset(stream_id, violation.code)
+        if self._streams.reset(stream_id):
+            self._events.append(StreamReset(stream_id, violation.code, False))
+        self._spend(self._resets, "streams that broke the rules")
+
+    def _terminate(self, violation: ConnectionViolation) -> None:
+        self._queue.goaway(self._streams.last_id, violation.code, violation.message.encode())
+        self.closed = True
+        self._events.append(ConnectionTerminated(violation.code, violation.message))
 
     # Out
 
@@ -394,15 +310,15 @@ class ServerConnection:
 
         :raises LocalProtocolError: the stream does not allow it.
         """
-        if self._send(stream_id, Input.SEND_HEADERS) is not None:
-            self._queue_block(stream_id, block, 0)
+        if self._sent(stream_id, Input.SEND_HEADERS) is not None:
+            self._queue.block(stream_id, block, last=False)
 
     def send(self, stream_id: int, data: bytes | memoryview) -> None:
         """Send ``data``, which must not change until :meth:`bytes_to_send`.
 
         :raises LocalProtocolError: it is more than :meth:`sendable`, or the stream does not allow it.
         """
-        stream = self._send(stream_id, Input.SEND_DATA)
+        stream = self._sent(stream_id, Input.SEND_DATA)
         if stream is None:
             return
         size = len(data)
@@ -410,31 +326,23 @@ class ServerConnection:
             raise LocalProtocolError(f"stream {stream_id}: {size} bytes exceed a window")
         self._send_window.size -= size
         stream.send_window.size -= size
-        out, largest = self._out, self._frame_size
-        if size <= largest:
-            out.append(head(size, 0, 0, stream_id))
-            out.append(data)
-            return
-        for at in range(0, size, largest):
-            piece = data[at : at + largest]
-            out.append(head(len(piece), 0, 0, stream_id))
-            out.append(piece)
+        self._queue.data(stream_id, data)
 
     def finish(self, stream_id: int, block: bytes) -> None:
         """End the answer with a block: trailers, or all there is to say.
 
         :raises LocalProtocolError: the stream does not allow it.
         """
-        if self._send(stream_id, Input.SEND_HEADERS_END) is not None:
-            self._queue_block(stream_id, block, END_STREAM)
+        if self._sent(stream_id, Input.SEND_HEADERS_END) is not None:
+            self._queue.block(stream_id, block, last=True)
 
     def end(self, stream_id: int) -> None:
         """End the answer without trailers.
 
         :raises LocalProtocolError: the stream does not allow it.
         """
-        if self._send(stream_id, Input.SEND_DATA_END) is not None:
-            self._out.append(head(0, 0, END_STREAM, stream_id))
+        if self._sent(stream_id, Input.SEND_DATA_END) is not None:
+            self._queue.end(stream_id)
 
     def respond_and_finish(
         self, stream_id: int, headers: bytes, data: bytes, trailers: bytes
@@ -443,36 +351,18 @@ class ServerConnection:
 
         :raises LocalProtocolError: the stream does not allow it.
         """
-        stream = self._streams.get(stream_id)
+        stream = self._streams.open.get(stream_id)
         size = len(data)
-        if (
-            stream is not None
-            and stream.state == State.HALF_CLOSED_REMOTE
-            and size <= self._frame_size
-            and size <= self._send_window.size
-            and size <= stream.send_window.size
-            and not self._block_prefix
-            and len(headers) <= DEFAULT_FRAME_SIZE
-        ):
-            self._send_window.size -= size
-            pack = HEADER.pack
-            n, m = len(headers), len(trailers)
-            self._out.append(
-                b"".join(
-                    (
-                        pack(n >> 8, n & 0xFF, 1, END_HEADERS, stream_id),
-                        headers,
-                        pack(size >> 8, size & 0xFF, 0, 0, stream_id),
-                        data,
-                        pack(m >> 8, m & 0xFF, 1, END_HEADERS | END_STREAM, stream_id),
-                        trailers,
-                    )
-                )
-            )
-            del self._streams[stream_id]
-            return True
-        if stream is not None and size > self.sendable(stream_id):
-            return False
+        if stream is not None and not self.closed:
+            if size > self._send_window.size or size > stream.send_window.size:
+                return False
+            outcome = TABLE[stream.state][Input.SEND_HEADERS_END]
+            if isinstance(outcome, State) and self._queue.answer(
+                stream_id, headers, data, trailers
+            ):
+                self._send_window.size -= size
+                self._streams.move(stream_id, stream, outcome)
+                return True
         self.respond(stream_id, headers)
         self.send(stream_id, data)
         self.finish(stream_id, trailers)
@@ -480,101 +370,77 @@ class ServerConnection:
 
     def reset(self, stream_id: int, code: ErrorCode) -> None:
         """End the stream at once; nothing if it is closed."""
-        stream = self._streams.get(stream_id)
-        if stream is not None and not self.closed:
-            self._move(stream_id, stream, State.RESET_BY_US)
-            self._out.append(_reset(stream_id, code))
+        if stream_id in self._streams.open and not self.closed:
+            self._streams.reset(stream_id)
+            self._queue.reset(stream_id, code)
 
     def acknowledge(self, stream_id: int, n: int) -> None:
         """``n`` flow-controlled bytes were consumed: the peer may send as many again."""
         if self.closed:
             return
         self._consumed(n)
-        stream = self._streams.get(stream_id)
+        stream = self._streams.open.get(stream_id)
         if stream is not None and stream.state == State.OPEN:
-            self._grant(stream_id, stream.receive_window.consume(n))
+            self._queue.window_update(stream_id, stream.receive_window.consume(n))
 
     def ping(self, payload: bytes) -> None:
         """Send a PING of eight bytes; its answer is an event."""
         if not self.closed:
-            self._out.append(frame(FrameType.PING, 0, 0, payload))
+            self._queue.ping(payload, ack=False)
 
     def shut_down(self) -> None:
         """Tell the peer to open no more streams; those it has opened meanwhile are still served."""
         if not self.closed:
-            self._queue_goaway(MASK_31, ErrorCode.NO_ERROR, b"")
+            self._queue.goaway(MASK_31, ErrorCode.NO_ERROR, b"")
 
     def goaway(self, code: ErrorCode, debug: bytes = b"") -> None:
         """Tell the peer which stream is the last served; later ones are not."""
         if not self.closed:
-            self._refusing = True
-            self._queue_goaway(self._last_stream_id, code, debug)
+            self._streams.refusing = True
+            self._queue.goaway(self._streams.last_id, code, debug)
 
     def bytes_to_send(self) -> bytes:
         """All that is queued."""
-        data = b"".join(self._out)
-        self._out.clear()
-        return data
+        return self._queue.take()
 
     @property
     def has_output(self) -> bool:
         """Whether something is queued."""
-        return bool(self._out)
+        return bool(self._queue)
 
     @property
     def open_stream_count(self) -> int:
         """How many streams are not closed."""
-        return len(self._streams)
+        return 0 if self.closed else len(self._streams.open)
 
     def sendable(self, stream_id: int) -> int:
         """How many bytes may be sent on the stream now; 0 for one that is closed."""
-        stream = self._streams.get(stream_id)
-        if stream is None:
+        stream = self._streams.open.get(stream_id)
+        if stream is None or self.closed:
             return 0
         return max(0, min(self._send_window.size, stream.send_window.size))
 
-    def _send(self, stream_id: int, sent: Input) -> Stream | None:
-        """The stream, moved on; None if it was reset by an event that is still on its way to the caller."""
-        if self.closed:
-            return None
-        stream = self._streams.get(stream_id)
-        state = self._state_of(stream_id) if stream is None else stream.state
-        outcome = TABLE[state][sent]
-        if stream is not None and isinstance(outcome, State):
-            if outcome != state:
-                self._move(stream_id, stream, outcome)
-            return stream
-        if outcome is IGNORED:
-            return None
-        raise LocalProtocolError(f"stream {stream_id}: {sent.name} where it is {state.name}")
-
-    def _queue_block(self, stream_id: int, block: bytes, flags: int) -> None:
-        block, self._block_prefix = self._block_prefix + block, b""
-        first, rest = block[: self._frame_size], block[self._frame_size :]
-        frame_type = FrameType.HEADERS
-        while rest:
-            self._out.append(frame(frame_type, flags, stream_id, first))
-            first, rest = rest[: self._frame_size], rest[self._frame_size :]
-            frame_type, flags = FrameType.CONTINUATION, 0
-        self._out.append(frame(frame_type, flags | END_HEADERS, stream_id, first))
+    def _sent(self, stream_id: int, sent: Input) -> Stream | None:
+        return None if self.closed else self._streams.sent(stream_id, sent)
 
     def _consumed(self, n: int) -> None:
-        self._grant(0, self._receive_window.consume(n))
-
-    def _grant(self, stream_id: int, increment: int) -> None:
-        if increment:
-            payload = increment.to_bytes(4, "big")
-            self._out.append(frame(FrameType.WINDOW_UPDATE, 0, stream_id, payload))
-
-    def _queue_goaway(self, last: int, code: ErrorCode, debug: bytes) -> None:
-        payload = last.to_bytes(4, "big") + code.to_bytes(4, "big") + debug
-        self._out.append(frame(FrameType.GOAWAY, 0, 0, payload))
-
-    def _terminate(self, code: ErrorCode, message: str) -> None:
-        self._queue_goaway(self._last_stream_id, code, message.encode())
-        self.closed = True
-        self._streams.clear()
+        self._queue.window_update(0, self._receive_window.consume(n))
 
 
-def _reset(stream_id: int, code: ErrorCode) -> bytes:
-    return frame(FrameType.RST_STREAM, 0, stream_id, code.to_bytes(4, "big"))
+def _require_settings(frame_type: int) -> None:
+    if frame_type != FrameType.SETTINGS:
+        raise ConnectionViolation(ErrorCode.PROTOCOL_ERROR, "the first frame is not SETTINGS")
+
+
+def _checked(headers: Headers | None, *, is_request: bool) -> Headers:
+    """``headers``, if they are a request's or trailers, as they should be."""
+    if headers is None:
+        raise StreamViolation(ErrorCode.ENHANCE_YOUR_CALM, "a header list larger than allowed")
+    if headers.malformed is not None:
+        raise StreamViolation(ErrorCode.PROTOCOL_ERROR, headers.malformed)
+    if headers.is_request != is_request:
+        raise StreamViolation(
+            ErrorCode.PROTOCOL_ERROR,
+            "no pseudo-headers in a request" if is_request else "pseudo-headers in trailers",
+        )
+    return headers

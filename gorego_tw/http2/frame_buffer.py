@@ -107,7 +107,9 @@ class FrameBuffer:
             raise ConnectionViolation(ErrorCode.PROTOCOL_ERROR, "a stream that depends on itself")
         return payload[_PRIORITY_BYTES:]
 
-    def _continued(self, frame_type: int, flags: int, stream_id: int, payload: bytes) -> Frame | None:
+    def _continued(
+        self, frame_type: int, flags: int, stream_id: int, payload: bytes
+    ) -> Frame | None:
         assert self._begun is not None
         begun_flags, begun_stream = self._begun
         if frame_type != FrameType.CONTINUATION or stream_id != begun_stream:

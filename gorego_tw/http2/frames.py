@@ -58,6 +58,16 @@ def unpadded(payload: bytes) -> bytes:
     return payload[1 : len(payload) - payload[0]]
 
 
+def require_stream(frame_type: FrameType, stream_id: int, *, none: bool = False) -> None:
+    """Check that a frame is on a stream, or (``none``) on the connection as a whole.
+
+    :raises ConnectionViolation: it is not where it belongs.
+    """
+    if (stream_id == 0) != none:
+        where = "a stream" if none else "stream 0"
+        raise ConnectionViolation(ErrorCode.PROTOCOL_ERROR, f"{frame_type.name} on {where}")
+
+
 def require_length(frame_type: FrameType, payload: bytes, length: int) -> None:
     """Check a frame whose length is fixed.
 

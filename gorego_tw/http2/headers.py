@@ -15,7 +15,16 @@ class Headers:
     unchanged, so whoever derives something from it may keep that in ``memo``.
     """
 
-    __slots__ = ("_regular", "authority", "content_length", "malformed", "memo", "method", "path", "scheme")
+    __slots__ = (
+        "_regular",
+        "authority",
+        "content_length",
+        "malformed",
+        "memo",
+        "method",
+        "path",
+        "scheme",
+    )
 
     def __init__(self, fields: Sequence[Field]) -> None:
         self.method = self.scheme = self.path = self.authority = b""

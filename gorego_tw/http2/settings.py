@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
 from struct import Struct
 
@@ -39,7 +40,7 @@ def parse(payload: bytes) -> dict[int, int]:
     return settings
 
 
-def encode(settings: dict[int, int]) -> bytes:
+def encode(settings: Mapping[int, int]) -> bytes:
     """The payload of a SETTINGS frame."""
     return b"".join(_SETTING.pack(*item) for item in settings.items())
 

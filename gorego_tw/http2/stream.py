@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
-from gorego_tw.http2.errors import ErrorCode
+from gorego_tw.http2.errors import ErrorCode, StreamViolation
 from gorego_tw.http2.windows import ReceiveWindow, SendWindow
 
 
@@ -115,12 +115,16 @@ class Stream:
         self.receive_window = ReceiveWindow(receive_window)
         self.body_left = content_length
 
-    def body_received(self, n: int, ended: bool) -> bool:
-        """``n`` bytes of the body came; whether that agrees with content-length."""
+    def body_received(self, n: int, ended: bool) -> None:
+        """``n`` bytes of the body came; ``ended`` says that they are the last.
+
+        :raises StreamViolation: content-length said otherwise (RFC 9113 section 8.1.1).
+        """
         if self.body_left is None:
-            return True
+            return
         self.body_left -= n
-        return self.body_left == 0 if ended else self.body_left >= 0
+        if self.body_left < 0 or (ended and self.body_left):
+            raise StreamViolation(ErrorCode.PROTOCOL_ERROR, "not as long as content-length says")
 
 
 class ClosedStreams:

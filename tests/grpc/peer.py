@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import h2.config
@@ -25,6 +25,7 @@ from gorego_tw.grpc.router import (
     server_streaming,
     unary,
 )
+from gorego_tw.grpc.socket_writer import BufferedWriter
 from gorego_tw.http2.frames import FrameType
 from gorego_tw.interfaces import IRPCService
 from gorego_tw.pb.grpc.health.v1.health_pb2 import HealthCheckRequest
@@ -77,6 +78,13 @@ class Peer:
             self.h2.update_settings(dict(settings))
         self.exchange()
 
+    @property
+    def producer(self) -> BufferedWriter:
+        """What the transport tells when it is full."""
+        producer = self.transport.producer
+        assert isinstance(producer, BufferedWriter)
+        return producer
+
     def exchange(self) -> None:
         """Carry bytes both ways until nobody has anything to say."""
         while True:
@@ -113,7 +121,9 @@ class Peer:
         if end:
             self.h2.end_stream(stream_id)
 
-    def call(self, path: str, *messages: bytes, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
+    def call(
+        self, path: str, *messages: bytes, headers: tuple[tuple[str, str], ...] = ()
+    ) -> Answer:
         """A whole request, and what came back at once."""
         stream_id = self.start(path, *headers)
         self.send(stream_id, *messages, end=True)
@@ -136,9 +146,9 @@ class Peer:
         self.events += events
         for event in events:
             if isinstance(event, h2.events.ResponseReceived):
-                self.answers[event.stream_id].headers = dict(event.headers)
+                self.answers[event.stream_id].headers = _texts(event.headers)
             elif isinstance(event, h2.events.TrailersReceived):
-                self.answers[event.stream_id].trailers = dict(event.headers)
+                self.answers[event.stream_id].trailers = _texts(event.headers)
             elif isinstance(event, h2.events.DataReceived):
                 self._data(event)
             elif isinstance(event, h2.events.StreamEnded):
@@ -153,6 +163,10 @@ class Peer:
             answer.messages += self._buffers[event.stream_id].feed(event.data)
         if self.acknowledging and event.flow_controlled_length:
             self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+
+
+def _texts(headers: Iterable[tuple[str | bytes, str | bytes]]) -> dict[str, str]:
+    return {str(name): str(value) for name, value in headers}
 
 
 @implementer(IRPCService)

@@ -32,7 +32,9 @@ class MessageBufferTests(SynchronousTestCase):
         st.lists(st.integers(1, 12), min_size=1, max_size=60),
     )
     @settings(max_examples=150, deadline=None)
-    def test_any_split_gives_the_same_messages(self, messages: list[bytes], cuts: list[int]) -> None:
+    def test_any_split_gives_the_same_messages(
+        self, messages: list[bytes], cuts: list[int]
+    ) -> None:
         """How the bytes are cut into pieces never matters."""
         data = b"".join(map(framed, messages))
         buffer = MessageBuffer(40, "identity")

@@ -210,11 +210,11 @@ class StreamingTests(ServedTestCase):
 
     def test_paused_socket(self) -> None:
         """A socket that is full stops the generator too; when it is empty all goes on."""
-        self.peer.transport.producer.pauseProducing()
+        self.peer.producer.pauseProducing()
         answer = self.peer.call("/t.T/Stream", text("3"))
         self.assertEqual(self.service.taken, ["0"])
         self.assertEqual(answer.messages, [])
-        self.peer.transport.producer.resumeProducing()
+        self.peer.producer.resumeProducing()
         self.peer.exchange()
         self.assertEqual((len(answer.messages), answer.status), (3, OK))
 
@@ -319,7 +319,7 @@ class ConnectionTests(ServedTestCase):
 
     def test_reader_that_only_asks(self) -> None:
         """Answers that a full socket does not take stop the reading of more requests, until it does."""
-        self.peer.transport.producer.pauseProducing()
+        self.peer.producer.pauseProducing()
         answered = 0
         while self.peer.transport.producerState == "producing":
             self.peer.send(self.peer.start("/t.T/Nothing"), end=True)
@@ -328,7 +328,7 @@ class ConnectionTests(ServedTestCase):
             self.peer._received(self.peer.h2.receive_data(self.peer.transport.value()))
             self.peer.transport.clear()
             self.assertLess(answered, 2 * MAX_UNSENT_BYTES)
-        self.peer.transport.producer.resumeProducing()
+        self.peer.producer.resumeProducing()
         self.assertEqual(self.peer.transport.producerState, "producing")
 
     def test_drain(self) -> None:
@@ -340,7 +340,9 @@ class ConnectionTests(ServedTestCase):
         self.service.waits[0].callback(None)
         self.peer.exchange()
         self.assertEqual(answer.status, OK)
-        self.assertEqual([gone[:4] for gone in self.peer.goaways], [b"\x7f\xff\xff\xff", b"\0\0\0\1"])
+        self.assertEqual(
+            [gone[:4] for gone in self.peer.goaways], [b"\x7f\xff\xff\xff", b"\0\0\0\1"]
+        )
         self.assertTrue(self.peer.transport.disconnecting)
         self.assertNoResult(drained)
         self.peer.protocol.connectionLost(Failure(ConnectionDone()))

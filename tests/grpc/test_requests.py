@@ -19,7 +19,12 @@ class RequestStreamTests(SynchronousTestCase):
         self.stream = RequestStream(HealthCheckRequest, self.acknowledged.append)
 
     def next(self) -> Deferred[HealthCheckRequest]:
-        return Deferred.fromCoroutine(self.stream.__anext__())
+        return Deferred.fromCoroutine(self._next())
+
+    async def _next(self) -> HealthCheckRequest:
+        request = await self.stream.__anext__()
+        assert isinstance(request, HealthCheckRequest)
+        return request
 
     def test_in_order(self) -> None:
         """Messages come out as they came in, then the end."""

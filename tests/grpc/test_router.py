@@ -18,7 +18,9 @@ class RouterTests(SynchronousTestCase):
     def test_find(self) -> None:
         """Methods are found by path, with their cardinality."""
         router = Router([Texts()])
-        found = [router.find(path) for path in (b"/t.T/Echo", b"/t.T/Count", b"/t.T/Join", b"/t.T/Chat")]
+        found = [
+            router.find(path) for path in (b"/t.T/Echo", b"/t.T/Count", b"/t.T/Join", b"/t.T/Chat")
+        ]
         self.assertEqual([m.cardinality for m in found if m], list(Cardinality))
 
     def test_absent(self) -> None:

@@ -30,7 +30,7 @@ class DirectWriterTests(SynchronousTestCase):
         self.addCleanup(ours.close)
         self.theirs.setblocking(False)
         self.reactor = MemoryReactor()
-        self.transport = Server(ours, Protocol(), ("", 0), None, 0, self.reactor)
+        self.transport = Server(ours, Protocol(), ("", 0), None, 0, self.reactor)  # type: ignore[arg-type]  # no port
         self.emptied = 0
         self.writer = DirectWriter(self.transport, self._emptied)
 
