@@ -1,0 +1,125 @@
+"""Small tools for Deferreds and coroutines."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+T = TypeVar("T")
+
+
+def finish_first(work: Deferred[T]) -> Deferred[T]:
+    """What ``work`` ends with, for work that cannot be broken off.
+
+    :returns: a Deferred that fails with ``CancelledError`` when it is cancelled, but
+        not before ``work`` has ended: what the work uses can be let go safely then.
+    """
+
+    def cancel(outcome: Deferred[T]) -> None:
+        outcome.pause()
+        outcome.errback(Failure(CancelledError()))
+
+    def end(result: T | Failure) -> None:
+        if outcome.called:
+            outcome.unpause()
+        elif isinstance(result, Failure):
+            outcome.errback(result)
+        else:
+            outcome.callback(result)
+
+    outcome: Deferred[T] = Deferred(cancel)
+    work.addBoth(end)
+    return outcome
+
+
+@asynccontextmanager
+async def closing(iterator: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
+    """``iterator``, closed at the end of the block if it can be closed.
+
+    As ``contextlib.aclosing``, for iterators that are no generators too.
+    """
+    try:
+        yield iterator
+    finally:
+        close = getattr(iterator, "aclose", None)
+        if close is not None:
+            await close()
+
+
+class Periodic(Service):
+    """Does ``work`` again and again, whatever becomes of it.
+
+    :param name: what the work is, for the log.
+    :param work: called each time; the next time is not before what it returned has ended.
+    :param seconds: from one start of the work to the next, in seconds.
+    :ivar failures: how often the work has failed.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self, name: str, work: Callable[[], Awaitable[None]], seconds: float, clock: IReactorTime
+    ) -> None:
+        self.name = name
+        self.failures = 0
+        self._work = work
+        self._seconds = seconds
+        self._clock = clock
+        self._loop = LoopingCall(self._tick)
+        self._loop.clock = clock
+        self._ended: Deferred[object] = succeed(None)
+        self._busy = False
+        self._woken = False
+
+    def startService(self) -> None:
+        """Begin; the work is done for the first time after ``seconds``."""
+        super().startService()
+        self._begin(now=False)
+
+    def stopService(self) -> Deferred[object]:
+        """Do the work no more.
+
+        :returns: fires when the work that is under way, if any, has ended.
+        """
+        super().stopService()
+        if self._loop.running:
+            self._loop.stop()
+        return self._ended
+
+    def wake(self) -> None:
+        """Do the work at the next turn of the reactor, if it is not under way."""
+        if self.running and not self._busy and not self._woken:
+            self._woken = True
+            self._clock.callLater(0, self._now)
+
+    def _begin(self, *, now: bool) -> None:
+        self._ended = Deferred()
+        ended = self._ended
+        self._loop.start(self._seconds, now=now).addBoth(ended.callback)
+
+    def _now(self) -> None:
+        self._woken = False
+        if self.running and not self._busy:
+            self._loop.stop()
+            self._begin(now=True)
+
+    def _tick(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._guarded())
+
+    async def _guarded(self) -> None:
+        self._busy = True
+        try:
+            await self._work()
+        except Exception:  # the next time may go well, and without a next time nothing would
+            self.failures += 1
+            self._log.failure("{name} failed", name=self.name)
+        finally:
+            self._busy = False

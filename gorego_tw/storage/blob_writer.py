@@ -1,0 +1,166 @@
+"""The bytes of one blob on their way in: counted, hashed, and written in a thread."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from gorego_tw.digest import Digest, DigestFunction, Hasher, digest_of
+from gorego_tw.errors import DigestMismatch
+from gorego_tw.storage.disk_threads import DiskThreads
+from gorego_tw.storage.failures import telling
+
+#: How much is collected before it goes to a thread, in bytes. Going there and back takes some
+#: 50 µs, hashing so much 350 µs. Each upload under way takes up to so much memory, and one message.
+WRITE_CHUNK = 512 * 1024
+
+#: How much of a file is read at once to hash it, in bytes.
+_HASH_CHUNK = 1024 * 1024
+
+
+def check_size(digest: Digest, size_bytes: int) -> None:
+    """Make sure that a blob has the size it was announced with.
+
+    :raises DigestMismatch: it has not.
+    """
+    if size_bytes != digest.size_bytes:
+        raise DigestMismatch(f"blob {digest}: the data has {size_bytes} bytes")
+
+
+def check_hash(digest: Digest, hashed: bytes) -> None:
+    """Make sure that a blob has the hash it was announced with.
+
+    :raises DigestMismatch: it has not.
+    """
+    if hashed != digest.key[1:]:
+        raise DigestMismatch(f"blob {digest}: the data has the hash {hashed.hex()}")
+
+
+def verified(digest: Digest, data: bytes) -> bytes:
+    """``data``, if it is the blob.
+
+    :raises DigestMismatch: it is not.
+    """
+    check_size(digest, len(data))
+    check_hash(digest, digest_of(data, digest.function).key[1:])
+    return data
+
+
+def hash_file(fd: int, function: DigestFunction, hasher: Hasher | None = None) -> bytes:
+    """The hash of a file, from its beginning to its end. It takes long; any thread may.
+
+    :param hasher: takes the content in, for who wants to go on with it.
+    :raises OSError: it cannot be read.
+    """
+    hasher = hasher or function.hasher()
+    memory = memoryview(bytearray(_HASH_CHUNK))
+    offset = 0
+    while count := os.preadv(fd, [memory], offset):
+        hasher.update(memory[:count])
+        offset += count
+    return hasher.digest()
+
+
+class BlobWriter:
+    """Takes a blob in pieces. One call at a time; ``close`` at the end, whatever happened.
+
+    :param path: the file to be written, or None to verify only. There is no file until there is
+        more than WRITE_CHUNK, or until ``finish`` or ``flush``.
+    :ivar size_bytes: how many bytes were taken in.
+    """
+
+    def __init__(self, digest: Digest, path: str | None, threads: DiskThreads) -> None:
+        self.digest = digest
+        self.size_bytes = 0
+        self._path = path
+        self._threads = threads
+        self._hasher = digest.function.hasher()
+        self._buffer = bytearray()
+        self._written = 0
+        self._fd = -1
+
+    async def append(self, data: bytes | memoryview) -> None:
+        """Take the next bytes.
+
+        :raises DigestMismatch: they are more than the digest announces; none of them is taken.
+        :raises ResourceExhausted: the disk is full. They are in memory, and are held.
+        """
+        size = self.size_bytes + len(data)
+        if size > self.digest.size_bytes:
+            raise DigestMismatch(f"blob {self.digest}: the data has {size} bytes or more")
+        self._buffer += data
+        self.size_bytes = size
+        if len(self._buffer) >= WRITE_CHUNK:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what was taken in.
+
+        :raises ResourceExhausted: the disk is full. Nothing that was taken in is lost.
+        """
+        with telling():
+            await self._threads.run(self._drain)
+
+    async def finish(self) -> None:
+        """Write and verify all of it.
+
+        :raises DigestMismatch: it has not the digest.
+        :raises ResourceExhausted: the disk is full.
+        """
+        check_size(self.digest, self.size_bytes)
+        await self.flush()
+        check_hash(self.digest, self._hasher.digest())
+
+    async def resume(self) -> None:
+        """Take in what the file holds from an earlier time, unless it is more than the blob."""
+        with telling():
+            await self._threads.run(self._take_up)
+
+    def verified_bytes(self) -> bytes:
+        """All of it, of a blob small enough that nothing was flushed.
+
+        :raises DigestMismatch: it has not the digest.
+        """
+        return verified(self.digest, bytes(self._buffer))
+
+    def close(self) -> None:
+        """Close the file. What was not flushed is lost."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def _drain(self) -> None:  # in a thread
+        if self._path is not None:
+            if self._fd < 0:
+                self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._write()
+        self._hasher.update(self._buffer)
+        self._written += len(self._buffer)
+        self._buffer.clear()
+
+    def _write(self) -> None:
+        offset = self._written
+        with memoryview(self._buffer) as rest:
+            try:
+                while offset < self.size_bytes:
+                    offset += os.pwrite(self._fd, rest[offset - self._written :], offset)
+            except OSError:
+                with suppress(OSError):
+                    os.ftruncate(self._fd, self._written)
+                raise
+
+    def _take_up(self) -> None:  # in a thread
+        assert self._path is not None
+        try:
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        size = os.fstat(self._fd).st_size
+        if size > self.digest.size_bytes:
+            os.ftruncate(self._fd, 0)
+        elif self.digest.size_bytes <= WRITE_CHUNK:
+            self._buffer += os.pread(self._fd, size, 0)
+            self.size_bytes = len(self._buffer)
+        else:
+            hash_file(self._fd, self.digest.function, self._hasher)
+            self.size_bytes = self._written = size

@@ -1,0 +1,82 @@
+"""The LMDB environment of the index: its databases, and what its errors mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lmdb
+
+from gorego_tw.errors import StatusError, Unavailable
+from gorego_tw.storage.failures import no_room
+
+#: Databases of the environment: blobs, small, actions, meta.
+_DATABASES = 4
+
+#: The least address space for the map, in bytes. The file is as long as what is in it.
+_LEAST_MAP_BYTES = 16 << 30
+
+#: The keys of ``meta``: one for each kind of entry, one for each blob about to be moved into place.
+TALLY = b"tally:"
+ARRIVING = b"arriving:"
+
+
+class IndexDamaged(Exception):
+    """The file is there and is no index of ours."""
+
+
+class Environment:
+    """The open environment.
+
+    :param path: its folder.
+    :param limit_bytes: the index never grows beyond twice this, in bytes.
+    :ivar begin: makes a transaction.
+    :ivar blobs: the record of each blob.
+    :ivar small: the bytes of the small ones.
+    :ivar actions: action results.
+    :ivar meta: tallies and announcements.
+    :raises IndexDamaged: LMDB refuses the file.
+    """
+
+    def __init__(self, path: Path, limit_bytes: int) -> None:
+        try:
+            # Without sync a commit waits for no disk; checkpoints do. Without readahead a lookup
+            # in an index larger than memory reads one page, not thirty-two.
+            self._environment = lmdb.open(
+                str(path),
+                map_size=max(2 * limit_bytes, _LEAST_MAP_BYTES),
+                max_dbs=_DATABASES,
+                sync=False,
+                metasync=False,
+                readahead=False,
+                max_spare_txns=4,
+                mode=0o644,
+            )
+            self._environment.reader_check()
+            self.blobs = self._environment.open_db(b"blobs")
+            self.small = self._environment.open_db(b"small")
+            self.actions = self._environment.open_db(b"actions")
+            self.meta = self._environment.open_db(b"meta")
+        except lmdb.Error as error:
+            raise IndexDamaged(str(error)) from error
+        self.begin = self._environment.begin
+
+    def sync(self) -> None:
+        """Bring everything committed to stable storage. It takes long; any thread may.
+
+        :raises Unavailable: it cannot be.
+        """
+        try:
+            self._environment.sync(force=True)
+        except lmdb.Error as error:
+            raise trouble(error) from error
+
+    def close(self) -> None:
+        """Let go of the file. Nothing else may be called after this."""
+        self._environment.close()
+
+
+def trouble(error: lmdb.Error) -> StatusError:
+    """The failure a client is told."""
+    if isinstance(error, lmdb.MapFullError):
+        return no_room("local tier: the index is full")
+    return Unavailable(f"local tier: index: {error}")

@@ -1,0 +1,139 @@
+"""A blob that is a file, on its way out: from memory at once, from the disk through a thread."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import AsyncIterator, Callable
+
+from zope.interface import implementer
+
+from gorego_tw.errors import DataLoss, StatusError
+from gorego_tw.interfaces import IBlobBody
+from gorego_tw.storage.disk_threads import DiskThreads
+from gorego_tw.storage.failures import status_of
+
+#: How much is read at once, in bytes. Larger pieces are read hardly faster (9.2 GB/s with this,
+#: 9.6 GB/s with 512 KiB) but leave the processor's cache before they are sent.
+READ_CHUNK = 128 * 1024
+
+#: What preadv says where the page is not in memory, or where it cannot tell.
+_NOT_NOW = frozenset({errno.EAGAIN, errno.EOPNOTSUPP})
+
+#: Not a number that Linux alone has: elsewhere every read takes a thread.
+_NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)
+
+
+@implementer(IBlobBody)
+class FileBody:
+    """An open file with a blob in it.
+
+    :param fd: the file; closed when the body was read or discarded.
+    :param threads: where reads go that have to wait for the disk.
+    :param damaged: told what is wrong when the file turns out not to be the blob.
+    """
+
+    __slots__ = ("_damaged", "_fd", "_threads", "size_bytes")
+
+    def __init__(
+        self, fd: int, size_bytes: int, threads: DiskThreads, damaged: Callable[[str], object]
+    ) -> None:
+        self.size_bytes = size_bytes
+        self._fd = fd
+        self._threads = threads
+        self._damaged = damaged
+
+    def chunks(self, offset: int = 0) -> AsyncIterator[bytes | memoryview]:
+        """Pieces of up to READ_CHUNK bytes, all in the same memory."""
+        return FilePieces(self, offset)
+
+    async def read_all(self) -> bytes:
+        """The whole blob, read into memory of its own."""
+        data = bytearray(self.size_bytes)
+        try:
+            with memoryview(data) as rest:
+                done = 0
+                while done < len(data):
+                    done += await self.read(rest[done:], done)
+        finally:
+            self.discard()
+        return bytes(data)
+
+    def discard(self) -> None:
+        """Close the file."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    async def read(self, into: memoryview, offset: int) -> int:
+        """Read what comes at once, or what the disk gives if nothing does.
+
+        :returns: how many bytes, at least one.
+        :raises DataLoss: there are none, or the disk cannot read them.
+        """
+        try:
+            count = self._read_now(into, offset)
+            if count is None:
+                count = await self._threads.run(os.preadv, self._fd, [into], offset)
+        except OSError as error:
+            raise self._failure(error) from error
+        if not count:
+            self._damaged("truncated while it was read")
+            raise DataLoss("local tier: the blob was truncated while it was read")
+        return count
+
+    def __del__(self) -> None:
+        self.discard()
+
+    def _read_now(self, into: memoryview, offset: int) -> int | None:
+        if _NOWAIT is None:
+            return None
+        try:
+            return os.preadv(self._fd, (into,), offset, _NOWAIT)
+        except OSError as error:
+            if error.errno in _NOT_NOW:
+                return None
+            raise
+
+    def _failure(self, error: OSError) -> StatusError:
+        if error.errno != errno.EIO:
+            return status_of(error)
+        self._damaged("the disk cannot read it")
+        return DataLoss("local tier: the disk cannot read the blob")
+
+
+class FilePieces:
+    """The pieces of a body from ``offset`` on.
+
+    No generator, because closing a generator that was never asked for anything runs none of
+    its code, and the file would stay open.
+    """
+
+    __slots__ = ("_body", "_memory", "_offset")
+
+    def __init__(self, body: FileBody, offset: int) -> None:
+        self._body = body
+        self._offset = offset
+        self._memory = memoryview(bytearray(min(READ_CHUNK, body.size_bytes - offset)))
+
+    def __aiter__(self) -> FilePieces:
+        return self
+
+    async def __anext__(self) -> memoryview:
+        """The next piece, in the memory of the one before."""
+        body = self._body
+        left = body.size_bytes - self._offset
+        if left <= 0:
+            body.discard()
+            raise StopAsyncIteration
+        try:
+            count = await body.read(self._memory[:left], self._offset)
+        except BaseException:
+            body.discard()
+            raise
+        self._offset += count
+        return self._memory[:count]
+
+    async def aclose(self) -> None:
+        """Close the file."""
+        self._body.discard()

@@ -1,0 +1,124 @@
+"""Where blobs are as files, and how these come and go: by renaming, whole."""
+
+# Names are strings: to make a Path takes as long as to open the file.
+# ruff: noqa: PTH103, PTH104, PTH108, PTH116, PTH120, PTH208
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import count
+
+from gorego_tw.digest import DigestFunction
+from gorego_tw.storage.folder import Folder
+
+#: Names in the folder of uploads that no later process asks for begin so.
+TEMPORARY = "put-"
+
+
+class BlobFiles:
+    """The files of one folder: ``cas/<function>/<ab>/<hash>`` and those on their way there or away.
+
+    All methods raise OSError.
+    """
+
+    def __init__(self, folder: Folder) -> None:
+        self._cas = str(folder.cas)
+        self._uploads = str(folder.uploads)
+        self._trash = str(folder.trash)
+        self._names = {bytes([function]): function.name.lower() for function in DigestFunction}
+        self._numbers = count()
+        self._process = os.getpid()
+
+    def path(self, key: bytes) -> str:
+        """Where the blob with that key is, if it is a file."""
+        name = key[1:].hex()
+        return f"{self._cas}/{self._names[key[:1]]}/{name[:2]}/{name}"
+
+    def exists(self, key: bytes) -> bool:
+        """Whether there is something in the place of a blob."""
+        return os.path.lexists(self.path(key))
+
+    def temporary(self) -> str:
+        """A name for a blob that arrives, which nobody else has."""
+        return f"{self._uploads}/{TEMPORARY}{self._process}.{next(self._numbers)}"
+
+    def partial(self, name: str) -> str:
+        """Where the upload of that name (a plain file name) is kept."""
+        return f"{self._uploads}/{name}"
+
+    def place(self, temporary: str, key: bytes) -> int:
+        """Move a file to where its blob belongs.
+
+        :returns: its stamp from now on (st_ctime_ns).
+        """
+        path = self.path(key)
+        try:
+            os.rename(temporary, path)
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            os.rename(temporary, path)
+        except IsADirectoryError:
+            self.discard(key)
+            os.rename(temporary, path)
+        return os.stat(path).st_ctime_ns
+
+    def delete(self, path: str) -> None:
+        """Delete what is there, if anything is."""
+        _delete(path)
+
+    def discard(self, key: bytes) -> bool:
+        """Move what is in the place of a blob into the trash.
+
+        :returns: whether there was something.
+        """
+        try:
+            os.rename(self.path(key), self._trash_name(key))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def discarded(self) -> Iterator[bytes]:
+        """The keys of the blobs whose files are in the trash."""
+        for name in os.listdir(self._trash):
+            with suppress(ValueError):  # not put there by us, deleted all the same
+                yield bytes.fromhex(name.partition(".")[0])
+
+    def empty_trash(self) -> None:
+        """Delete what is in the trash. It takes long; any thread may."""
+        for name in os.listdir(self._trash):
+            _delete(f"{self._trash}/{name}")
+
+    def arriving(self) -> list[tuple[str, os.stat_result]]:
+        """The files in the folder of uploads: their names and what they are."""
+        found = []
+        with os.scandir(self._uploads) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    found.append((entry.name, entry.stat(follow_symlinks=False)))
+        return found
+
+    def partial_size(self, name: str) -> int | None:
+        """How much of an upload of that name is in its file, in bytes; None if there is none."""
+        try:
+            return os.stat(self.partial(name)).st_size
+        except FileNotFoundError:
+            return None
+
+    def free_bytes(self) -> int:
+        """What the file system has left for us, in bytes."""
+        figures = os.statvfs(self._cas)
+        return figures.f_bavail * figures.f_frsize
+
+    def _trash_name(self, key: bytes) -> str:
+        return f"{self._trash}/{key.hex()}.{self._process}.{next(self._numbers)}"
+
+
+def _delete(path: str) -> None:
+    with suppress(FileNotFoundError):
+        try:
+            os.unlink(path)
+        except IsADirectoryError:  # somebody put it in the place of a blob
+            shutil.rmtree(path)

@@ -1,0 +1,149 @@
+"""Changes of the index: each transaction whole, with the tallies that go with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Self
+
+import lmdb
+
+from gorego_tw.storage.environment import ARRIVING, TALLY, Environment, trouble
+from gorego_tw.storage.records import (
+    ACTIONS,
+    INLINE,
+    BlobRecord,
+    DamagedRecord,
+    Tally,
+    disk_bytes,
+    pack_blob,
+    pack_tally,
+    renewed,
+    unpack_blob,
+    unpack_last_used,
+    unpack_tally,
+)
+
+_NONE = Tally(0, 0)
+_UNREADABLE = BlobRecord(0, INLINE, 0, 0)
+
+
+class IndexWrite:
+    """What can be changed in one transaction.
+
+    :param committed: told of the tallies that are other ones now, and how many bytes were put.
+    """
+
+    def __init__(
+        self, environment: Environment, committed: Callable[[Mapping[int, Tally], int], None]
+    ) -> None:
+        self._begin = environment.begin
+        self._blobs = environment.blobs
+        self._small = environment.small
+        self._actions = environment.actions
+        self._meta = environment.meta
+        self._committed = committed
+        self._changes: dict[int, Tally] = {}
+        self._added_bytes = 0
+
+    def __enter__(self) -> Self:
+        try:
+            self._txn = self._begin(write=True)
+        except lmdb.Error as error:
+            raise trouble(error) from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            try:
+                tallies = self._write_tallies()
+                self._txn.commit()
+            except lmdb.Error as failure:
+                self._txn.abort()
+                raise trouble(failure) from failure
+            self._committed(tallies, self._added_bytes)
+        else:
+            self._txn.abort()
+            if isinstance(error, lmdb.Error):
+                raise trouble(error) from error
+
+    def put_blob(self, key: bytes, record: BlobRecord, data: bytes | None = None) -> None:
+        """Keep the record of a blob, and the bytes if they are to be here."""
+        old = self._txn.get(key, db=self._blobs)
+        if old is not None:
+            self._count_blob(key, unpack_blob(old), -1)
+        self._txn.put(key, pack_blob(record), db=self._blobs)
+        if data is not None:
+            self._txn.put(key, data, db=self._small)
+            self._added_bytes += len(data)
+        self._count_blob(key, record, 1)
+
+    def drop_blob(self, key: bytes) -> BlobRecord | None:
+        """Take a blob out.
+
+        :returns: what was known of it; None if it was absent.
+        """
+        value = self._txn.pop(key, db=self._blobs)
+        if value is None:
+            return None
+        try:
+            record = unpack_blob(value)
+        except DamagedRecord:
+            record = _UNREADABLE
+        self._txn.delete(key, db=self._small)
+        self._count_blob(key, record, -1)
+        return record
+
+    def put_action(self, key: bytes, value: bytes) -> None:
+        """Keep a packed action result, in place of an earlier one."""
+        if self._txn.replace(key, value, db=self._actions) is None:
+            self._count(ACTIONS, 1, 0)
+        self._added_bytes += len(value)
+
+    def drop_action(self, key: bytes) -> int | None:
+        """Take an action result out.
+
+        :returns: its size here, in bytes; None if it was absent.
+        """
+        value = self._txn.pop(key, db=self._actions)
+        if value is None:
+            return None
+        self._count(ACTIONS, -1, 0)
+        return len(value)
+
+    def renew(self, key: bytes, last_used: int) -> None:
+        """Note the last use of an entry, if it still exists."""
+        database = self._actions if key[0] == ACTIONS else self._blobs
+        value = self._txn.get(key, db=database)
+        if value is not None and unpack_last_used(value) < last_used:
+            self._txn.put(key, renewed(value, last_used), db=database)
+
+    def announce(self, key: bytes) -> None:
+        """Note that the file of a blob will be moved into place."""
+        self._txn.put(ARRIVING + key, b"", db=self._meta)
+
+    def arrived(self, key: bytes) -> None:
+        """Forget the announcement."""
+        self._txn.delete(ARRIVING + key, db=self._meta)
+
+    def _count_blob(self, key: bytes, record: BlobRecord, sign: int) -> None:
+        file_bytes = 0 if record.location == INLINE else disk_bytes(record.size_bytes)
+        self._count(key[0], sign, sign * file_bytes)
+
+    def _count(self, kind: int, entries: int, file_bytes: int) -> None:
+        self._changes[kind] = self._changes.get(kind, _NONE).plus(Tally(entries, file_bytes))
+
+    def _write_tallies(self) -> dict[int, Tally]:
+        tallies = {}
+        for kind, change in self._changes.items():
+            key = TALLY + bytes([kind])
+            value = self._txn.get(key, db=self._meta)
+            before = _NONE if value is None else unpack_tally(value)
+            tallies[kind] = before.plus(change)
+            self._txn.put(key, pack_tally(tallies[kind]), db=self._meta)
+        return tallies

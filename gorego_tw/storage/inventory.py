@@ -1,0 +1,157 @@
+"""What the local tier has: the index and the files together, always in step.
+
+The index's write transaction also orders the folder: whoever moves a file in or out does so
+inside of one. A crash between the two leaves an announcement or a file in the trash, by
+which the next start finds what is out of step, without looking at anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+
+from twisted.logger import Logger
+
+from gorego_tw.digest import Digest
+from gorego_tw.errors import StatusError
+from gorego_tw.storage.failures import telling
+from gorego_tw.storage.files import BlobFiles
+from gorego_tw.storage.index import Index
+from gorego_tw.storage.index_write import IndexWrite
+from gorego_tw.storage.last_use import LastUse
+from gorego_tw.storage.records import (
+    ACTIONS,
+    FILE,
+    INLINE,
+    BlobRecord,
+    DamagedRecord,
+    disk_bytes,
+    unpack_size,
+)
+from gorego_tw.storage.space import Space
+
+
+class Inventory:
+    """The entries, each whole: a record, and its bytes in the index or in a file.
+
+    :param space: told of what goes into the trash.
+    :ivar damaged: how many entries were dropped because they were damaged.
+    """
+
+    _log = Logger()
+
+    def __init__(self, index: Index, files: BlobFiles, last_use: LastUse, space: Space) -> None:
+        self._index = index
+        self._files = files
+        self._last_use = last_use
+        self._space = space
+        self.damaged = 0
+
+    def find(self, digest: Digest) -> tuple[BlobRecord, bytes | None] | None:
+        """The record of a blob, with its bytes if they are in the index; None if it is absent."""
+        try:
+            found = self._index.blob(digest.key)
+        except DamagedRecord:
+            self.drop(digest.key, "unreadable record")
+            return None
+        return found if found is not None and found[0].size_bytes == digest.size_bytes else None
+
+    def missing(self, digests: Iterable[Digest]) -> list[Digest]:
+        """Those that are absent, in that order, each once; the others are used now."""
+        unique = dict.fromkeys(digests)
+        touch = self._last_use.touch
+        missing = []
+        values = self._index.blobs([digest.key for digest in unique])
+        for digest, value in zip(unique, values, strict=True):
+            if value is not None and unpack_size(value)[0] == digest.size_bytes:
+                touch(digest.key)
+            else:
+                missing.append(digest)
+        return missing
+
+    def add_inline(self, digest: Digest, data: bytes) -> None:
+        """Keep a small blob that was verified.
+
+        :raises ResourceExhausted: no room.
+        """
+        record = BlobRecord(self._last_use.now, INLINE, len(data), 0)
+        with self._index.write() as txn:
+            txn.put_blob(digest.key, record, data)
+
+    def add_file(self, digest: Digest, temporary: str) -> None:
+        """Keep the verified blob in that file, which is moved; or deleted, if the blob exists.
+
+        :raises ResourceExhausted: no room in the index.
+        """
+        if self.find(digest) is not None:
+            self._files.delete(temporary)
+            return
+        with telling():
+            try:
+                self._announce_and_place(digest, temporary)
+            except BaseException:
+                with suppress(StatusError), self._index.write() as txn:
+                    txn.arrived(digest.key)
+                raise
+
+    def restamp(self, key: bytes, record: BlobRecord, stamp: int) -> None:
+        """The file of a blob was touched, and its content was found right."""
+        with self._index.write() as txn:
+            txn.put_blob(key, record._replace(stamp=stamp))
+
+    def drop(self, key: bytes, damage: str) -> None:
+        """Take out an entry that is damaged. What fails meanwhile is left for the next time."""
+        self.damaged += 1
+        self._log.warn("dropped {entry}: {damage}", entry=key.hex(), damage=damage)
+        with suppress(StatusError):
+            self.evict([key])
+
+    def evict(self, keys: Iterable[bytes]) -> int:
+        """Take entries out, and their files away.
+
+        :returns: how much of the disk they took, in bytes.
+        """
+        with self._index.write() as txn:
+            return sum(self._take_out(txn, key) for key in keys)
+
+    def recover(self) -> None:
+        """Bring index and files in step after a crash."""
+        with telling():
+            gone = [key for key in self._files.discarded() if not self._files.exists(key)]
+            self.evict(gone)
+            with self._index.write() as txn:
+                for key in self._index.arriving():
+                    if self._index.blob(key) is None:
+                        self._files.discard(key)
+                    txn.arrived(key)
+
+    def _take_out(self, txn: IndexWrite, key: bytes) -> int:
+        self._last_use.forget(key)
+        if key[0] == ACTIONS:
+            return txn.drop_action(key) or 0
+        record = txn.drop_blob(key)
+        if record is None:
+            return 0
+        taken = disk_bytes(record.size_bytes)
+        # A file that cannot be moved is one nobody knows of: wasted, until its blob comes again.
+        with suppress(OSError):
+            if record.location == FILE and self._files.discard(key):
+                self._space.doomed_bytes += taken
+        return taken
+
+    def _announce_and_place(self, digest: Digest, temporary: str) -> None:
+        key = digest.key
+        with self._index.write() as txn:
+            txn.announce(key)
+        placed = False
+        try:
+            with self._index.write() as txn:
+                stamp = self._files.place(temporary, key)
+                placed = True
+                record = BlobRecord(self._last_use.now, FILE, digest.size_bytes, stamp)
+                txn.put_blob(key, record)
+                txn.arrived(key)
+        except BaseException:
+            if placed:
+                self._files.discard(key)
+            raise

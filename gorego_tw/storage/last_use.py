@@ -1,0 +1,75 @@
+"""When entries were last used: collected in memory, written to the index in batches."""
+
+from __future__ import annotations
+
+from twisted.internet.interfaces import IReactorTime
+
+from gorego_tw.storage.index import Index
+
+#: How many uses are collected at most. One takes about 200 bytes, so that is 40 MB; those
+#: of other entries are not noted until the next flush, which is asked for at half of it.
+MOST_PENDING = 200_000
+
+#: How long a slice of a flush may take, in seconds: as long as other calls have to wait for it.
+SLICE_SECONDS = 0.001
+
+#: How old uses get before they are written, in seconds. A crash forgets so many of them.
+FLUSH_SECONDS = 60.0
+
+
+class LastUse:
+    """The times, in whole seconds since the epoch, of the clock's last :meth:`tick`.
+
+    :param index: where they are kept.
+    """
+
+    def __init__(self, index: Index, clock: IReactorTime) -> None:
+        self._index = index
+        self._clock = clock
+        self._pending: dict[bytes, int] = {}
+        self._flushing: dict[bytes, int] = {}
+        self._flushed_at = clock.seconds()
+        self.now = max(0, int(clock.seconds()))
+
+    def touch(self, key: bytes) -> None:
+        """The entry with that key is used now."""
+        pending = self._pending
+        if len(pending) < MOST_PENDING:
+            pending[key] = self.now
+
+    def latest(self, key: bytes, recorded: int) -> int:
+        """The last use of an entry whose record says ``recorded``."""
+        return self._pending.get(key) or self._flushing.get(key) or recorded
+
+    def forget(self, key: bytes) -> None:
+        """The entry is gone."""
+        self._pending.pop(key, None)
+        self._flushing.pop(key, None)
+
+    def tick(self) -> None:
+        """Look at the clock. Times never go backwards, whatever the clock does."""
+        self.now = max(self.now, int(self._clock.seconds()))
+
+    @property
+    def due(self) -> bool:
+        """Whether there is something to be flushed by now."""
+        overdue = self._clock.seconds() - self._flushed_at >= FLUSH_SECONDS
+        return bool(self._flushing) or overdue or len(self._pending) >= MOST_PENDING // 2
+
+    def flush_slice(self) -> bool:
+        """Write some of them, for as long as SLICE_SECONDS.
+
+        :returns: whether some are left of those that were pending at the first slice.
+        """
+        if not self._flushing:
+            self._flushing, self._pending = self._pending, {}
+            self._flushed_at = self._clock.seconds()
+        flushing = self._flushing
+        seconds = self._clock.seconds
+        end = seconds() + SLICE_SECONDS
+        with self._index.write() as txn:
+            while flushing:
+                txn.renew(*flushing.popitem())
+                if seconds() >= end:
+                    break
+        return bool(flushing)

@@ -1,0 +1,233 @@
+"""The two stores of the local tier."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Collection
+from hashlib import sha256
+from os import stat_result
+from stat import S_ISREG
+
+from zope.interface import implementer
+
+from gorego_tw.body import BytesBody
+from gorego_tw.concurrency import closing
+from gorego_tw.digest import Digest, digest_of
+from gorego_tw.errors import DigestMismatch, NotFound, StatusError
+from gorego_tw.interfaces import (
+    ActionKey,
+    IActionResults,
+    IBlobAccess,
+    IBlobBody,
+    StoredActionResult,
+)
+from gorego_tw.storage.blob_writer import BlobWriter, check_size, hash_file, verified
+from gorego_tw.storage.disk_threads import DiskThreads
+from gorego_tw.storage.failures import status_of
+from gorego_tw.storage.file_body import FileBody
+from gorego_tw.storage.files import BlobFiles
+from gorego_tw.storage.index import Index
+from gorego_tw.storage.inventory import Inventory
+from gorego_tw.storage.last_use import LastUse
+from gorego_tw.storage.records import (
+    ACTIONS,
+    INLINE_LIMIT,
+    BlobRecord,
+    DamagedRecord,
+    disk_bytes,
+    pack_action,
+    unpack_action,
+)
+from gorego_tw.storage.space import Space
+
+#: Without O_NONBLOCK, a pipe that somebody put in the place of a blob would stop the reactor.
+_READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+
+#: What keeps a file from being opened that has nothing to do with the file.
+_NOT_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR})
+
+_ACTIONS_PREFIX = bytes([ACTIONS])
+
+
+def action_key(key: ActionKey) -> bytes:
+    """The key of an action result in the index: a hash, whatever the instance name's length."""
+    action = key.action
+    hasher = sha256(action.key)
+    hasher.update(action.size_bytes.to_bytes(8, "little"))
+    hasher.update(key.instance_name.encode("utf-8", "surrogatepass"))
+    return _ACTIONS_PREFIX + hasher.digest()
+
+
+@implementer(IBlobAccess)
+class LocalBlobs:
+    """Blobs on this machine: small ones in the index, others in files."""
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        *,
+        files: BlobFiles,
+        space: Space,
+        last_use: LastUse,
+        threads: DiskThreads,
+    ) -> None:
+        self._inventory = inventory
+        self._files = files
+        self._space = space
+        self._touch = last_use.touch
+        self._threads = threads
+
+    async def get(self, digest: Digest) -> IBlobBody:
+        """The blob; at once, unless its file was touched by somebody else.
+
+        What turns out damaged is dropped, and absent.
+        """
+        found = self._inventory.find(digest)
+        if found is None:
+            raise _absent(digest)
+        record, data = found
+        body = await self._open(digest, record) if data is None else self._inline(digest, data)
+        self._touch(digest.key)
+        return body
+
+    async def put(self, digest: Digest, body: IBlobBody) -> None:
+        """Keep the blob if it has the digest; what is there already stays as it is."""
+        try:
+            check_size(digest, body.size_bytes)
+        except DigestMismatch:
+            body.discard()
+            raise
+        if digest.size_bytes <= INLINE_LIMIT:
+            self._put_inline(digest, verified(digest, await body.read_all()))
+        elif self._inventory.find(digest) is not None:
+            await self._write(digest, body, None)
+            self._touch(digest.key)
+        else:
+            await self._put_file(digest, body)
+
+    async def find_missing(self, digests: Collection[Digest]) -> list[Digest]:
+        """Those that are absent by the index; no file is looked at."""
+        return self._inventory.missing(digests)
+
+    def _inline(self, digest: Digest, data: bytes) -> IBlobBody:
+        if digest_of(data, digest.function) != digest:
+            self._inventory.drop(digest.key, "wrong hash in the index")
+            raise _absent(digest)
+        return BytesBody(data)
+
+    async def _open(self, digest: Digest, record: BlobRecord) -> IBlobBody:
+        try:
+            fd = os.open(self._files.path(digest.key), _READ_FLAGS)
+        except OSError as error:
+            if error.errno in _NOT_OURS:
+                raise status_of(error) from error
+            raise self._damaged(digest, record, error) from error
+        body = FileBody(fd, digest.size_bytes, self._threads, self._dropper(digest, record))
+        found = os.fstat(fd)
+        if found.st_ctime_ns != record.stamp or found.st_size != record.size_bytes:
+            try:
+                await self._verify(digest, record, fd, found)
+            except BaseException:
+                body.discard()
+                raise
+        return body
+
+    async def _verify(
+        self, digest: Digest, record: BlobRecord, fd: int, found: stat_result
+    ) -> None:
+        """Hash a file that somebody has touched, before any of it is given out."""
+        if found.st_size != record.size_bytes or not S_ISREG(found.st_mode):
+            raise self._damaged(digest, record, "wrong size")
+        try:
+            hashed = await self._threads.run(hash_file, fd, digest.function)
+        except OSError as error:
+            raise self._damaged(digest, record, error) from error
+        if hashed != digest.key[1:]:
+            raise self._damaged(digest, record, "wrong hash")
+        if self._is_current(digest, record):
+            self._inventory.restamp(digest.key, record, found.st_ctime_ns)
+
+    def _is_current(self, digest: Digest, record: BlobRecord) -> bool:
+        """Whether the entry is still the one that was found, and no later one."""
+        now = self._inventory.find(digest)
+        return now is not None and now[0].stamp == record.stamp
+
+    def _damaged(self, digest: Digest, record: BlobRecord, damage: object) -> NotFound:
+        if self._is_current(digest, record):
+            self._inventory.drop(digest.key, str(damage))
+        return _absent(digest)
+
+    def _dropper(self, digest: Digest, record: BlobRecord) -> Callable[[str], object]:
+        return lambda damage: self._damaged(digest, record, damage)
+
+    def _put_inline(self, digest: Digest, data: bytes) -> None:
+        if self._inventory.find(digest) is None:
+            self._space.check(disk_bytes(digest.size_bytes))
+            self._inventory.add_inline(digest, data)
+        self._touch(digest.key)
+
+    async def _put_file(self, digest: Digest, body: IBlobBody) -> None:
+        try:
+            reservation = self._space.reserve(digest.size_bytes)
+        except StatusError:
+            body.discard()
+            raise
+        path = self._files.temporary()
+        with reservation:
+            try:
+                await self._write(digest, body, path)
+                self._inventory.add_file(digest, path)
+            finally:
+                self._files.delete(path)
+
+    async def _write(self, digest: Digest, body: IBlobBody, path: str | None) -> None:
+        """Verify a body, and keep it in a file if there is a path for one."""
+        writer = BlobWriter(digest, path, self._threads)
+        try:
+            async with closing(body.chunks()) as pieces:
+                async for piece in pieces:
+                    await writer.append(piece)
+            await writer.finish()
+        finally:
+            writer.close()
+
+
+@implementer(IActionResults)
+class LocalActionResults:
+    """Action results on this machine, in the index."""
+
+    def __init__(self, index: Index, inventory: Inventory, space: Space, last_use: LastUse) -> None:
+        self._index = index
+        self._inventory = inventory
+        self._space = space
+        self._last_use = last_use
+
+    async def get(self, key: ActionKey) -> StoredActionResult:
+        """The action result. One that is damaged is dropped, and absent."""
+        packed_key = action_key(key)
+        value = self._index.action(packed_key)
+        if value is None:
+            raise _no_result(key)
+        try:
+            result = unpack_action(value)
+        except DamagedRecord as error:
+            self._inventory.drop(packed_key, str(error))
+            raise _no_result(key) from None
+        self._last_use.touch(packed_key)
+        return result
+
+    async def put(self, key: ActionKey, result: StoredActionResult) -> None:
+        """Keep the action result, in place of an earlier one."""
+        value = pack_action(result, self._last_use.now)
+        self._space.check(disk_bytes(len(value)))
+        with self._index.write() as txn:
+            txn.put_action(action_key(key), value)
+
+
+def _absent(digest: Digest) -> NotFound:
+    return NotFound(f"local tier: no blob {digest}")
+
+
+def _no_result(key: ActionKey) -> NotFound:
+    return NotFound(f"local tier: no result of the action {key.action}")

@@ -1,0 +1,152 @@
+"""The bytes of the index's values: packed here and nowhere else.
+
+Numbers are little-endian. Every record of an entry begins with its last use, so that
+this can be renewed without a look at the rest.
+"""
+
+from __future__ import annotations
+
+import struct
+from struct import Struct
+from typing import NamedTuple
+from zlib import crc32
+
+from gorego_tw.digest import Digest, DigestFunction
+from gorego_tw.interfaces import StoredActionResult
+
+#: The first byte of an action result's key. A blob's key begins with its digest function, 1 to 9.
+ACTIONS = 0
+
+#: Where a blob is: in the index.
+INLINE = 0
+#: Where a blob is: in a file of its own.
+FILE = 1
+
+#: Blobs of up to this many bytes are kept in the index: with LMDB's header of 16 bytes the value
+#: fills one page of 4,096, so that freed pages always fit the next one. A file would take as much
+#: of the disk and several times the time to make.
+INLINE_LIMIT = 4080
+
+#: What a file takes of a disk is a multiple of this, in bytes (ext4, xfs, btrfs as they are made).
+BLOCK_BYTES = 4096
+
+_LAST_USED = Struct("<I")
+_BLOB = Struct("<IBQQ")
+_ACTION = Struct("<II")
+_REFERENCES = Struct("<IB")
+_TALLY = Struct("<QQ")
+_KEY_BYTES = {function: 1 + function.hash_bytes for function in DigestFunction}
+
+
+class DamagedRecord(Exception):
+    """A record that is not as it was written."""
+
+
+class BlobRecord(NamedTuple):
+    """What the index knows of a blob.
+
+    ``last_used`` is in seconds since the epoch. ``location`` is INLINE or FILE. ``stamp`` is
+    the change time of the file (st_ctime_ns) when its content was last known to be right.
+    """
+
+    last_used: int
+    location: int
+    size_bytes: int
+    stamp: int
+
+
+class Tally(NamedTuple):
+    """How many entries there are, and what their files take of the disk, in bytes."""
+
+    entries: int
+    file_bytes: int
+
+    def plus(self, change: Tally) -> Tally:
+        """Both together."""
+        return Tally(self.entries + change.entries, self.file_bytes + change.file_bytes)
+
+
+def disk_bytes(size_bytes: int) -> int:
+    """What a file of that size takes of the disk."""
+    return -(-size_bytes // BLOCK_BYTES) * BLOCK_BYTES
+
+
+def pack_blob(record: BlobRecord) -> bytes:
+    """The value of a blob's key."""
+    return _BLOB.pack(*record)
+
+
+def unpack_blob(value: bytes) -> BlobRecord:
+    """The record of a blob.
+
+    :raises DamagedRecord: it is none.
+    """
+    try:
+        return BlobRecord._make(_BLOB.unpack(value))
+    except struct.error as error:
+        raise DamagedRecord(str(error)) from None
+
+
+#: The size alone, from the value of a blob's key: ``unpack_size(value)[0]``.
+unpack_size = Struct("<5xQ8x").unpack
+
+
+def unpack_last_used(value: bytes) -> int:
+    """When the entry with that value was last used, in seconds since the epoch."""
+    return int(_LAST_USED.unpack_from(value)[0])
+
+
+def renewed(value: bytes, last_used: int) -> bytes:
+    """The value of an entry, last used now."""
+    return _LAST_USED.pack(last_used) + value[_LAST_USED.size :]
+
+
+def pack_action(result: StoredActionResult, last_used: int) -> bytes:
+    """The value of an action's key: last use, checksum of what follows, references, data.
+
+    References are slots of one width, that of the longest key; a shorter key ends in zeros.
+    """
+    references = result.references
+    width = max((len(digest.key) for digest in references), default=0)
+    pack_slot = Struct(f"<{width}sQ").pack
+    covered = b"".join(
+        (
+            _REFERENCES.pack(len(references), width),
+            *(pack_slot(key, size_bytes) for key, size_bytes in references),
+            result.data,
+        )
+    )
+    return _ACTION.pack(last_used, crc32(covered)) + covered
+
+
+def unpack_action(value: bytes) -> StoredActionResult:
+    """The action result in that value.
+
+    :raises DamagedRecord: it does not have its checksum.
+    """
+    try:
+        checksum = _ACTION.unpack_from(value)[1]
+        covered = memoryview(value)[_ACTION.size :]
+        if crc32(covered) != checksum:
+            raise DamagedRecord("wrong checksum")
+        count, width = _REFERENCES.unpack_from(covered)
+        slot = Struct(f"<{width}sQ")
+        start = _REFERENCES.size
+        end = start + count * slot.size
+        references = tuple(
+            Digest(key[: _KEY_BYTES[key[0]]], size_bytes)
+            for key, size_bytes in slot.iter_unpack(covered[start:end])
+        )
+    except (struct.error, LookupError) as error:
+        raise DamagedRecord(str(error)) from None
+    return StoredActionResult(bytes(covered[end:]), references)
+
+
+def pack_tally(tally: Tally) -> bytes:
+    """The value of a tally."""
+    return _TALLY.pack(*tally)
+
+
+def unpack_tally(value: bytes) -> Tally:
+    """The tally in that value."""
+    return Tally._make(_TALLY.unpack(value))

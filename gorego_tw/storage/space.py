@@ -1,0 +1,154 @@
+"""How much of the disk may be used, how much is, and how much was promised to writes under way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from twisted.internet.interfaces import IReactorTime
+
+from gorego_tw.errors import ResourceExhausted
+from gorego_tw.storage.failures import no_room
+from gorego_tw.storage.records import disk_bytes
+
+#: How long an answer of the file system about its free space holds, in seconds.
+FREE_BYTES_SECONDS = 1.0
+
+#: A part of the limit that is kept free for what arrives while eviction is at work: 1/16, and
+#: 1 GiB at most, which the janitor needs about a second for.
+HEADROOM_SHARE = 16
+MOST_HEADROOM_BYTES = 1 << 30
+
+
+class Reservation:
+    """Room promised to one write, given back at the end of the block or by ``release``.
+
+    What was written in its place counts as used by then.
+    """
+
+    __slots__ = ("_size_bytes", "_space")
+
+    def __init__(self, space: Space, size_bytes: int) -> None:
+        self._space = space
+        self._size_bytes = size_bytes
+
+    def release(self) -> None:
+        """Give the room back; nothing if that was done before."""
+        self._space.reserved_bytes -= self._size_bytes
+        self._size_bytes = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+class Space:
+    """The limit, and what is left below it.
+
+    :param limit_bytes: how much everything together may take, in bytes.
+    :param free_reserve_bytes: how much others shall find free on the file system, in bytes.
+    :param stored: how much is taken by what is stored, in bytes.
+    :param free: how much the file system has left, in bytes. It may raise OSError.
+    :ivar reserved_bytes: what is promised to writes under way.
+    :ivar partial_bytes: what is taken by uploads that nobody goes on with at the moment.
+    :ivar doomed_bytes: what will be free when the trash has been emptied.
+    :ivar wanted_bytes: the largest write refused since eviction last made room for it.
+    :ivar refusals: how many writes were refused.
+    :ivar crowded: called when eviction has something to do.
+    """
+
+    def __init__(
+        self,
+        limit_bytes: int,
+        free_reserve_bytes: int,
+        *,
+        stored: Callable[[], int],
+        free: Callable[[], int],
+        clock: IReactorTime,
+    ) -> None:
+        self.limit_bytes = limit_bytes
+        self.free_reserve_bytes = free_reserve_bytes
+        self.headroom_bytes = min(limit_bytes // HEADROOM_SHARE, MOST_HEADROOM_BYTES)
+        self.reserved_bytes = 0
+        self.partial_bytes = 0
+        self.doomed_bytes = 0
+        self.wanted_bytes = 0
+        self.refusals = 0
+        self.crowded: Callable[[], object] = bool
+        self._stored = stored
+        self._free = free
+        self._clock = clock
+        self._free_bytes = 0
+        self._free_until = float("-inf")
+
+    @property
+    def used_bytes(self) -> int:
+        """What everything kept takes, in bytes."""
+        return self._stored() + self.partial_bytes
+
+    @property
+    def free_bytes(self) -> int:
+        """What the file system has left, in bytes, as of a second ago."""
+        now = self._clock.seconds()
+        if not self._free_until - FREE_BYTES_SECONDS <= now < self._free_until:
+            self._free_bytes = self._free()
+            self._free_until = now + FREE_BYTES_SECONDS
+        return self._free_bytes
+
+    @property
+    def excess_bytes(self) -> int:
+        """How much is to be evicted, in bytes; 0 or less if nothing is."""
+        taken = self.used_bytes + self.reserved_bytes + self.wanted_bytes
+        over_limit = taken - (self.limit_bytes - self.headroom_bytes)
+        lacking = self.free_reserve_bytes + self.reserved_bytes + self.wanted_bytes
+        return max(over_limit, lacking - self.free_bytes - self.doomed_bytes)
+
+    def reserve(self, size_bytes: int) -> Reservation:
+        """Promise room for a blob of that size.
+
+        :raises ResourceExhausted: there is none at the moment, or never will be.
+        """
+        size = disk_bytes(size_bytes)
+        self.check(size)
+        self.reserved_bytes += size
+        return Reservation(self, size)
+
+    def check(self, size_bytes: int) -> None:
+        """Make sure that so much can be written now.
+
+        :raises ResourceExhausted: as :meth:`reserve`.
+        """
+        taken = self.used_bytes + self.reserved_bytes + size_bytes
+        if taken > self.limit_bytes - self.headroom_bytes:
+            self.crowded()
+            if taken > self.limit_bytes:
+                self._refuse(size_bytes)
+        if self.free_bytes - self.reserved_bytes - size_bytes < self.free_reserve_bytes:
+            self.crowded()
+            self._refuse(size_bytes)
+
+    def made_room(self) -> None:
+        """Eviction has done what it could: forget what was wanted, and ask the file system again."""
+        self.wanted_bytes = 0
+        self._free_until = float("-inf")
+
+    def _refuse(self, size_bytes: int) -> None:
+        self.refusals += 1
+        if size_bytes > self.limit_bytes:
+            raise ResourceExhausted(
+                f"local tier: {size_bytes} bytes will never fit: the limit is {self.limit_bytes}"
+            )
+        self.wanted_bytes = max(self.wanted_bytes, size_bytes)
+        raise no_room(
+            f"local tier: no room for {size_bytes} bytes now: {self.used_bytes} of "
+            f"{self.limit_bytes} are used, {self.reserved_bytes} promised to writes under way; "
+            f"the file system has {self.free_bytes} left, {self.free_reserve_bytes} of it reserved"
+        )

@@ -1,0 +1,189 @@
+"""Uploads that can be gone on with: by name, across connections and restarts."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from twisted.internet.interfaces import IReactorTime
+from zope.interface import implementer
+
+from gorego_tw.digest import Digest
+from gorego_tw.errors import Aborted, DigestMismatch
+from gorego_tw.interfaces import IUpload, IUploads
+from gorego_tw.storage.disk_threads import DiskThreads
+from gorego_tw.storage.files import TEMPORARY, BlobFiles
+from gorego_tw.storage.inventory import Inventory
+from gorego_tw.storage.partial import Partial
+from gorego_tw.storage.records import disk_bytes
+from gorego_tw.storage.space import Space
+
+#: How long a partial blob is kept that nobody goes on with, in seconds.
+ABANDONED_SECONDS = 86400
+
+
+@implementer(IUpload)
+class Upload:
+    """The right to go on with a partial blob, until somebody else opens it."""
+
+    def __init__(self, partial: Partial) -> None:
+        self._partial = partial
+
+    @property
+    def committed_size(self) -> int:
+        """How many bytes are held, in bytes; the next write starts there."""
+        return self._partial.size_bytes
+
+    async def write(self, data: bytes | memoryview) -> None:
+        """Take the next bytes."""
+        partial = self._partial
+        async with partial.lock:
+            self._check()
+            try:
+                await partial.append(data)
+            except DigestMismatch:
+                partial.drop()
+                raise
+
+    async def commit(self) -> None:
+        """Verify size and hash, then make the blob visible in the store.
+
+        What cannot be stored for now is kept for a later call.
+        """
+        partial = self._partial
+        async with partial.lock:
+            self._check()
+            try:
+                await partial.store()
+            except DigestMismatch:
+                partial.drop()
+                raise
+            except BaseException:
+                await partial.keep()
+                raise
+
+    async def suspend(self) -> None:
+        """Keep what was written for a later call; nothing if another call took over."""
+        async with self._partial.lock:
+            if self._partial.holder is self:
+                await self._partial.keep()
+
+    async def abandon(self) -> None:
+        """Drop what was written; nothing if another call took over."""
+        async with self._partial.lock:
+            if self._partial.holder is self:
+                self._partial.drop()
+
+    def _check(self) -> None:
+        if self._partial.holder is not self:
+            raise Aborted("local tier: another call goes on with this upload")
+
+
+@implementer(IUploads)
+class Uploads:
+    """The partial blobs of the local tier.
+
+    As many are active as there are calls, which the transport bounds. Each holds up to
+    WRITE_CHUNK bytes and one message in memory.
+
+    :ivar abandoned: how many were deleted because nobody went on with them.
+    """
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        *,
+        files: BlobFiles,
+        space: Space,
+        threads: DiskThreads,
+        clock: IReactorTime,
+    ) -> None:
+        self.abandoned = 0
+        self._inventory = inventory
+        self._files = files
+        self._space = space
+        self._threads = threads
+        self._clock = clock
+        self._active: dict[str, Partial] = {}
+
+    async def open(self, name: str, digest: Digest) -> IUpload:
+        """The upload of that name, with what an earlier call left; a call that has it loses it."""
+        file_name = _file_name(name)
+        while (partial := self._active.get(file_name)) is not None:
+            async with partial.lock:
+                if partial.active and partial.digest == digest:
+                    return _upload(partial)
+                partial.drop()
+        return await self._start(file_name, digest)
+
+    async def committed_size(self, name: str) -> int:
+        """How many bytes an upload of that name holds, in bytes; 0 for one never heard of."""
+        file_name = _file_name(name)
+        partial = self._active.get(file_name)
+        if partial is not None:
+            async with partial.lock:
+                if partial.active:
+                    return partial.size_bytes
+        return self._files.partial_size(file_name) or 0
+
+    def restore(self) -> None:
+        """Count what an earlier process left; delete what no later call asks for.
+
+        :raises OSError: the folder cannot be read.
+        """
+        for name, status in self._files.arriving():
+            if name.startswith(TEMPORARY):
+                self._files.delete(self._files.partial(name))
+            else:
+                self._space.partial_bytes += disk_bytes(status.st_size)
+
+    async def drop_abandoned(self) -> None:
+        """Delete what nobody went on with for ABANDONED_SECONDS.
+
+        :raises OSError: the folder cannot be read.
+        """
+        before = self._clock.seconds() - ABANDONED_SECONDS
+        for name, status in await self._threads.run(self._files.arriving):
+            if status.st_mtime < before and name not in self._active:
+                self._forget(name)
+
+    async def close(self) -> None:
+        """Keep what is active for a later process."""
+        for partial in list(self._active.values()):
+            async with partial.lock:
+                await partial.keep()
+
+    def _forget(self, name: str) -> None:
+        size = self._files.partial_size(name)
+        if size is not None and not name.startswith(TEMPORARY):
+            self._files.delete(self._files.partial(name))
+            self._space.partial_bytes -= disk_bytes(size)
+            self.abandoned += 1
+
+    async def _start(self, file_name: str, digest: Digest) -> IUpload:
+        partial = Partial(
+            file_name,
+            digest,
+            active=self._active,
+            inventory=self._inventory,
+            files=self._files,
+            space=self._space,
+            threads=self._threads,
+        )
+        async with partial.lock:
+            try:
+                await partial.resume()
+            except BaseException:
+                await partial.keep()
+                raise
+        return _upload(partial)
+
+
+def _upload(partial: Partial) -> IUpload:
+    upload = Upload(partial)
+    partial.holder = upload
+    return upload
+
+
+def _file_name(name: str) -> str:
+    """The name of the file: whatever the client chose, it stays in its folder."""
+    return sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
