@@ -1,0 +1,1 @@
+"""The services of the Remote Execution API's caching half, and ByteStream."""
