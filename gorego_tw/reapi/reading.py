@@ -21,7 +21,7 @@ _DATA_TAG = b"\x52"
 def _data_header(size: int) -> bytes:
     """What comes before ``size`` bytes of data in a serialized ReadResponse."""
     header = bytearray(_DATA_TAG)
-    while size > 0x7F:  # noqa: PLR2004 - a varint has seven bits in a byte
+    while size > 0x7F:
         header.append(size & 0x7F | 0x80)
         size >>= 7
     header.append(size)
