@@ -139,9 +139,7 @@ def _keyword(segments: list[str]) -> int | None:
     return None
 
 
-def _parse_blob(
-    name: str, segments: list[str], form: str
-) -> tuple[Digest, Compressor, list[str]]:
+def _parse_blob(name: str, segments: list[str], form: str) -> tuple[Digest, Compressor, list[str]]:
     """The digest, the compressor and the segments after the size."""
     if not segments or segments[0] not in ("blobs", "compressed-blobs"):
         raise _malformed(name, "has no blobs or compressed-blobs after the uuid", form)
@@ -153,7 +151,7 @@ def _parse_blob(
         compressor = Compressor.ZSTD
         rest = rest[1:]
     function, rest = _parse_function(rest)
-    if len(rest) < 2:  # noqa: PLR2004 - a hash and a size
+    if len(rest) < 2:
         raise _malformed(name, "has no hash and size after blobs", form)
     if not rest[1].isdigit() and rest[2:] and rest[2].isdigit():
         served = ", ".join(function.name.lower() for function in DigestFunction)

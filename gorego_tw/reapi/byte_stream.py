@@ -57,9 +57,7 @@ class ByteStream:
         return {
             f"{_SERVICE}Read": server_streaming(ReadRequest, self.read),
             f"{_SERVICE}Write": client_streaming(WriteRequest, self.write),
-            f"{_SERVICE}QueryWriteStatus": unary(
-                QueryWriteStatusRequest, self.query_write_status
-            ),
+            f"{_SERVICE}QueryWriteStatus": unary(QueryWriteStatusRequest, self.query_write_status),
         }
 
     async def read(self, request: ReadRequest, call: Call) -> AsyncIterator[Buffers]:

@@ -47,9 +47,7 @@ class ExpandedBody:
         """Nothing is held, so nothing is let go."""
 
 
-async def write_compressed(
-    name: WriteName, messages: Messages, blobs: IBlobAccess
-) -> int | None:
+async def write_compressed(name: WriteName, messages: Messages, blobs: IBlobAccess) -> int | None:
     """Expand the data and put it; the number of compressed bytes.
 
     :return: None if the store did not need the data and has not read all of it.

@@ -1,0 +1,109 @@
+"""What an action result refers to: every blob without which it is worthless."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import aclosing
+
+from google.protobuf.message import DecodeError
+
+from gorego_tw.digest import Digest, DigestFunction
+from gorego_tw.errors import FailedPrecondition, InvalidArgument, NotFound
+from gorego_tw.interfaces import IBlobAccess
+from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
+from gorego_tw.reapi.digests import parse_message
+from gorego_tw.reapi.limits import Limits
+from gorego_tw.reapi.tree import Visited, walk
+
+
+class References:
+    """The references of one action result.
+
+    :param function: the digest function of all of its digests: that of the action.
+    """
+
+    def __init__(self, function: DigestFunction, blobs: IBlobAccess, limits: Limits) -> None:
+        self._function = function
+        self._blobs = blobs
+        self._limits = limits
+        # A dictionary keeps the order and each digest once.
+        self._found: dict[Digest, None] = {}
+
+    async def of(self, result: pb.ActionResult) -> tuple[Digest, ...]:
+        """Outputs, stdout, stderr, the Trees and all the files in them, and root directories
+        with all below them; each once, the empty blob never. Symlinks refer to nothing.
+
+        :raises InvalidArgument: a digest is malformed, or a blob is not a Tree or Directory.
+        :raises FailedPrecondition: a Tree or Directory is absent, so that nobody could say what
+            the result needs: it has to be uploaded before.
+        """
+        if result.HasField("stdout_digest"):
+            self._add("stdout_digest", result.stdout_digest)
+        if result.HasField("stderr_digest"):
+            self._add("stderr_digest", result.stderr_digest)
+        for file in result.output_files:
+            self._add(f"output_files[{file.path[:100]!r}]", file.digest)
+        for output in result.output_directories:
+            await self._add_output_directory(output)
+        return tuple(self._found)
+
+    def _add(self, field: str, message: pb.Digest) -> Digest:
+        digest = parse_message(field, message, self._function)
+        if digest.size_bytes:
+            self._found[digest] = None
+        return digest
+
+    async def _add_output_directory(self, output: pb.OutputDirectory) -> None:
+        field = f"output_directories[{output.path[:100]!r}]"
+        is_tree = output.HasField("tree_digest")
+        if not is_tree and not output.HasField("root_directory_digest"):
+            raise InvalidArgument(
+                f"{field}: neither tree_digest nor root_directory_digest; it has one at least"
+            )
+        if is_tree:
+            await self._add_tree(field, output.tree_digest)
+        if output.HasField("root_directory_digest"):
+            await self._add_root_directory(field, output.root_directory_digest)
+
+    async def _add_tree(self, field: str, message: pb.Digest) -> None:
+        digest = self._add(f"{field}.tree_digest", message)
+        tree = await self._read_tree(f"{field}.tree_digest", digest)
+        self._add_files(field, tree.root.files)
+        for child in tree.children:
+            self._add_files(field, child.files)
+
+    def _add_files(self, field: str, files: Iterable[pb.FileNode]) -> None:
+        for file in files:
+            self._add(f"{field}: files[{file.name[:100]!r}]", file.digest)
+
+    async def _read_tree(self, field: str, digest: Digest) -> pb.Tree:
+        if digest.size_bytes > self._limits.max_tree_bytes:
+            raise InvalidArgument(
+                f"{field}: a Tree of {digest.size_bytes} bytes; "
+                f"one has {self._limits.max_tree_bytes} at most"
+            )
+        try:
+            body = await self._blobs.get(digest)
+        except NotFound:
+            raise _absent(field, "Tree", digest) from None
+        try:
+            return pb.Tree.FromString(await body.read_all())
+        except DecodeError:
+            raise InvalidArgument(f"{field}: the blob {digest} is not a Tree") from None
+
+    async def _add_root_directory(self, field: str, message: pb.Digest) -> None:
+        field = f"{field}.root_directory_digest"
+        root = self._add(field, message)
+        async with aclosing(walk(root, self._blobs, self._limits)) as steps:  # type: ignore[type-var]
+            async for step in steps:
+                if not isinstance(step, Visited):
+                    raise _absent(field, "Directory", step)
+                if step.digest.size_bytes:
+                    self._found[step.digest] = None
+                self._add_files(field, step.directory.files)
+
+
+def _absent(field: str, kind: str, digest: Digest) -> FailedPrecondition:
+    return FailedPrecondition(
+        f"{field}: the {kind} {digest} is absent; upload the outputs before the action result"
+    )
