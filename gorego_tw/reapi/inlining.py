@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gorego_tw.digest import Digest, DigestFunction
-from gorego_tw.errors import NotFound
+from gorego_tw.errors import StatusError
 from gorego_tw.interfaces import IBlobAccess
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
 from gorego_tw.reapi.digests import parse_message
@@ -21,8 +21,8 @@ def wants_inlining(request: pb.GetActionResultRequest) -> bool:
 class Inlining:
     """The inlining of one reply.
 
-    What does not fit is left out, and so is a blob that is absent: the digest is there in any
-    case, and the client reads by that.
+    What does not fit is left out, and so is a blob that cannot be read: the digest is there in
+    any case, and the client reads by that.
     """
 
     def __init__(self, function: DigestFunction, blobs: IBlobAccess, limits: Limits) -> None:
@@ -50,10 +50,10 @@ class Inlining:
         if not self._fits(digest):
             return b""
         try:
-            body = await self._blobs.get(digest)
-        except NotFound:
+            data = await (await self._blobs.get(digest)).read_all()
+        except StatusError:
+            # It was a wish: whoever reads the blob by its digest is told what is wrong.
             return b""
-        data = await body.read_all()
         self._budget -= len(data) + _FRAMING
         return data
 
