@@ -17,8 +17,9 @@ from twisted.logger import (
 )
 from twisted.python.logfile import LogFile
 
-#: Twisted tells on this level what it starts and stops; we tell it in our words.
+# Below warnings Twisted tells what it starts and stops; we tell it in our words.
 _TWISTED_LEVEL = LogLevel.warn
+_TWISTED = ("twisted", "log_legacy")
 
 
 def format_line(event: LogEvent) -> str | None:
@@ -38,7 +39,8 @@ def filtered_observer(out: TextIO, level: str) -> ILogObserver:
     """
     least = LogLevel.levelWithName(level)
     levels = LogLevelFilterPredicate(defaultLogLevel=least)
-    levels.setLogLevelForNamespace("twisted", max(least, _TWISTED_LEVEL))
+    for namespace in _TWISTED:
+        levels.setLogLevelForNamespace(namespace, max(least, _TWISTED_LEVEL))
     return FilteringLogObserver(FileLogObserver(out, format_line), [levels])
 
 

@@ -1,0 +1,108 @@
+"""``twistd gorego``: its options, and the service they make."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import sys
+from typing import ClassVar
+
+import uvloop
+from twisted.application.service import IService
+from twisted.internet import asyncioreactor
+from twisted.internet.interfaces import IReactorCore
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.python.usage import Options as UsageOptions
+
+from gorego_tw.config import ConfigError, Configuration, load
+from gorego_tw.lifecycle import StartError
+from gorego_tw.telemetry import log
+
+
+def install_reactor() -> None:
+    """Make Twisted run on uvloop, unless a reactor was chosen before (``twistd --reactor``)."""
+    if "twisted.internet.reactor" in sys.modules:
+        return
+    loop = uvloop.new_event_loop()
+    # Without this, futures made before the loop runs belong to another loop and never finish.
+    asyncio.set_event_loop(loop)
+    asyncioreactor.install(loop)
+
+
+class Options(UsageOptions):
+    """The command line after ``twistd gorego``."""
+
+    synopsis = "[--config FILE]"
+    longdesc = "Serves a cache for the Bazel Remote Execution API."
+    optParameters: ClassVar = [
+        ["config", "c", None, "The configuration, a YAML file; etc/config.yaml shows every key."],
+    ]
+
+    configuration: Configuration
+    install_reactor = staticmethod(install_reactor)
+
+    def postOptions(self) -> None:
+        """Read the configuration and choose reactor and log, before twistd comes to need them.
+
+        :raises SystemExit: the configuration is wrong. (A UsageError would bury the one line
+            that matters below the whole of twistd's help.)
+        """
+        self.install_reactor()
+        try:
+            self.configuration = load(self["config"], os.environ)
+        except ConfigError as error:
+            raise SystemExit(f"gorego: {error}") from None
+        self._choose_log()
+
+    def _choose_log(self) -> None:
+        parent = {} if self.parent is None else self.parent
+        if parent.get("logger", "") is not None or parent.get("syslog"):
+            return  # asked for on the command line, or not twistd
+        file = parent["logfile"]
+        log.observer_factory.level = self.configuration.settings.telemetry.log_level
+        log.observer_factory.file = file if file or parent["nodaemon"] else "twistd.log"
+        parent["logger"] = log.FACTORY_NAME
+
+
+class GiveUp:
+    """Ends a process that cannot start, with one line in the log and exit code 1.
+
+    :param reactor: the one that runs, or is about to.
+    """
+
+    _log = Logger()
+
+    def __init__(self, reactor: IReactorCore) -> None:
+        self._reactor = reactor
+
+    def __call__(self, error: Exception) -> None:
+        """Tell ``error`` and end.
+
+        :raises Exception: ``error`` itself, if the reactor does not run yet: on its way out
+            twistd removes its pid file and tells the process that waits for the daemon.
+        """
+        if isinstance(error, StartError):
+            self._log.critical("{error}", error=error)
+        else:
+            self._log.failure("this is a fault of gorego", Failure(error))
+        if not self._reactor.running:
+            sys.excepthook = _say_nothing  # all has been said
+            raise error
+        # twistd has no exit code of its own to give.
+        atexit.register(os._exit, 1)
+        self._reactor.stop()
+
+
+def _say_nothing(*_: object) -> None:
+    """An exception hook without a traceback."""
+
+
+def makeService(options: Options) -> IService:
+    """The whole daemon. Nothing is opened yet."""
+    from twisted.internet import reactor  # installed by Options, so not before them
+
+    from gorego_tw.assembly import make_daemon  # it imports what imports a reactor
+
+    return make_daemon(options.configuration, reactor, GiveUp(reactor))
