@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from ipaddress import ip_address
 from socket import gethostname
 
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 
 from gorego_tw.grpc.health import Health
+from gorego_tw.port import Port
 from gorego_tw.settings import GB
 
 
@@ -26,7 +26,7 @@ class Announcement(Service):
     :param services: the names of the services that it answers for.
     :param folder: where the cache is.
     :param limit_bytes: how large it may grow, in bytes.
-    :param address: gives the address of the gRPC port.
+    :param port: where they are served.
     """
 
     _log = Logger()
@@ -37,13 +37,13 @@ class Announcement(Service):
         services: Iterable[str],
         folder: str,
         limit_bytes: int,
-        address: Callable[[], IAddress | None],
+        port: Port,
     ) -> None:
         self._health = health
         self._services = ["", *services]
         self._folder = folder
         self._limit_bytes = limit_bytes
-        self._address = address
+        self._port = port
 
     def startService(self) -> None:
         """From now on all services are serving."""
@@ -55,7 +55,7 @@ class Announcement(Service):
             folder=self._folder,
             limit_gb=self._limit_bytes / GB,
         )
-        self._log.info("ready; for Bazel: {flags}", flags=bazel_flags(self._address()))
+        self._log.info("ready; for Bazel: {flags}", flags=bazel_flags(self._port.address))
 
     def stopService(self) -> None:
         """From now on none is."""

@@ -7,7 +7,7 @@ store must not close before the calls that use it have ended.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
@@ -88,3 +88,18 @@ class Lifecycle(Service):
                 await maybeDeferred(child.stopService)
             except Exception:  # the next ones hold data that has to be flushed all the same
                 self._log.failure("{child} did not stop as it should", child=child)
+
+
+class Opened(Service):
+    """Something that was opened when it was made, as a child that only has to be closed.
+
+    :param close: closes it; what it returns is waited for.
+    """
+
+    def __init__(self, close: Callable[[], Awaitable[None]]) -> None:
+        self._close = close
+
+    async def stopService(self) -> None:
+        """Close it."""
+        super().stopService()
+        await self._close()

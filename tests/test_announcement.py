@@ -5,12 +5,16 @@ from __future__ import annotations
 from socket import gethostname
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Factory
+from twisted.internet.testing import MemoryReactor
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from gorego_tw.announcement import Announcement, bazel_flags
 from gorego_tw.grpc.health import Health
+from gorego_tw.port import Port
 
 LOOPBACK = IPv4Address("TCP", "127.0.0.1", 50051)
 
@@ -30,9 +34,11 @@ class RecordingHealth(Health):
 class AnnouncementTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.health = RecordingHealth()
-        self.announcement = Announcement(
-            self.health, ["a.B"], "/c", 3_500_000_000, lambda: LOOPBACK
-        )
+        endpoint = TCP4ServerEndpoint(MemoryReactor(), 50051, interface="127.0.0.1")
+        port = Port(endpoint, Factory(), "listen_addr")
+        self.successResultOf(port.startService())
+        self.flags = bazel_flags(port.address)
+        self.announcement = Announcement(self.health, ["a.B"], "/c", 3_500_000_000, port)
 
     def test_at_the_start(self) -> None:
         """The log says where the cache is, how large it may grow and what to call Bazel with."""
@@ -42,7 +48,7 @@ class AnnouncementTests(SynchronousTestCase):
             [formatEvent(event) for event in events],
             [
                 "the cache is in /c and may grow to 3.5 GB",
-                "ready; for Bazel: --remote_cache=grpc://127.0.0.1:50051",
+                f"ready; for Bazel: {self.flags}",
             ],
         )
 

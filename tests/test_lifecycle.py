@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from gorego_tw.lifecycle import Lifecycle, StartError
+from gorego_tw.lifecycle import Lifecycle, Opened, StartError
 
 
 class Step(Service):
@@ -143,3 +143,20 @@ class LifecycleTests(SynchronousTestCase):
         """There is nothing to do."""
         self.successResultOf(self.lifecycle.stopService())
         self.assertEqual(self.events, [])
+
+
+class OpenedTests(SynchronousTestCase):
+    def test_it_is_closed(self) -> None:
+        """Starting does nothing, stopping closes and waits for it."""
+        closed: Deferred[None] = Deferred()
+
+        async def close() -> None:
+            await closed
+
+        opened = Opened(close)
+        verifyObject(IService, opened)
+        opened.startService()
+        stopping = Deferred.fromCoroutine(opened.stopService())
+        self.assertNoResult(stopping)
+        closed.callback(None)
+        self.successResultOf(stopping)

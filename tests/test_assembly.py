@@ -1,0 +1,161 @@
+"""The object graph."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import IService, Service
+from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import capturedLogs, formatEvent
+from twisted.trial.unittest import SynchronousTestCase
+
+from gorego_tw import assembly
+from gorego_tw.assembly import (
+    assemble,
+    cache_services,
+    cache_size,
+    endpoint,
+    make_daemon,
+    open_tier,
+    service_names,
+    warn_of_unused,
+    web_ports,
+)
+from gorego_tw.config import Configuration, load
+from gorego_tw.lifecycle import Opened, StartError
+from gorego_tw.storage.disk_threads import NoDiskThreads
+
+
+class Reactor(MemoryReactorClock):
+    """A reactor in memory that can be called from threads, of which there are none."""
+
+    def callFromThread(self, callable: Any, *args: Any, **kwargs: Any) -> None:
+        callable(*args, **kwargs)
+
+
+class InlineDiskThreads(NoDiskThreads, Service):
+    """Stands for the pool, without threads."""
+
+    def __init__(self, reactor: object) -> None:
+        """As of the pool."""
+
+
+class AssemblyTestCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.patch(assembly, "DiskThreadPool", InlineDiskThreads)
+        self.reactor = Reactor()
+        self.folder: str = self.mktemp()
+
+    def configuration(self, **variables: str) -> Configuration:
+        """A configuration with a cache folder of the test's own."""
+        own = {"GOREGO_LOCAL_CACHE_DIR": self.folder, "GOREGO_LOCAL_CACHE_MAX_SIZE_GB": "0.1"}
+        return load(None, own | variables)
+
+
+class AssembleTests(AssemblyTestCase):
+    def names(self, services: Iterable[IService]) -> list[str]:
+        return [type(service).__name__ for service in services]
+
+    def test_the_order(self) -> None:
+        """Signals and threads come first, then the store, what tends it, the ports, the word that we are here."""
+        services = list(assemble(self.configuration(), self.reactor, lambda: True))
+        names = self.names(services)
+        self.assertEqual(names[:3], ["ExitSignals", "InlineDiskThreads", "Opened"])
+        self.assertEqual(names[-4:], ["Janitor", "Port", "Port", "Announcement"])
+        opened = next(service for service in services if isinstance(service, Opened))
+        self.successResultOf(opened.stopService())
+
+    def test_no_page_without_an_address(self) -> None:
+        """An empty metrics_addr opens no port for the pages."""
+        configuration = self.configuration(GOREGO_TELEMETRY_METRICS_ADDR="")
+        self.assertEqual(list(web_ports(configuration, lambda: True, self.reactor)), [])
+
+    def test_all_services_are_there(self) -> None:
+        """The four services of a cache are served, under their public names."""
+        configuration = self.configuration()
+        threads: Any = NoDiskThreads()
+        tier = open_tier(configuration, cache_size(configuration), threads, self.reactor)
+        self.assertEqual(
+            service_names(cache_services(tier, configuration)),
+            [
+                "build.bazel.remote.execution.v2.ActionCache",
+                "build.bazel.remote.execution.v2.Capabilities",
+                "build.bazel.remote.execution.v2.ContentAddressableStorage",
+                "google.bytestream.ByteStream",
+            ],
+        )
+        self.successResultOf(tier.close())
+
+
+class RefusalTests(AssemblyTestCase):
+    """What is configured and cannot be had: the place, the reason, what is allowed."""
+
+    def test_a_folder_that_cannot_be_made(self) -> None:
+        """A file is in the way."""
+        Path(self.folder).write_text("", encoding="utf-8")
+        configuration = self.configuration(GOREGO_LOCAL_CACHE_DIR=f"{self.folder}/cache")
+        error = self.assertRaises(StartError, list, assemble(configuration, self.reactor, bool))
+        self.assertIn("GOREGO_LOCAL_CACHE_DIR (in the environment): local_cache.dir", str(error))
+        self.assertIn("; allowed: a folder that this daemon alone uses", str(error))
+
+    def test_a_file_system_that_does_not_answer(self) -> None:
+        """Its size cannot be learned."""
+
+        def fail(_: object) -> None:
+            raise OSError(5, "Input/output error")
+
+        self.patch(os, "statvfs", fail)
+        error = self.assertRaises(StartError, cache_size, self.configuration())
+        self.assertIn("Input/output error", str(error))
+
+    def test_an_endpoint_that_is_none(self) -> None:
+        """What begins like an endpoint of Twisted and goes on otherwise."""
+        error = self.assertRaises(
+            StartError, endpoint, self.configuration(), "listen_addr", "tcp:what", self.reactor
+        )
+        self.assertIn("listen_addr (no configuration file): 'tcp:what': ", str(error))
+
+
+class WarningTests(AssemblyTestCase):
+    def test_what_is_not_in_use_yet(self) -> None:
+        """Nobody is left to believe that connections are encrypted or traces sent."""
+        configuration = self.configuration(
+            GOREGO_TLS_CERT_FILE="a",
+            GOREGO_TLS_KEY_FILE="b",
+            GOREGO_BACKING_CACHE_TARGET="grpc://host:1",
+            GOREGO_TELEMETRY_TRACING_ENDPOINT="host:4317",
+        )
+        with capturedLogs() as events:
+            warn_of_unused(configuration)
+        self.assertEqual(len(events), 3)
+        self.assertIn("connections are not encrypted", str(formatEvent(events[0])))
+
+    def test_nothing_to_warn_of(self) -> None:
+        """The default is in use as it is."""
+        with capturedLogs() as events:
+            warn_of_unused(self.configuration())
+        self.assertEqual(events, [])
+
+
+class MakeDaemonTests(AssemblyTestCase):
+    def test_nothing_is_opened(self) -> None:
+        """A daemon that was made has touched neither disk nor network."""
+        errors: list[Exception] = []
+        daemon = make_daemon(self.configuration(), self.reactor, errors.append)
+        self.assertFalse(Path(self.folder).exists())
+        self.assertEqual(self.reactor.tcpServers, [])
+        self.assertFalse(daemon.ready)
+
+    def test_a_life(self) -> None:
+        """It starts, listens at both addresses, is ready, stops, and leaves the folder to the next one."""
+        for _ in range(2):
+            del self.reactor.tcpServers[:]
+            daemon = make_daemon(self.configuration(), self.reactor, self.fail)
+            daemon.startService()
+            self.assertTrue(daemon.ready)
+            ports = [server[0] for server in self.reactor.tcpServers]
+            self.assertEqual(ports, [9090, 50051])
+            self.successResultOf(daemon.stopService())
