@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
+from math import inf
 
 from twisted.logger import Logger
 
@@ -106,13 +107,19 @@ class Inventory:
         with suppress(StatusError):
             self.evict([key])
 
-    def evict(self, keys: Iterable[bytes]) -> int:
+    def evict(self, keys: Iterable[bytes], enough_bytes: float = inf) -> int:
         """Take entries out, and their files away.
 
+        :param enough_bytes: how much of the disk is to be freed; no more keys are taken then.
         :returns: how much of the disk they took, in bytes.
         """
+        freed = 0
         with self._index.write() as txn:
-            return sum(self._take_out(txn, key) for key in keys)
+            for key in keys:
+                freed += self._take_out(txn, key)
+                if freed >= enough_bytes:
+                    break
+        return freed
 
     def recover(self) -> None:
         """Bring index and files in step after a crash."""

@@ -19,7 +19,7 @@ from gorego_tw.interfaces import (
     IUploads,
     StoredActionResult,
 )
-from gorego_tw.storage.blob_writer import check_size, verified
+from gorego_tw.storage.blob_writer import verified
 
 
 @implementer(IBlobAccess)
@@ -41,9 +41,11 @@ class MemoryBlobs:
 
     async def put(self, digest: Digest, body: IBlobBody) -> None:
         """Keep the blob."""
+        if body.size_bytes != digest.size_bytes:
+            body.discard()
+            raise DigestMismatch(f"blob {digest}: the data has {body.size_bytes} bytes")
         data = bytearray()
         async with closing(body.chunks()) as pieces:
-            check_size(digest, body.size_bytes)
             async for piece in pieces:
                 data += piece
         self.blobs[digest] = verified(digest, bytes(data))

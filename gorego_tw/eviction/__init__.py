@@ -1,0 +1,1 @@
+"""Making room in the local tier by dropping what was not used for longest."""

@@ -1,0 +1,105 @@
+"""The service that keeps the local tier below its limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from random import Random
+
+from twisted.internet.task import deferLater
+
+from gorego_tw.concurrency import Periodic
+from gorego_tw.eviction.policy import SampledLRU
+from gorego_tw.storage.tier import LocalTier
+
+#: How often it looks whether there is something to do, in seconds. A write that needs more than
+#: the headroom has left calls it at once.
+LOOK_SECONDS = 1.0
+
+#: How long it works at a time, in seconds and in entries: as long as calls have to wait for it.
+SLICE_SECONDS = 0.001
+SLICE_ENTRIES = 64
+
+#: How much may wait in the trash before eviction waits for it to be emptied, in bytes.
+MOST_TRASH_BYTES = 256 << 20
+
+#: How often uploads are looked for that nobody goes on with, in seconds.
+ABANDONED_LOOK_SECONDS = 600.0
+
+
+class Janitor(Periodic):
+    """Evicts what was not used for longest, as long as there is too much.
+
+    Writes never wait for it: it works in slices, each a turn of the reactor.
+
+    :param tier: what it keeps in order.
+    :param random: where samples are taken.
+    :ivar evicted_entries: how many blobs and action results it has evicted.
+    :ivar evicted_bytes: how much of the disk they took, in bytes.
+    :ivar last_evicted_age_seconds: how long the last one had not been used, in seconds.
+    :ivar observe: called after each slice with its entries and bytes.
+    """
+
+    def __init__(self, tier: LocalTier, random: Random) -> None:
+        super().__init__("eviction", self.make_room, LOOK_SECONDS, tier.clock)
+        self.evicted_entries = 0
+        self.evicted_bytes = 0
+        self.last_evicted_age_seconds = 0
+        self.observe: Callable[[int, int], object] = lambda _entries, _bytes: None
+        self._tier = tier
+        self._clock = tier.clock
+        self._space = tier.space
+        self._look_for_abandoned_at = tier.clock.seconds()
+        self._policy = SampledLRU(
+            tallies=lambda: tier.index.tallies,
+            neighbours=tier.index.neighbours,
+            latest=tier.last_use.latest,
+            random=random,
+        )
+
+    def startService(self) -> None:
+        """Begin to look, and to listen to who needs room."""
+        super().startService()
+        self._space.crowded = self.wake
+
+    async def make_room(self) -> None:
+        """Evict until there is no excess, nothing is left, or the service is stopped."""
+        await self._drop_abandoned()
+        while self.running and (excess := self._space.excess_bytes) > 0:
+            if not self._evict_slice(excess):
+                break
+            if self._space.doomed_bytes > MOST_TRASH_BYTES:
+                await self._tier.empty_trash()
+            await deferLater(self._clock, 0)
+        if self._space.doomed_bytes:
+            await self._tier.empty_trash()
+        self._space.made_room()
+
+    def _evict_slice(self, excess_bytes: int) -> int:
+        """Evict some entries; how many."""
+        before = self.evicted_entries
+        freed = self._tier.inventory.evict(self._oldest(), excess_bytes)
+        entries = self.evicted_entries - before
+        self.evicted_bytes += freed
+        self.observe(entries, freed)
+        return entries
+
+    def _oldest(self) -> Iterator[bytes]:
+        """The keys of one slice, as they are asked for, each once."""
+        end = self._clock.seconds() + SLICE_SECONDS
+        chosen: set[bytes] = set()
+        for _ in range(SLICE_ENTRIES):
+            candidate = self._policy.oldest()
+            if candidate is None or self._clock.seconds() >= end:
+                return
+            # What was evicted in this transaction is still seen by those who read.
+            if candidate.key not in chosen:
+                chosen.add(candidate.key)
+                self.evicted_entries += 1
+                age = self._tier.last_use.now - candidate.last_used
+                self.last_evicted_age_seconds = max(0, age)
+                yield candidate.key
+
+    async def _drop_abandoned(self) -> None:
+        if self._clock.seconds() >= self._look_for_abandoned_at:
+            self._look_for_abandoned_at = self._clock.seconds() + ABANDONED_LOOK_SECONDS
+            await self._tier.uploads.drop_abandoned()

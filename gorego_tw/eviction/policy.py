@@ -1,0 +1,92 @@
+"""Which entries are to go: nearly the least recently used ones, found by sampling.
+
+Keys are hashes, so the entries next to a random key are a fair sample of all. The oldest of a
+few samples is, nearly always, among the oldest of all; no list of entries in their order is
+needed, and the cost does not depend on how many there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import NamedTuple
+
+from gorego_tw.storage.records import Tally
+
+#: How many neighbours are looked at for each entry that goes. With 16, and a pool, nine of ten
+#: that go are among the oldest tenth.
+SAMPLE = 16
+
+#: How many of the oldest seen so far are remembered from sample to sample.
+POOL = 32
+
+#: How often a sample may hold nothing but what is gone or in use again, before we give up.
+_ATTEMPTS = 8
+
+#: More than enough random bytes to meet any entry: the first of a hash that is longer.
+_RANDOM_BYTES = 8
+
+
+class Candidate(NamedTuple):
+    """An entry that may go, and its last use in seconds since the epoch."""
+
+    last_used: int
+    key: bytes
+
+
+class SampledLRU:
+    """Chooses the entry that goes next.
+
+    :param tallies: how many entries there are of each kind, the first byte of their keys.
+    :param neighbours: up to that many entries of one kind from a key on, with their last uses.
+    :param latest: the last use of an entry, given what ``neighbours`` said.
+    """
+
+    def __init__(
+        self,
+        *,
+        tallies: Callable[[], Mapping[int, Tally]],
+        neighbours: Callable[[bytes, int], list[tuple[bytes, int]]],
+        latest: Callable[[bytes, int], int],
+        random: Random,
+    ) -> None:
+        self._tallies = tallies
+        self._neighbours = neighbours
+        self._latest = latest
+        self._random = random
+        self._pool: list[Candidate] = []
+
+    def oldest(self) -> Candidate | None:
+        """The entry that should go; None if there is none.
+
+        It is not offered again, unless a later sample meets it.
+        """
+        for _ in range(_ATTEMPTS):
+            if not self._sample():
+                return None
+            while self._pool:
+                candidate = self._pool.pop(0)
+                if self._is_current(candidate):
+                    return candidate
+        return None
+
+    def _sample(self) -> bool:
+        """Take a sample into the pool; whether there are any entries."""
+        tallies = self._tallies()
+        weights = [tally.entries for tally in tallies.values()]
+        if not any(weights):
+            return False
+        (kind,) = self._random.choices(list(tallies), weights)
+        start = bytes([kind]) + self._random.randbytes(_RANDOM_BYTES)
+        seen = {
+            Candidate(self._latest(key, used), key) for key, used in self._neighbours(start, SAMPLE)
+        }
+        self._pool = sorted(seen.union(self._pool))[:POOL]
+        return True
+
+    def _is_current(self, candidate: Candidate) -> bool:
+        """Whether it is still there, and was not used since it was seen."""
+        found = self._neighbours(candidate.key, 1)
+        if not found or found[0][0] != candidate.key:
+            return False
+        return self._latest(*found[0]) <= candidate.last_used

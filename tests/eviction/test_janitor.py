@@ -1,0 +1,235 @@
+"""Keeping the local tier below its limit."""
+
+from __future__ import annotations
+
+import os
+from random import Random
+
+from twisted.application.service import IService
+from twisted.internet.defer import Deferred
+from zope.interface.verify import verifyObject
+
+from gorego_tw.digest import Digest
+from gorego_tw.errors import ResourceExhausted, Unavailable
+from gorego_tw.eviction.janitor import LOOK_SECONDS, Janitor
+from gorego_tw.interfaces import ActionKey, StoredActionResult
+from gorego_tw.storage.disk_threads import HeldDiskThreads
+from gorego_tw.storage.tier import LocalTier
+from gorego_tw.storage.uploads import ABANDONED_SECONDS
+from tests.storage.tiers import LIMIT_BYTES, TierTestCase, blob, open_files, put, read
+
+LIMIT = 4_000_000
+
+
+class JanitorTestCase(TierTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.employ(self.reopen(LIMIT))
+
+    def employ(self, tier: LocalTier) -> None:
+        """Start a janitor, stopped before the tier is closed."""
+        self.janitor = Janitor(tier, Random(1))
+        self.janitor.startService()
+        janitor = self.janitor
+        self.addCleanup(lambda: janitor.running and janitor.stopService())
+
+    def work(self, seconds: float = LOOK_SECONDS) -> None:
+        """Let it do what it has to."""
+        self.clock.advance(seconds)
+        self.tier.last_use.tick()
+        self.clock.pump([0] * 500)
+
+    def fill(self, count: int, size_bytes: int = 90_000, seed: int = 0) -> list[Digest]:
+        """Put blobs, one each second."""
+        digests = []
+        for number in range(count):
+            self.tier.last_use.now += 1
+            digests.append(self.put(size_bytes, seed + number)[0])
+        return digests
+
+    def pass_through(self, count: int, seed: int = 0) -> None:
+        """Put blobs, with time for the janitor after each."""
+        for number in range(count):
+            self.fill(1, seed=seed + number)
+            self.work()
+
+    def missing(self, digests: list[Digest]) -> list[Digest]:
+        return self.successResultOf(self.tier.blobs.find_missing(digests))
+
+    @property
+    def mark(self) -> int:
+        return self.tier.space.limit_bytes - self.tier.space.headroom_bytes
+
+
+class JanitorTests(JanitorTestCase):
+    def test_interface(self) -> None:
+        """It is a service."""
+        verifyObject(IService, self.janitor)
+
+    def test_nothing_to_do(self) -> None:
+        """What fits stays."""
+        digests = self.fill(20)
+        self.work()
+        self.assertEqual(self.missing(digests), [])
+        self.assertEqual(self.janitor.evicted_entries, 0)
+
+    def test_brings_the_usage_under_the_limit(self) -> None:
+        """With more than the limit less the headroom, it evicts as much as is needed, not more."""
+        digests = self.fill(42)
+        self.assertGreater(self.tier.space.used_bytes, self.mark)
+        self.work()
+        self.assertLessEqual(self.tier.space.used_bytes, self.mark)
+        self.assertGreater(self.tier.space.used_bytes, self.mark - 100_000)
+        gone = self.missing(digests)
+        self.assertEqual(self.janitor.evicted_entries, len(gone))
+        self.assertEqual(self.janitor.evicted_bytes, len(gone) * 90_112)
+        self.assertEqual(self.left_behind(), [])
+        self.assertEqual(self.tier.space.doomed_bytes, 0)
+
+    def test_keeps_what_is_used(self) -> None:
+        """A set of blobs in use survives while three times the limit passes through."""
+        hot = self.fill(10)
+        for turn in range(30):
+            self.tier.last_use.now += 10
+            self.assertEqual(self.missing(hot), [])
+            self.pass_through(5, seed=1000 + 5 * turn)
+        self.assertEqual(self.missing(hot), [])
+        self.assertGreater(self.janitor.evicted_entries, 100)
+
+    def test_small_blobs_and_action_results(self) -> None:
+        """What is in the index goes as well as files."""
+        for number in range(1500):
+            result = StoredActionResult(b"x" * 1000, ())
+            key = ActionKey("", blob(10, number)[0])
+            self.successResultOf(self.tier.action_results.put(key, result))
+        self.work()
+        before = dict(self.tier.index.tallies)
+        self.pass_through(15)
+        self.assertLess(self.tier.index.tallies[0].entries, before[0].entries)
+        self.assertLessEqual(self.tier.space.used_bytes, self.mark)
+
+    def test_age(self) -> None:
+        """It tells how long the last evicted one had not been used."""
+        self.fill(40)
+        self.tier.last_use.now += 1000
+        self.fill(2, seed=500)
+        self.work()
+        self.assertTrue(1000 <= self.janitor.last_evicted_age_seconds <= 1042)
+
+    def test_observer(self) -> None:
+        """Who counts is told of each slice."""
+        seen: list[tuple[int, int]] = []
+        self.janitor.observe = lambda entries, evicted: seen.append((entries, evicted))
+        self.fill(42)
+        self.work()
+        self.assertEqual(sum(entries for entries, _ in seen), self.janitor.evicted_entries)
+        self.assertEqual(sum(evicted for _, evicted in seen), self.janitor.evicted_bytes)
+
+    def test_everything_promised(self) -> None:
+        """Room that is promised and not yet taken is made too."""
+        self.fill(30)
+        upload = self.successResultOf(self.tier.uploads.open("large", blob(1_200_000)[0]))
+        self.work()
+        self.assertLessEqual(self.tier.space.used_bytes + 1_200_000, self.mark + 4096)
+        self.successResultOf(upload.abandon())
+
+    def test_abandoned_uploads(self) -> None:
+        """Uploads that nobody goes on with are deleted."""
+        upload = self.successResultOf(self.tier.uploads.open("name", blob(100_000)[0]))
+        self.successResultOf(upload.write(b"x" * 1000))
+        self.successResultOf(upload.suspend())
+        (path,) = (self.folder / "uploads").iterdir()
+        os.utime(path, (0, 0))
+        self.work(2 * ABANDONED_SECONDS)
+        self.assertEqual(self.left_behind(), [])
+
+
+class BurstTests(JanitorTestCase):
+    def test_burst_is_refused(self) -> None:
+        """Uploads faster than eviction are refused, and accepted when it has been at work."""
+        with self.assertRaises(AssertionError):
+            self.fill(60)
+        self.assertLessEqual(self.tier.space.used_bytes, LIMIT)
+        digest, data = blob(90_000, 999)
+        self.failureResultOf(put(self.tier.blobs, digest, data), ResourceExhausted)
+        self.work(0)
+        self.successResultOf(put(self.tier.blobs, digest, data))
+
+    def test_wakes_up(self) -> None:
+        """Who needs the headroom does not have to wait for the next look."""
+        self.fill(43)
+        self.assertGreater(self.tier.space.used_bytes, self.mark)
+        self.work(0)
+        self.assertLessEqual(self.tier.space.used_bytes, self.mark)
+
+    def test_more_than_the_headroom(self) -> None:
+        """A large blob that was refused finds room at its next try."""
+        self.fill(40)
+        large, data = blob(2_000_000)
+        self.failureResultOf(put(self.tier.blobs, large, data), ResourceExhausted)
+        self.work(0)
+        self.successResultOf(put(self.tier.blobs, large, data))
+        self.assertEqual(self.tier.space.wanted_bytes, 0)
+
+
+class TroubleTests(JanitorTestCase):
+    def test_survives_its_failures(self) -> None:
+        """A failure is logged and counted, and the next look happens."""
+        self.fill(42)
+        evict = self.tier.inventory.evict
+
+        def fail(*_: object) -> int:
+            raise Unavailable("index")
+
+        patch = self.patch(self.tier.inventory, "evict", fail)
+        self.work()
+        self.assertEqual(self.janitor.failures, 1)
+        self.assertEqual(len(self.flushLoggedErrors(Unavailable)), 1)
+        patch.restore()
+        self.assertEqual(self.tier.inventory.evict, evict)
+        self.work()
+        self.assertLessEqual(self.tier.space.used_bytes, self.mark)
+
+    def test_nothing_left(self) -> None:
+        """Where others have filled the disk, it stops when nothing of ours is left."""
+        self.fill(5)
+        self.tier.space.free_reserve_bytes = 1 << 60
+        self.clock.advance(2)
+        self.work()
+        self.assertEqual(self.tier.index.tallies[1].entries, 0)
+
+    def test_reading_goes_on(self) -> None:
+        """Who reads an evicted blob reads it to its end."""
+        digest, data = self.put(1_000_000)
+        body = self.successResultOf(self.tier.blobs.get(digest))
+        self.pass_through(60)
+        self.assertEqual(self.missing([digest]), [digest])
+        self.assertEqual(self.successResultOf(body.read_all()), data)
+        self.assertFalse([name for name in open_files() if "/cas/" in name])
+
+    def test_read_back(self) -> None:
+        """What was evicted can be put again."""
+        digests = self.fill(42)
+        self.work()
+        gone = self.missing(digests)[0]
+        number = digests.index(gone)
+        self.put(90_000, number)
+        self.assertEqual(self.successResultOf(read(self.tier.blobs, gone)), blob(90_000, number)[1])
+
+    def test_stops_after_its_work(self) -> None:
+        """Who stops it waits for the files it is deleting."""
+        threads = HeldDiskThreads()
+        self.successResultOf(self.janitor.stopService())
+        self.reopen(LIMIT_BYTES)
+        self.fill(42)
+        self.reopen(LIMIT, threads)
+        self.employ(self.tier)
+        self.clock.advance(LOOK_SECONDS)
+        threads.release()
+        self.clock.pump([0] * 100)
+        self.assertTrue(threads.held)
+        stopped = self.janitor.stopService()
+        assert isinstance(stopped, Deferred)
+        self.assertNoResult(stopped)
+        threads.release()
+        self.successResultOf(stopped)

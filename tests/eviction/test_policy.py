@@ -1,0 +1,94 @@
+"""Which entries go."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from random import Random
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from gorego_tw.eviction.policy import SampledLRU
+from gorego_tw.storage.records import Tally
+
+
+class Entries:
+    """Entries in memory, as the index would show them."""
+
+    def __init__(self, *kinds: tuple[int, int]) -> None:
+        random = Random(1)
+        self.random = random
+        self.last_used = {
+            bytes([kind]) + random.randbytes(32): random.randrange(1_000_000)
+            for kind, count in kinds
+            for _ in range(count)
+        }
+        self.renewed: dict[bytes, int] = {}
+        self.policy = SampledLRU(
+            tallies=self.tallies, neighbours=self.neighbours, latest=self.latest, random=random
+        )
+
+    def tallies(self) -> dict[int, Tally]:
+        kinds = [key[0] for key in self.last_used]
+        return {kind: Tally(kinds.count(kind), 0) for kind in {*kinds, 9}}
+
+    def neighbours(self, start: bytes, count: int) -> list[tuple[bytes, int]]:
+        keys = sorted(key for key in self.last_used if key[0] == start[0])
+        first = bisect_left(keys, start)
+        turned = keys[first:] + keys[:first]
+        return [(key, self.last_used[key]) for key in turned[:count]]
+
+    def latest(self, key: bytes, recorded: int) -> int:
+        return self.renewed.get(key, recorded)
+
+    def evict(self) -> tuple[bytes, int] | None:
+        candidate = self.policy.oldest()
+        if candidate is None:
+            return None
+        return candidate.key, self.last_used.pop(candidate.key)
+
+
+class SampledLRUTests(SynchronousTestCase):
+    def test_nothing(self) -> None:
+        """Where there is nothing, nothing goes."""
+        self.assertIsNone(Entries().evict())
+
+    def test_everything(self) -> None:
+        """Everything there is can go, each once."""
+        entries = Entries((1, 30), (0, 5), (9, 1))
+        keys = set(entries.last_used)
+        self.assertEqual({(entries.evict() or (b"", 0))[0] for _ in range(36)}, keys)
+        self.assertIsNone(entries.evict())
+
+    def test_old_ones_go(self) -> None:
+        """Of those that go, nine of ten are in the oldest fifth, of each kind."""
+        entries = Entries((1, 500), (0, 500))
+        limit = sorted(entries.last_used.values())[200]
+        gone = [entries.evict() for _ in range(100)]
+        old = [entry for entry in gone if entry and entry[1] <= limit]
+        self.assertGreaterEqual(len(old), 90)
+        self.assertEqual({entry[0][0] for entry in old}, {0, 1})
+
+    def test_kinds_in_proportion(self) -> None:
+        """A kind with few entries is not emptied for one with many."""
+        entries = Entries((1, 900), (9, 100))
+        gone = [entries.evict() for _ in range(200)]
+        rare = sum(entry is not None and entry[0][0] == 9 for entry in gone)
+        self.assertTrue(5 <= rare <= 45, rare)
+
+    def test_used_since(self) -> None:
+        """What was used since it was seen does not go."""
+        entries = Entries((1, 100))
+        entries.evict()
+        old = sorted(entries.last_used, key=lambda key: entries.last_used[key])[:50]
+        entries.renewed = dict.fromkeys(old, 2_000_000)
+        gone = {(entries.evict() or (b"", 0))[0] for _ in range(40)}
+        self.assertEqual(gone & set(old), set())
+
+    def test_gone_since(self) -> None:
+        """What went another way since it was seen is not offered."""
+        entries = Entries((1, 100))
+        entries.evict()
+        kept = dict(list(entries.last_used.items())[:10])
+        entries.last_used = dict(kept)
+        gone = {(entries.evict() or (b"", 0))[0] for _ in range(10)}
+        self.assertEqual(gone, set(kept))

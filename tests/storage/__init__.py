@@ -1,0 +1,1 @@
+"""Tests of the local tier and the wrappers of stores."""

@@ -1,0 +1,254 @@
+"""Uploads that survive their connection, their process, and a full disk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from twisted.internet.defer import CancelledError, Deferred
+
+from gorego_tw.errors import ResourceExhausted
+from gorego_tw.interfaces import IUpload
+from gorego_tw.storage.blob_writer import WRITE_CHUNK
+from gorego_tw.storage.disk_threads import HeldDiskThreads
+from gorego_tw.storage.records import disk_bytes
+from gorego_tw.storage.uploads import ABANDONED_SECONDS
+from tests.storage.contract import UploadsContract
+from tests.storage.tiers import SIZES, TierTestCase, blob, open_files, read
+
+
+class LocalUploadsTests(UploadsContract, TierTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.uploads = self.tier.uploads
+        self.store = self.tier.blobs
+
+
+class UploadsTestCase(TierTestCase):
+    def begin(self, size_bytes: int, name: str = "name") -> tuple[IUpload, bytes]:
+        digest, data = blob(size_bytes)
+        return self.successResultOf(self.tier.uploads.open(name, digest)), data
+
+    def size(self, name: str = "name") -> int:
+        return int(self.successResultOf(self.tier.uploads.committed_size(name)))
+
+    def suspended(self, size_bytes: int, held: int, name: str = "name") -> bytes:
+        upload, data = self.begin(size_bytes, name)
+        self.successResultOf(upload.write(data[:held]))
+        self.successResultOf(upload.suspend())
+        return data
+
+    def partials(self) -> list[Path]:
+        return list((self.folder / "uploads").iterdir())
+
+
+class RestartTests(UploadsTestCase):
+    def test_resume_in_another_process(self) -> None:
+        """What was suspended is gone on with to the byte after a restart."""
+        for size_bytes in SIZES:
+            held = size_bytes * 2 // 3
+            data = self.suspended(size_bytes, held)
+            self.reopen()
+            self.assertEqual(self.size(), held)
+            upload, _ = self.begin(size_bytes)
+            self.assertEqual(upload.committed_size, held)
+            self.successResultOf(upload.write(data[held:]))
+            self.successResultOf(upload.commit())
+            self.assertEqual(self.successResultOf(read(self.tier.blobs, blob(size_bytes)[0])), data)
+            self.assertEqual(self.left_behind(), [])
+
+    def test_active_at_the_end(self) -> None:
+        """What is active when the tier is closed is kept."""
+        upload, data = self.begin(100_000)
+        self.successResultOf(upload.write(data[:777]))
+        self.reopen()
+        self.assertEqual(self.size(), 777)
+
+    def test_counted(self) -> None:
+        """What is held counts as used, also after a restart, until it is gone on with."""
+        used = self.tier.space.used_bytes
+        self.suspended(1_000_000, 600_000)
+        self.assertEqual(self.tier.space.used_bytes, used + disk_bytes(600_000))
+        self.reopen()
+        self.assertEqual(self.tier.space.partial_bytes, disk_bytes(600_000))
+        upload, _ = self.begin(1_000_000)
+        self.assertEqual(self.tier.space.partial_bytes, 0)
+        self.assertEqual(self.tier.space.reserved_bytes, disk_bytes(1_000_000))
+        self.successResultOf(upload.abandon())
+        self.assertEqual(self.tier.space.reserved_bytes, 0)
+
+    def test_damaged_meanwhile(self) -> None:
+        """What is held is hashed again: a file that was changed does not become a blob."""
+        data = self.suspended(1_000_000, 600_000)
+        (path,) = self.partials()
+        with path.open("r+b") as file:
+            file.write(bytes([data[0] ^ 1]))
+        upload, _ = self.begin(1_000_000)
+        self.successResultOf(upload.write(data[600_000:]))
+        self.failureResultOf(upload.commit())
+        self.assertEqual(self.left_behind(), [])
+
+    def test_temporary_files(self) -> None:
+        """What no later process can ask for is deleted at the start."""
+        (self.folder / "uploads" / "put-1.2").write_bytes(b"x" * 10_000)
+        self.reopen()
+        self.assertEqual(self.left_behind(), [])
+        self.assertEqual(self.tier.space.partial_bytes, 0)
+
+
+class AbandonedTests(UploadsTestCase):
+    def age(self) -> None:
+        """Let everything held be older than a day."""
+        self.clock.advance(2 * ABANDONED_SECONDS)
+        for path in self.partials():
+            os.utime(path, (0, 0))
+
+    def test_deleted_after_a_day(self) -> None:
+        """What nobody goes on with is deleted, and no longer counts."""
+        self.suspended(1_000_000, 600_000)
+        self.age()
+        self.successResultOf(self.tier.uploads.drop_abandoned())
+        self.assertEqual(self.left_behind(), [])
+        self.assertEqual(self.tier.space.partial_bytes, 0)
+        self.assertEqual(self.tier.uploads.abandoned, 1)
+
+    def test_younger_ones_are_kept(self) -> None:
+        """What is younger than a day is not deleted."""
+        self.suspended(1_000_000, 600_000)
+        self.successResultOf(self.tier.uploads.drop_abandoned())
+        self.assertEqual(self.size(), 600_000)
+
+    def test_active_ones_are_kept(self) -> None:
+        """What somebody goes on with is not deleted, however old it is."""
+        data = self.suspended(1_000_000, 600_000)
+        upload, _ = self.begin(1_000_000)
+        self.age()
+        self.successResultOf(self.tier.uploads.drop_abandoned())
+        self.successResultOf(upload.write(data[600_000:]))
+        self.successResultOf(upload.commit())
+
+
+class RoomTests(UploadsTestCase):
+    def test_no_room_to_begin(self) -> None:
+        """An upload that cannot fit is refused at once, and nothing is held of it."""
+        self.reopen(limit_bytes=1_000_000)
+        self.failureResultOf(self.tier.uploads.open("name", blob(2_000_000)[0]), ResourceExhausted)
+        self.assertEqual(self.size(), 0)
+        self.assertEqual(self.tier.space.reserved_bytes, 0)
+
+    def test_disk_full_while_writing(self) -> None:
+        """What was taken in stays, and can be gone on with when there is room again."""
+        upload, data = self.begin(1_500_000)
+        self.successResultOf(upload.write(data[:WRITE_CHUNK]))
+        self.patch(os, "pwrite", no_space)
+        self.failureResultOf(upload.write(data[WRITE_CHUNK : 2 * WRITE_CHUNK]), ResourceExhausted)
+        self.assertEqual(upload.committed_size, self.size())
+        self.successResultOf(upload.suspend())
+        self.assertEqual(self.size(), WRITE_CHUNK)
+
+    def test_disk_full_at_the_end(self) -> None:
+        """A commit that fails for room leaves the upload as it was suspended."""
+        upload, data = self.begin(1_500_000)
+        self.successResultOf(upload.write(data))
+        self.patch(os, "rename", no_space)
+        self.failureResultOf(upload.commit(), ResourceExhausted)
+        self.assertEqual(self.size(), 1_500_000)
+        self.assertEqual(self.tier.space.reserved_bytes, 0)
+        self.assertEqual(self.tier.index.arriving(), [])
+
+
+class CancellationTests(UploadsTestCase):
+    """A client that goes away in the middle of anything leaves nothing open."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.threads = HeldDiskThreads()
+        self.reopen(threads=self.threads)
+        self.before = open_files()
+
+    def start(self, coroutine: object) -> Deferred[object]:
+        return Deferred.fromCoroutine(coroutine)  # type: ignore[arg-type]  # of any interface
+
+    def cancel(self, work: Deferred[object]) -> None:
+        """Cancel it, and let the threads do what they had begun."""
+        work.cancel()
+        self.assertNoResult(work)
+        self.threads.release()
+        self.failureResultOf(work, CancelledError)
+
+    def settle(self) -> None:
+        """Suspend what is active, and see that nothing is left of it."""
+        work = self.start(self.tier.uploads.close())
+        self.threads.release()
+        self.successResultOf(work)
+        self.assertEqual(open_files(), self.before)
+        self.assertEqual(self.tier.space.reserved_bytes, 0)
+
+    def test_while_writing(self) -> None:
+        """A write that was cancelled is held all the same, once its thread has ended."""
+        upload, data = self.begin(1_500_000)
+        self.cancel(self.start(upload.write(data[:WRITE_CHUNK])))
+        work = self.start(upload.suspend())
+        self.threads.release()
+        self.successResultOf(work)
+        self.settle()
+        self.assertEqual(self.size(), WRITE_CHUNK)
+
+    def test_while_committing(self) -> None:
+        """A commit that was cancelled leaves the upload as it was suspended."""
+        upload, data = self.begin(300_000)
+        self.successResultOf(upload.write(data))
+        self.cancel(self.start(upload.commit()))
+        self.settle()
+        self.assertEqual(self.size(), 300_000)
+
+    def test_while_suspending(self) -> None:
+        """A suspension that was cancelled has happened."""
+        upload, data = self.begin(300_000)
+        self.successResultOf(upload.write(data[:100]))
+        self.cancel(self.start(upload.suspend()))
+        self.settle()
+        self.assertEqual(self.size(), 100)
+
+    def test_while_resuming(self) -> None:
+        """An upload whose opening was cancelled can be opened again."""
+        upload, data = self.begin(300_000)
+        self.successResultOf(upload.write(data[:100]))
+        work = self.start(upload.suspend())
+        self.threads.release()
+        self.successResultOf(work)
+        self.cancel(self.start(self.tier.uploads.open("name", blob(300_000)[0])))
+        self.settle()
+        self.assertEqual(self.size(), 100)
+
+    def test_while_taking_over(self) -> None:
+        """Who gives up waiting for the upload leaves it to who has it."""
+        upload, data = self.begin(1_500_000)
+        writing = self.start(upload.write(data[:WRITE_CHUNK]))
+        opening = self.start(self.tier.uploads.open("name", blob(1_500_000)[0]))
+        opening.cancel()
+        self.failureResultOf(opening, CancelledError)
+        self.threads.release()
+        self.successResultOf(writing)
+        self.successResultOf(upload.write(b""))
+        self.settle()
+
+    def test_takeover_waits(self) -> None:
+        """The bytes of a write under way belong to who takes over."""
+        upload, data = self.begin(1_500_000)
+        writing = self.start(upload.write(data[:WRITE_CHUNK]))
+        opening = self.start(self.tier.uploads.open("name", blob(1_500_000)[0]))
+        asking = self.start(self.tier.uploads.committed_size("name"))
+        self.assertNoResult(opening)
+        self.threads.release()
+        self.successResultOf(writing)
+        second = self.successResultOf(opening)
+        assert isinstance(second, type(upload))
+        self.assertEqual(second.committed_size, WRITE_CHUNK)
+        self.assertEqual(self.successResultOf(asking), WRITE_CHUNK)
+        self.settle()
+
+
+def no_space(*_: object) -> int:
+    """What the system says on a full disk."""
+    raise OSError(28, os.strerror(28))
