@@ -62,6 +62,4 @@ class CapabilitiesTests(ServiceTestCase):
         self.assertEqual(self.ask("some/where"), self.ask())
         request = pb.GetCapabilitiesRequest(instance_name="blobs")
         service = Capabilities(Limits())
-        self.assert_fails(
-            service.get_capabilities(request, FakeCall()), InvalidArgument, "'blobs'"
-        )
+        self.assert_fails(service.get_capabilities(request, FakeCall()), InvalidArgument, "'blobs'")

@@ -12,17 +12,27 @@ from gorego_tw.pb.build.bazel.remote.execution.v2.remote_execution_pb2 import (
     RequestMetadata,
     ToolDetails,
 )
+from gorego_tw.reapi.byte_stream import ByteStream
 from gorego_tw.reapi.compressed_writing import ExpandedBody
+from gorego_tw.reapi.limits import Limits
 from gorego_tw.reapi.request_metadata import HEADERS
 from gorego_tw.reapi.writing import Messages
 from gorego_tw.resource_name import parse_write_name
-from tests.reapi.fakes import SHA256, FakeCall, stream
+from tests.reapi.fakes import SHA256, FakeBlobs, FakeCall, stream
 from tests.reapi.test_writing import WriteTestCase, message
 
 DATA = b"text " * 100
 DIGEST = digest_of(DATA, SHA256)
 NAME = f"uploads/u-1/compressed-blobs/zstd/{DIGEST}"
 COMPRESSED = zstandard.ZstdCompressor().compress(DATA)
+
+
+class DiscardingBlobs(FakeBlobs):
+    """Learns that it has a blob when it is put."""
+
+    async def put(self, digest: Digest, body: IBlobBody) -> None:
+        """Let it go."""
+        body.discard()
 
 
 class CompressedWriteTests(WriteTestCase):
@@ -71,11 +81,7 @@ class CompressedWriteTests(WriteTestCase):
 
     def test_exists_meanwhile(self) -> None:
         """A store that turns out not to need the data ends the write with -1 as well."""
-
-        async def put(digest: Digest, body: IBlobBody) -> None:
-            body.discard()
-
-        self.patch(self.blobs, "put", put)
+        self.service = ByteStream(DiscardingBlobs(), self.uploads, Limits())
         self.assertEqual(self.committed(message(COMPRESSED, name=NAME, finish=True)), -1)
 
     def test_empty_blob(self) -> None:

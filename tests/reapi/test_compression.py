@@ -14,7 +14,7 @@ from gorego_tw.reapi.compression import PIECE_BYTES, Decompressor, compress, com
 from gorego_tw.reapi.zstd_frame import Blocks
 from tests.reapi.fakes import SHA256, ServiceTestCase, collect
 
-NOISE = random.Random(1).randbytes(300_000)  # noqa: S311 - no secret
+NOISE = random.Random(1).randbytes(300_000)
 TEXT = b"".join(b"%d bottles\n" % n for n in range(40_000))
 SKIPPABLE = b"\x50\x2a\x4d\x18\x05\x00\x00\x00hello"
 

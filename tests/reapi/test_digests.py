@@ -79,9 +79,7 @@ class MessageTests(SynchronousTestCase):
         blake3 = parse_messages("field", [message], DigestFunction.BLAKE3)[0]
         self.assertEqual(blake3, parse_message("field", message, DigestFunction.BLAKE3))
         self.assertNotEqual(blake3, digest_of(b"x", SHA256))
-        self.assertRaises(
-            InvalidArgument, parse_messages, "field", [message], DigestFunction.SHA1
-        )
+        self.assertRaises(InvalidArgument, parse_messages, "field", [message], DigestFunction.SHA1)
 
     def test_none(self) -> None:
         """No digests are no digests."""
@@ -103,9 +101,7 @@ class SizeTests(SynchronousTestCase):
         """A blob of the limit is taken, one byte more is refused with both numbers."""
         limits = Limits(max_blob_size_bytes=4)
         check_size(digest_of(b"four", SHA256), limits)
-        error = self.assertRaises(
-            InvalidArgument, check_size, digest_of(b"fifth", SHA256), limits
-        )
+        error = self.assertRaises(InvalidArgument, check_size, digest_of(b"fifth", SHA256), limits)
         self.assertIn("5 bytes; the largest blob taken has 4", error.message)
 
     def test_none(self) -> None:

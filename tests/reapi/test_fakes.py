@@ -5,13 +5,14 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from gorego_tw.digest import digest_of
 from gorego_tw.interfaces import IActionResults, IBlobAccess, IRPCService, IUpload, IUploads
 from gorego_tw.reapi.action_cache import ActionCache
 from gorego_tw.reapi.byte_stream import ByteStream
 from gorego_tw.reapi.capabilities import Capabilities
 from gorego_tw.reapi.cas import ContentAddressableStorage
 from gorego_tw.reapi.limits import Limits
-from tests.reapi.fakes import SHA256, FakeBlobs, FakeResults, FakeUpload, FakeUploads, digest_of
+from tests.reapi.fakes import SHA256, FakeBlobs, FakeResults, FakeUpload, FakeUploads
 
 
 class RoleTests(SynchronousTestCase):

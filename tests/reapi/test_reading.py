@@ -18,7 +18,7 @@ from gorego_tw.reapi.byte_stream import ByteStream
 from gorego_tw.reapi.limits import Limits
 from tests.reapi.fakes import SHA256, FakeBlobs, FakeCall, FakeUploads, ServiceTestCase, collect
 
-DATA = random.Random(2).randbytes(70_000)  # noqa: S311 - no secret
+DATA = random.Random(2).randbytes(70_000)
 
 
 @implementer(IBlobBody)

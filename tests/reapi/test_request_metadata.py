@@ -22,9 +22,7 @@ class RequestMetadataTests(SynchronousTestCase):
         for header in HEADERS:
             call = FakeCall(binary={header: METADATA.SerializeToString()})
             self.assertEqual(request_metadata(call), METADATA)
-        self.assertEqual(
-            HEADERS[1], "google.devtools.remoteexecution.v1test.requestmetadata-bin"
-        )
+        self.assertEqual(HEADERS[1], "google.devtools.remoteexecution.v1test.requestmetadata-bin")
 
     def test_absent(self) -> None:
         """Without the header there is an empty message."""

@@ -52,9 +52,7 @@ class GetTreeTests(ServiceTestCase):
 
     def request(self, root: Digest, size: int = 0, token: str = "") -> pb.GetTreeRequest:
         """A request."""
-        return pb.GetTreeRequest(
-            root_digest=message_of(root), page_size=size, page_token=token
-        )
+        return pb.GetTreeRequest(root_digest=message_of(root), page_size=size, page_token=token)
 
     def refused(self, request: pb.GetTreeRequest, kind: type[Exception], *parts: str) -> None:
         """The request fails like that."""

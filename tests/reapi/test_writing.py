@@ -36,9 +36,7 @@ def message(
     data: bytes = b"", offset: int = 0, name: str = "", *, finish: bool = False
 ) -> WriteRequest:
     """One message of a Write."""
-    return WriteRequest(
-        resource_name=name, write_offset=offset, finish_write=finish, data=data
-    )
+    return WriteRequest(resource_name=name, write_offset=offset, finish_write=finish, data=data)
 
 
 class WriteTestCase(ServiceTestCase):
@@ -164,9 +162,7 @@ class WriteTests(WriteTestCase):
 
     def test_too_much(self) -> None:
         """More data than announced is INVALID_ARGUMENT at once, and not kept."""
-        call = self.write(
-            message(DATA, 0, NAME), message(b"x", 10), AssertionError("was read on")
-        )
+        call = self.write(message(DATA, 0, NAME), message(b"x", 10), AssertionError("was read on"))
         self.assert_fails(call, DigestMismatch, "announces 10")
         self.assertEqual((self.upload.end, self.uploads.held), ("dropped", {}))
 

@@ -1,0 +1,103 @@
+"""Tests of gorego_tw.reapi.batch_read, through BatchReadBlobs."""
+
+from __future__ import annotations
+
+import random
+
+import zstandard
+
+from gorego_tw.digest import empty_digest
+from gorego_tw.errors import Code, InvalidArgument, Unavailable
+from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
+from gorego_tw.reapi.limits import Limits
+from tests.reapi.fakes import SHA256, FakeCall, message_of
+from tests.reapi.test_cas import CASTestCase
+
+ZSTD = pb.Compressor.ZSTD
+CALL = FakeCall()
+
+
+class BatchReadBlobsTests(CASTestCase):
+    """BatchReadBlobs."""
+
+    def read(self, *messages: pb.Digest, zstd: bool = False) -> pb.BatchReadBlobsResponse:
+        """The reply, whose digests are those asked for."""
+        request = pb.BatchReadBlobsRequest(digests=messages)
+        if zstd:
+            request.acceptable_compressors.append(ZSTD)
+        reply = self.result_of(self.service.batch_read_blobs(request, CALL))
+        self.assertEqual([response.digest for response in reply.responses], list(messages))
+        return reply
+
+    def test_found(self) -> None:
+        """Blobs come in the order asked for, as often as asked for."""
+        empty = message_of(empty_digest(SHA256))
+        here = message_of(self.here)
+        reply = self.read(here, empty, here)
+        self.assertEqual([r.data for r in reply.responses], [b"here", b"", b"here"])
+        self.assertEqual([r.status.code for r in reply.responses], [Code.OK] * 3)
+        self.assertEqual([r.compressor for r in reply.responses], [pb.Compressor.IDENTITY] * 3)
+
+    def test_not_found(self) -> None:
+        """An absent blob is its own NOT_FOUND."""
+        gone, here = self.read(message_of(self.gone), message_of(self.here)).responses
+        self.assertEqual((gone.status.code, here.status.code), (Code.NOT_FOUND, Code.OK))
+        self.assertIn(str(self.gone), gone.status.message)
+
+    def test_trouble(self) -> None:
+        """Trouble is that blob's UNAVAILABLE."""
+        self.blobs.failures[self.gone] = Unavailable("backing cache: no route")
+        (gone,) = self.read(message_of(self.gone)).responses
+        self.assertEqual(gone.status.code, Code.UNAVAILABLE)
+
+    def test_malformed(self) -> None:
+        """A malformed digest is that blob's INVALID_ARGUMENT."""
+        bad, here = self.read(pb.Digest(hash="a"), message_of(self.here)).responses
+        self.assertEqual((bad.status.code, here.data), (Code.INVALID_ARGUMENT, b"here"))
+        self.assertIn("1 characters", bad.status.message)
+
+    def test_zstd(self) -> None:
+        """A blob is compressed if the client takes that and it becomes smaller."""
+        text = b"text " * 1000
+        noise = random.Random(3).randbytes(5000)
+        digests = [message_of(self.blobs.add(data)) for data in (text, noise, b"small")]
+        first, second, third = self.read(*digests, zstd=True).responses
+        self.assertEqual(first.compressor, ZSTD)
+        self.assertEqual(zstandard.ZstdDecompressor().decompress(first.data), text)
+        self.assertEqual((second.compressor, second.data), (pb.Compressor.IDENTITY, noise))
+        self.assertEqual((third.compressor, third.data), (pb.Compressor.IDENTITY, b"small"))
+        self.assertEqual(self.read(digests[0]).responses[0].data, text)
+
+    def test_advertised_total_fits(self) -> None:
+        """As much as is advertised comes in one reply, in two blobs or in a thousand."""
+        total = Limits().max_batch_total_size_bytes
+        for count in (2, 1000):
+            blobs = [(b"%d" % n).ljust(total // count) for n in range(count)]
+            reply = self.read(*(message_of(self.blobs.add(blob)) for blob in blobs))
+            self.assertEqual({response.status.code for response in reply.responses}, {Code.OK})
+            self.assertLess(len(reply.SerializeToString()), 4 * 1024 * 1024)
+
+    def test_does_not_fit(self) -> None:
+        """What does not fit into the reply is RESOURCE_EXHAUSTED, unread; what does comes."""
+        large = [message_of(self.blobs.add(b"%d" % n + bytes(1 << 21))) for n in range(2)]
+        first, second, here = (reply := self.read(*large, message_of(self.here))).responses
+        self.assertEqual((first.status.code, here.data), (Code.OK, b"here"))
+        self.assertEqual(second.status.code, Code.RESOURCE_EXHAUSTED)
+        self.assertIn("ByteStream.Read", second.status.message)
+        self.assertEqual(len(self.blobs.gets), 2)
+        self.assertLess(len(reply.SerializeToString()), 4 * 1024 * 1024)
+
+    def test_all_fail(self) -> None:
+        """As many failures as a batch may have fit into a reply."""
+        count = Limits().max_batch_items
+        bad = [pb.Digest(hash="x" * 1000, size_bytes=-1)] * count
+        request = pb.BatchReadBlobsRequest(digests=bad)
+        reply = self.result_of(self.service.batch_read_blobs(request, CALL))
+        self.assertEqual(len(reply.responses), count)
+        self.assertLess(len(reply.SerializeToString()), 4 * 1024 * 1024)
+
+    def test_too_many(self) -> None:
+        """More blobs than a reply can answer fail the call."""
+        digests = [message_of(self.here)] * (Limits().max_batch_items + 1)
+        call = self.service.batch_read_blobs(pb.BatchReadBlobsRequest(digests=digests), CALL)
+        self.assert_fails(call, InvalidArgument, "10001 blobs", "10000 at most")
