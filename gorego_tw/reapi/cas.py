@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 
 from zope.interface import implementer
 
@@ -96,5 +97,7 @@ class ContentAddressableStorage:
         :raises ResourceExhausted: the tree is too large.
         """
         check_instance_name(request.instance_name)
-        async for page in TreePages(request, self._blobs, self._limits).replies():
-            yield page
+        tree = TreePages(request, self._blobs, self._limits)
+        async with aclosing(tree.replies()) as pages:  # type: ignore[type-var]
+            async for page in pages:
+                yield page
