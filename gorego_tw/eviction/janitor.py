@@ -22,8 +22,9 @@ SLICE_ENTRIES = 64
 #: How much may wait in the trash before eviction waits for it to be emptied, in bytes.
 MOST_TRASH_BYTES = 256 << 20
 
-#: How often uploads are looked for that nobody goes on with, in seconds.
-ABANDONED_LOOK_SECONDS = 600.0
+#: How often it looks for uploads that nobody goes on with, and for files that a crash or a
+#: failure left in the trash, in seconds. The first time is at once.
+TIDY_SECONDS = 600.0
 
 
 class Janitor(Periodic):
@@ -48,7 +49,7 @@ class Janitor(Periodic):
         self._tier = tier
         self._clock = tier.clock
         self._space = tier.space
-        self._look_for_abandoned_at = tier.clock.seconds()
+        self._tidy_at = tier.clock.seconds()
         self._policy = SampledLRU(
             tallies=lambda: tier.index.tallies,
             neighbours=tier.index.neighbours,
@@ -63,7 +64,7 @@ class Janitor(Periodic):
 
     async def make_room(self) -> None:
         """Evict until there is no excess, nothing is left, or the service is stopped."""
-        await self._drop_abandoned()
+        await self._tidy()
         while self.running and (excess := self._space.excess_bytes) > 0:
             if not self._evict_slice(excess):
                 break
@@ -99,7 +100,8 @@ class Janitor(Periodic):
                 self.last_evicted_age_seconds = max(0, age)
                 yield candidate.key
 
-    async def _drop_abandoned(self) -> None:
-        if self._clock.seconds() >= self._look_for_abandoned_at:
-            self._look_for_abandoned_at = self._clock.seconds() + ABANDONED_LOOK_SECONDS
+    async def _tidy(self) -> None:
+        if self._clock.seconds() >= self._tidy_at:
+            self._tidy_at = self._clock.seconds() + TIDY_SECONDS
             await self._tier.uploads.drop_abandoned()
+            await self._tier.empty_trash()

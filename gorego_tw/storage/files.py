@@ -87,9 +87,13 @@ class BlobFiles:
                 yield bytes.fromhex(name.partition(".")[0])
 
     def empty_trash(self) -> None:
-        """Delete what is in the trash. It takes long; any thread may."""
+        """Delete what is in the trash. It takes long; any thread may.
+
+        What cannot be deleted stays for the next time.
+        """
         for name in os.listdir(self._trash):
-            _delete(f"{self._trash}/{name}")
+            with suppress(OSError):
+                _delete(f"{self._trash}/{name}")
 
     def arriving(self) -> list[tuple[str, os.stat_result]]:
         """The files in the folder of uploads: their names and what they are."""

@@ -102,8 +102,11 @@ class Index:
     def page_bytes(self) -> int:
         """What its pages in use take, in bytes; free ones inside of the file are used again."""
         if self._unmeasured >= _MEASURE_EVERY:
-            with self._begin() as txn:
-                stats = [txn.stat(db) for db in (self._blobs, self._small, self._actions)]
+            try:
+                with self._begin() as txn:
+                    stats = [txn.stat(db) for db in (self._blobs, self._small, self._actions)]
+            except lmdb.Error as error:
+                raise trouble(error) from error
             pages = sum(s["branch_pages"] + s["leaf_pages"] + s["overflow_pages"] for s in stats)
             self._page_bytes = pages * stats[0]["psize"]
             self._unmeasured = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from hashlib import sha256
 from os import stat_result
 from stat import S_ISREG
@@ -52,11 +53,12 @@ _ACTIONS_PREFIX = bytes([ACTIONS])
 
 def action_key(key: ActionKey) -> bytes:
     """The key of an action result in the index: a hash, whatever the instance name's length."""
-    action = key.action
-    hasher = sha256(action.key)
-    hasher.update(action.size_bytes.to_bytes(8, "little"))
-    hasher.update(key.instance_name.encode("utf-8", "surrogatepass"))
-    return _ACTIONS_PREFIX + hasher.digest()
+    instance_name, (action, size_bytes) = key
+    # A digest's first byte says how long it is, so no two names make the same bytes.
+    name = (
+        action + size_bytes.to_bytes(8, "little") + instance_name.encode("utf-8", "surrogatepass")
+    )
+    return _ACTIONS_PREFIX + sha256(name).digest()
 
 
 @implementer(IBlobAccess)
@@ -111,7 +113,7 @@ class LocalBlobs:
         return self._inventory.missing(digests)
 
     def _inline(self, digest: Digest, data: bytes) -> IBlobBody:
-        if digest_of(data, digest.function) != digest:
+        if digest_of(data, digest.function).key != digest.key:
             self._inventory.drop(digest.key, "wrong hash in the index")
             raise _absent(digest)
         return BytesBody(data)
@@ -179,7 +181,8 @@ class LocalBlobs:
                 await self._write(digest, body, path)
                 self._inventory.add_file(digest, path)
             finally:
-                self._files.delete(path)
+                with suppress(OSError):  # deleted at the next start
+                    self._files.delete(path)
 
     async def _write(self, digest: Digest, body: IBlobBody, path: str | None) -> None:
         """Verify a body, and keep it in a file if there is a path for one."""

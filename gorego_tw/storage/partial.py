@@ -103,19 +103,23 @@ class Partial:
             if size:
                 self._count_file(1, size)
             else:
-                self._files.delete(self._path)
+                self._delete()
 
     def drop(self) -> None:
         """Forget it; nothing if that was done before."""
         if self.active:
             self._end()
-            self._files.delete(self._path)
+            self._delete()
 
     def _end(self) -> None:
         self.holder = None
         self._writer.close()
         self._reservation.release()
         del self._active[self._name]
+
+    def _delete(self) -> None:
+        with suppress(OSError):  # deleted a day later
+            self._files.delete(self._path)
 
     def _count_file(self, sign: int, size: int | None) -> None:
         self._space.partial_bytes += sign * disk_bytes(size or 0)

@@ -7,6 +7,7 @@ this can be renewed without a look at the rest.
 from __future__ import annotations
 
 import struct
+from functools import cache
 from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
@@ -33,7 +34,7 @@ BLOCK_BYTES = 4096
 _LAST_USED = Struct("<I")
 _BLOB = Struct("<IBQQ")
 _ACTION = Struct("<II")
-_REFERENCES = Struct("<IB")
+_REFERENCES = Struct("<IB?")
 _TALLY = Struct("<QQ")
 _KEY_BYTES = {function: 1 + function.hash_bytes for function in DigestFunction}
 
@@ -107,11 +108,12 @@ def pack_action(result: StoredActionResult, last_used: int) -> bytes:
     References are slots of one width, that of the longest key; a shorter key ends in zeros.
     """
     references = result.references
-    width = max((len(digest.key) for digest in references), default=0)
-    pack_slot = Struct(f"<{width}sQ").pack
+    widths = {len(digest.key) for digest in references}
+    width = max(widths, default=0)
+    pack_slot = _slot(width).pack
     covered = b"".join(
         (
-            _REFERENCES.pack(len(references), width),
+            _REFERENCES.pack(len(references), width, len(widths) > 1),
             *(pack_slot(key, size_bytes) for key, size_bytes in references),
             result.data,
         )
@@ -124,22 +126,25 @@ def unpack_action(value: bytes) -> StoredActionResult:
 
     :raises DamagedRecord: it does not have its checksum.
     """
+    covered = value[_ACTION.size :]
     try:
-        checksum = _ACTION.unpack_from(value)[1]
-        covered = memoryview(value)[_ACTION.size :]
-        if crc32(covered) != checksum:
+        if crc32(covered) != _ACTION.unpack_from(value)[1]:
             raise DamagedRecord("wrong checksum")
-        count, width = _REFERENCES.unpack_from(covered)
-        slot = Struct(f"<{width}sQ")
-        start = _REFERENCES.size
-        end = start + count * slot.size
-        references = tuple(
-            Digest(key[: _KEY_BYTES[key[0]]], size_bytes)
-            for key, size_bytes in slot.iter_unpack(covered[start:end])
-        )
-    except (struct.error, LookupError) as error:
+        count, width, mixed = _REFERENCES.unpack_from(covered)
+    except struct.error as error:
         raise DamagedRecord(str(error)) from None
-    return StoredActionResult(bytes(covered[end:]), references)
+    slot = _slot(width)
+    end = _REFERENCES.size + count * slot.size
+    pairs = slot.iter_unpack(covered[_REFERENCES.size : end])
+    if mixed:
+        pairs = ((key[: _KEY_BYTES[key[0]]], size_bytes) for key, size_bytes in pairs)
+    return StoredActionResult(covered[end:], tuple(map(Digest._make, pairs)))
+
+
+@cache
+def _slot(width: int) -> Struct:
+    """A reference: a key, then a size."""
+    return Struct(f"<{width}sQ")
 
 
 def pack_tally(tally: Tally) -> bytes:

@@ -9,7 +9,7 @@ from typing import Self
 from twisted.internet.interfaces import IReactorTime
 
 from gorego_tw.errors import ResourceExhausted
-from gorego_tw.storage.failures import no_room
+from gorego_tw.storage.failures import no_room, telling
 from gorego_tw.storage.records import disk_bytes
 
 #: How long an answer of the file system about its free space holds, in seconds.
@@ -99,7 +99,8 @@ class Space:
         """What the file system has left, in bytes, as of a second ago."""
         now = self._clock.seconds()
         if not self._free_until - FREE_BYTES_SECONDS <= now < self._free_until:
-            self._free_bytes = self._free()
+            with telling():
+                self._free_bytes = self._free()
             self._free_until = now + FREE_BYTES_SECONDS
         return self._free_bytes
 

@@ -11,6 +11,7 @@ from gorego_tw.digest import Digest
 from gorego_tw.errors import Aborted, DigestMismatch
 from gorego_tw.interfaces import IUpload, IUploads
 from gorego_tw.storage.disk_threads import DiskThreads
+from gorego_tw.storage.failures import telling
 from gorego_tw.storage.files import TEMPORARY, BlobFiles
 from gorego_tw.storage.inventory import Inventory
 from gorego_tw.storage.partial import Partial
@@ -53,7 +54,8 @@ class Upload:
         async with partial.lock:
             self._check()
             try:
-                await partial.store()
+                with telling():
+                    await partial.store()
             except DigestMismatch:
                 partial.drop()
                 raise
@@ -113,7 +115,8 @@ class Uploads:
                 if partial.active and partial.digest == digest:
                     return _upload(partial)
                 partial.drop()
-        return await self._start(file_name, digest)
+        with telling():
+            return await self._start(file_name, digest)
 
     async def committed_size(self, name: str) -> int:
         """How many bytes an upload of that name holds, in bytes; 0 for one never heard of."""
@@ -123,7 +126,8 @@ class Uploads:
             async with partial.lock:
                 if partial.active:
                     return partial.size_bytes
-        return self._files.partial_size(file_name) or 0
+        with telling():
+            return self._files.partial_size(file_name) or 0
 
     def restore(self) -> None:
         """Count what an earlier process left; delete what no later call asks for.
