@@ -210,6 +210,7 @@ class ServerCall:
     def _acknowledge(self, n: int) -> None:
         if n and not self._exchange.connection.closed:
             self._exchange.connection.acknowledge(self._stream_id, n)
+            self._exchange.flush()
 
     # What the service does
 

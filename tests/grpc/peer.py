@@ -191,6 +191,7 @@ class Texts:
             "/t.T/Stream": server_streaming(Text, self.stream),
             "/t.T/Join": client_streaming(Text, self.join),
             "/t.T/First": client_streaming(Text, self.first),
+            "/t.T/Slow": client_streaming(Text, self.slow),
             "/t.T/Chat": bidirectional(Text, self.chat),
         }
 
@@ -248,6 +249,15 @@ class Texts:
         async for request in requests:
             return request
         raise NotFound("no request")
+
+    async def slow(self, requests: AsyncIterator[Text], call: Call) -> Reply:
+        """How many bytes came, taking each message only when the test says so."""
+        size = 0
+        async for request in requests:
+            size += len(request.service)
+            self.waits.append(Deferred())
+            await self.waits[-1]
+        return Text(service=str(size))
 
     async def chat(self, requests: AsyncIterator[Text], call: Call) -> AsyncIterator[Reply]:
         """Each request, as it comes."""

@@ -234,6 +234,26 @@ class StreamingTests(ServedTestCase):
         answer = self.peer.call("/t.T/Join", text("a"), text("b"), text("c"))
         self.assertEqual((self.texts(answer), answer.status), (["a,b,c"], OK))
 
+    def test_slow_service(self) -> None:
+        """A service that is slow holds the client back, and lets it go on when it goes on itself."""
+        stream_id = self.peer.start("/t.T/Slow")
+        sent = 0
+        for _ in range(200):
+            while self.peer.h2.local_flow_control_window(stream_id) > 17_000:
+                self.peer.send(stream_id, text("x" * 16_000))
+                sent += 16_000
+            self.peer.exchange()
+            if self.service.waits:
+                self.service.waits.pop().callback(None)
+                self.peer.exchange()
+        self.assertGreater(sent, 2_000_000)
+        self.peer.send(stream_id, end=True)
+        self.peer.exchange()
+        while self.service.waits:
+            self.service.waits.pop().callback(None)
+            self.peer.exchange()
+        self.assertEqual(self.texts(self.peer.answers[stream_id]), [str(sent)])
+
     def test_early_answer(self) -> None:
         """A service that has seen enough answers at once; the rest is refused without an error."""
         stream_id = self.peer.start("/t.T/First")
