@@ -73,7 +73,7 @@ class SampledLRU:
     def _sample(self) -> bool:
         """Take a sample into the pool; whether there are any entries."""
         tallies = self._tallies()
-        weights = [tally.entries for tally in tallies.values()]
+        weights = [max(0, tally.entries) for tally in tallies.values()]
         if not any(weights):
             return False
         (kind,) = self._random.choices(list(tallies), weights)

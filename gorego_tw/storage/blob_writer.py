@@ -143,7 +143,8 @@ class BlobWriter:
         with memoryview(self._buffer) as rest:
             try:
                 while offset < self.size_bytes:
-                    offset += os.pwrite(self._fd, rest[offset - self._written :], offset)
+                    with rest[offset - self._written :] as piece:
+                        offset += os.pwrite(self._fd, piece, offset)
             except OSError:
                 with suppress(OSError):
                     os.ftruncate(self._fd, self._written)

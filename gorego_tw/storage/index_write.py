@@ -63,9 +63,11 @@ class IndexWrite:
             try:
                 tallies = self._write_tallies()
                 self._txn.commit()
-            except lmdb.Error as failure:
+            except BaseException as failure:
                 self._txn.abort()
-                raise trouble(failure) from failure
+                if isinstance(failure, lmdb.Error):
+                    raise trouble(failure) from failure
+                raise
             self._committed(tallies, self._added_bytes)
         else:
             self._txn.abort()

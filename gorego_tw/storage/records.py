@@ -35,7 +35,7 @@ _LAST_USED = Struct("<I")
 _BLOB = Struct("<IBQQ")
 _ACTION = Struct("<II")
 _REFERENCES = Struct("<IB?")
-_TALLY = Struct("<QQ")
+_TALLY = Struct("<qq")
 _KEY_BYTES = {function: 1 + function.hash_bytes for function in DigestFunction}
 
 

@@ -1,0 +1,90 @@
+"""A blob on its way in."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from gorego_tw.errors import DigestMismatch, ResourceExhausted
+from gorego_tw.storage.blob_writer import WRITE_CHUNK, BlobWriter, hash_file, verified
+from gorego_tw.storage.disk_threads import HeldDiskThreads, NoDiskThreads
+from tests.storage.tiers import blob
+
+
+class BlobWriterTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.path = Path(self.mktemp())
+
+    def writer(self, size_bytes: int) -> tuple[BlobWriter, bytes]:
+        digest, data = blob(size_bytes)
+        writer = BlobWriter(digest, str(self.path), NoDiskThreads())
+        self.addCleanup(writer.close)
+        return writer, data
+
+    def test_collects(self) -> None:
+        """Nothing goes to a thread before there is a chunk of it."""
+        threads = HeldDiskThreads()
+        digest, data = blob(2 * WRITE_CHUNK)
+        writer = BlobWriter(digest, str(self.path), threads)
+        self.successResultOf(writer.append(data[: WRITE_CHUNK - 1]))
+        self.assertEqual((threads.held, self.path.exists()), ([], False))
+        self.successResultOf(writer.append(b""))
+        self.assertEqual(writer.size_bytes, WRITE_CHUNK - 1)
+
+    def test_verifies_only(self) -> None:
+        """Without a path there is no file, and the blob is verified all the same."""
+        digest, data = blob(2 * WRITE_CHUNK)
+        for given, fails in ((data, False), (bytes(len(data)), True)):
+            writer = BlobWriter(digest, None, NoDiskThreads())
+            self.successResultOf(writer.append(given))
+            if fails:
+                self.failureResultOf(writer.finish(), DigestMismatch)
+            else:
+                self.successResultOf(writer.finish())
+
+    def test_full_disk(self) -> None:
+        """What a full disk refused is written when there is room again, each byte once."""
+        writer, data = self.writer(3 * WRITE_CHUNK)
+        self.successResultOf(writer.append(data[:WRITE_CHUNK]))
+        pwrite = os.pwrite
+        room = [100_000]
+
+        def filling(fd: int, piece: memoryview, offset: int) -> int:
+            if not room:
+                raise OSError(28, "No space left on device")
+            return pwrite(fd, bytes(piece[: room.pop()]), offset)
+
+        patch = self.patch(os, "pwrite", filling)
+        self.failureResultOf(writer.append(data[WRITE_CHUNK:-1]), ResourceExhausted)
+        self.assertEqual(self.path.stat().st_size, WRITE_CHUNK)
+        patch.restore()
+        self.assertEqual(writer.size_bytes, 3 * WRITE_CHUNK - 1)
+        self.successResultOf(writer.append(data[-1:]))
+        self.successResultOf(writer.finish())
+        self.assertEqual(self.path.read_bytes(), data)
+
+    def test_too_much(self) -> None:
+        """More than the blob is refused before it is taken in."""
+        writer, data = self.writer(1000)
+        self.successResultOf(writer.append(data))
+        self.failureResultOf(writer.append(b"x"), DigestMismatch)
+        self.assertEqual(writer.size_bytes, 1000)
+
+    def test_hash_file(self) -> None:
+        """The hash of a file is that of its content, however long it is."""
+        for size_bytes in (0, 10, 3_000_000):
+            digest, data = blob(size_bytes)
+            self.path.write_bytes(data)
+            with self.path.open("rb") as file:
+                self.assertEqual(hash_file(file.fileno(), digest.function), digest.key[1:])
+
+    def test_messages(self) -> None:
+        """What does not fit names the blob and what was found instead."""
+        digest, data = blob(10)
+        error = self.assertRaises(DigestMismatch, verified, digest, data[:9])
+        self.assertEqual(str(error), f"blob {digest}: the data has 9 bytes")
+        other, _ = blob(10, 1)
+        error = self.assertRaises(DigestMismatch, verified, other, data)
+        self.assertEqual(str(error), f"blob {other}: the data has the hash {digest.hash}")

@@ -1,0 +1,72 @@
+"""The folder: whose it is, what form it has, why it cannot be used."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+from gorego_tw.storage.folder import Folder, FolderError, FolderInUse
+
+
+class FolderTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.path = Path(self.mktemp())
+
+    def open(self) -> Folder:
+        folder = Folder(self.path)
+        self.addCleanup(folder.close)
+        return folder
+
+    def test_made(self) -> None:
+        """A folder that does not exist is made, with everything in it."""
+        folder = self.open()
+        for part in (folder.index, folder.cas, folder.uploads, folder.trash):
+            self.assertTrue(part.is_dir())
+
+    def test_again(self) -> None:
+        """A folder that was let go of can be opened again."""
+        Folder(self.path).close()
+        self.open()
+
+    def test_in_use(self) -> None:
+        """A folder that somebody has is refused by its name, and stays theirs."""
+        self.open()
+        for _ in range(2):
+            error = self.assertRaises(FolderInUse, Folder, self.path)
+            self.assertEqual(str(error), f"{self.path}: in use by another daemon")
+
+    def test_other_version(self) -> None:
+        """A folder of another version is refused with the way out, and is not held."""
+        Folder(self.path).close()
+        (self.path / "version").write_text("7\n")
+        error = self.assertRaises(FolderError, Folder, self.path)
+        self.assertIn("'7'", str(error))
+        self.assertIn("another folder", str(error))
+        (self.path / "version").write_text("1\n")
+        self.open()
+
+    def test_unreadable_version(self) -> None:
+        """A version that cannot be read is named."""
+        Folder(self.path).close()
+        (self.path / "version").unlink()
+        (self.path / "version").mkdir()
+        error = self.assertRaises(FolderError, Folder, self.path)
+        self.assertIn("version", str(error))
+
+    def test_not_a_folder(self) -> None:
+        """A file in the place of the folder is said to be one."""
+        self.path.write_bytes(b"")
+        error = self.assertRaises(FolderError, Folder, self.path)
+        self.assertIn(f"{self.path}: cannot be used as cache folder: ", str(error))
+
+    def test_not_writable(self) -> None:
+        """A folder that may not be written is said to be so, in one line."""
+        if not os.getuid():
+            raise SkipTest("root may write everywhere")
+        self.path.mkdir()
+        self.path.chmod(stat.S_IRUSR | stat.S_IXUSR)
+        error = self.assertRaises(FolderError, Folder, self.path)
+        self.assertNotIn("\n", str(error))

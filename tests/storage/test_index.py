@@ -1,0 +1,204 @@
+"""The index: lookups, neighbours, tallies, and what LMDB says when it fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lmdb
+from twisted.trial.unittest import SynchronousTestCase
+
+from gorego_tw.errors import ResourceExhausted, Unavailable
+from gorego_tw.storage import environment
+from gorego_tw.storage.environment import Environment, IndexDamaged
+from gorego_tw.storage.index import Index
+from gorego_tw.storage.records import FILE, INLINE, BlobRecord, DamagedRecord, unpack_blob
+
+
+def key(number: int, kind: int = 1) -> bytes:
+    return bytes([kind]) + number.to_bytes(32, "big")
+
+
+class IndexTestCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.path = Path(self.mktemp())
+        self.path.mkdir()
+        self.open()
+        self.addCleanup(self.close)
+
+    def close(self) -> None:
+        self.environment.close()
+
+    def open(self) -> None:
+        self.environment = Environment(self.path, 1 << 30)
+        self.index = Index(self.environment)
+
+
+class LookupTests(IndexTestCase):
+    def test_blobs(self) -> None:
+        """A record is found as it was put, with the bytes that were put with it."""
+        small, large = BlobRecord(1, INLINE, 3, 0), BlobRecord(2, FILE, 9999, 7)
+        with self.index.write() as txn:
+            txn.put_blob(key(1), small, b"abc")
+            txn.put_blob(key(2), large)
+        self.assertEqual(self.index.blob(key(1)), (small, b"abc"))
+        self.assertEqual(self.index.blob(key(2)), (large, None))
+        self.assertIsNone(self.index.blob(key(3)))
+        found = self.index.blobs([key(2), key(3)])
+        self.assertEqual([value and unpack_blob(value) for value in found], [large, None])
+
+    def test_drop(self) -> None:
+        """What was taken out is gone, and was what it was."""
+        record = BlobRecord(1, INLINE, 3, 0)
+        with self.index.write() as txn:
+            txn.put_blob(key(1), record, b"abc")
+            txn.put_action(key(1, 0), b"12345678")
+        with self.index.write() as txn:
+            self.assertEqual(txn.drop_blob(key(1)), record)
+            self.assertIsNone(txn.drop_blob(key(1)))
+            self.assertEqual(txn.drop_action(key(1, 0)), 8)
+            self.assertIsNone(txn.drop_action(key(1, 0)))
+        self.assertIsNone(self.index.blob(key(1)))
+        self.assertIsNone(self.index.action(key(1, 0)))
+
+    def test_all_or_nothing(self) -> None:
+        """A transaction in which anything fails has not happened."""
+
+        def change() -> None:
+            with self.index.write() as txn:
+                txn.put_action(key(1, 0), b"12345678")
+                raise ZeroDivisionError
+
+        self.assertRaises(ZeroDivisionError, change)
+        self.assertIsNone(self.index.action(key(1, 0)))
+        self.assertEqual(dict(self.index.tallies), {})
+
+    def test_unreadable_record(self) -> None:
+        """What is no record is told so, and can be taken out."""
+        with self.environment.begin(write=True) as txn:
+            txn.put(key(1), b"?", db=self.environment.blobs)
+        self.assertRaises(DamagedRecord, self.index.blob, key(1))
+        with self.index.write() as write:
+            write.drop_blob(key(1))
+        self.assertIsNone(self.index.blob(key(1)))
+
+    def test_renew(self) -> None:
+        """A last use is noted where there is an entry, and never goes back."""
+        with self.index.write() as txn:
+            txn.put_blob(key(1), BlobRecord(10, FILE, 9999, 7))
+            txn.put_action(key(1, 0), b"12345678")
+        with self.index.write() as txn:
+            txn.renew(key(1), 5)
+            txn.renew(key(1, 0), 2**31)
+            txn.renew(key(2), 5)
+        self.assertEqual(self.index.neighbours(key(1), 2), [(key(1), 10)])
+        self.assertEqual(self.index.neighbours(key(1, 0), 2), [(key(1, 0), 2**31)])
+
+
+class NeighbourTests(IndexTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        with self.index.write() as txn:
+            for number in range(10):
+                for kind in (1, 9):
+                    txn.put_blob(key(number, kind), BlobRecord(number, FILE, 1, 0))
+            txn.put_action(key(3, 0), b"\1\0\0\0....")
+
+    def test_from_a_key_on(self) -> None:
+        """They are the next ones in the order of the keys, with their last uses."""
+        expected = [(key(number), number) for number in (4, 5, 6)]
+        self.assertEqual(self.index.neighbours(key(4), 3), expected)
+
+    def test_around_the_end(self) -> None:
+        """After the last of a kind comes its first."""
+        expected = [(key(number), number) for number in (8, 9, 0, 1)]
+        self.assertEqual(self.index.neighbours(key(8), 4), expected)
+        nines = self.index.neighbours(b"\x09\xff", 2)
+        self.assertEqual(nines, [(key(0, 9), 0), (key(1, 9), 1)])
+
+    def test_fewer(self) -> None:
+        """Where there are fewer, each is named once."""
+        found = [key_ for key_, _ in self.index.neighbours(key(4), 50)]
+        self.assertEqual(sorted(found), [key(number) for number in range(10)])
+        self.assertEqual(self.index.neighbours(key(9, 0), 5), [(key(3, 0), 1)])
+        self.assertEqual(self.index.neighbours(key(9, 5), 5), [])
+
+
+class SizeTests(IndexTestCase):
+    def test_tallies(self) -> None:
+        """Entries and the blocks of their files are counted by kind, across restarts."""
+        with self.index.write() as txn:
+            txn.put_blob(key(1), BlobRecord(1, FILE, 5000, 0))
+            txn.put_blob(key(1), BlobRecord(1, FILE, 5000, 1))
+            txn.put_blob(key(2, 9), BlobRecord(1, INLINE, 3, 0), b"abc")
+            txn.put_action(key(1, 0), b"12345678")
+            txn.put_action(key(1, 0), b"87654321")
+        expected = {1: (1, 8192), 9: (1, 0), 0: (1, 0)}
+        self.assertEqual(dict(self.index.tallies), expected)
+        self.environment.close()
+        self.open()
+        self.assertEqual(dict(self.index.tallies), expected)
+
+    def test_pages(self) -> None:
+        """The pages in use are known at any time, nearly, and shrink again."""
+        empty = self.index.page_bytes
+        for number in range(1000):
+            with self.index.write() as txn:
+                txn.put_blob(key(number), BlobRecord(1, INLINE, 4000, 0), b"x" * 4000)
+        full = self.index.page_bytes
+        self.assertTrue(4_000_000 < full - empty < 4_400_000, full)
+        with self.index.write() as txn:
+            for number in range(1000):
+                txn.drop_blob(key(number))
+        self.assertLess(self.index.page_bytes - empty, 100_000)
+
+    def test_arriving(self) -> None:
+        """Announcements are kept until they are taken back."""
+        with self.index.write() as txn:
+            txn.announce(key(1))
+            txn.announce(key(2))
+        with self.index.write() as txn:
+            txn.arrived(key(1))
+            txn.arrived(key(7))
+        self.assertEqual(self.index.arriving(), [key(2)])
+
+
+class FailureTests(IndexTestCase):
+    def test_full(self) -> None:
+        """An index without room is a tier without room."""
+        self.patch(environment, "_LEAST_MAP_BYTES", 1 << 20)
+        path = Path(self.mktemp())
+        path.mkdir()
+        small = Environment(path, 1)
+        self.addCleanup(small.close)
+        index = Index(small)
+        with self.assertRaises(ResourceExhausted), index.write() as txn:
+            txn.put_action(key(1, 0), b"x" * (2 << 20))
+        with index.write() as txn:
+            txn.put_action(key(1, 0), b"12345678")
+
+    def test_foreign_file(self) -> None:
+        """A file that is no index is not taken for one."""
+        path = Path(self.mktemp())
+        path.mkdir()
+        (path / "data.mdb").write_bytes(b"something else" * 1000)
+        self.assertRaises(IndexDamaged, Environment, path, 1)
+
+    def test_trouble(self) -> None:
+        """Whatever LMDB cannot do, the tier is unavailable."""
+        self.environment.close()
+        for call in (
+            lambda: self.index.blob(key(1)),
+            lambda: self.index.blobs([key(1)]),
+            lambda: self.index.action(key(1)),
+            lambda: self.index.neighbours(key(1), 1),
+            lambda: self.index.page_bytes,
+            self.index.arriving,
+            self.environment.sync,
+            self.index.write().__enter__,
+        ):
+            self.assertRaises(Unavailable, call)
+
+    def test_trouble_within(self) -> None:
+        """The same while a transaction is under way."""
+        with self.assertRaises(Unavailable), self.index.write():
+            raise lmdb.Error("broken")

@@ -1,0 +1,146 @@
+"""Index and files in step, whatever happens."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from gorego_tw.body import BytesBody
+from gorego_tw.errors import NotFound, Unavailable
+from gorego_tw.storage.records import INLINE_LIMIT
+from tests.storage.crash import ACKNOWLEDGED, SIZES, STEPS
+from tests.storage.tiers import TierTestCase, blob, read
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+class RecoveryTests(TierTestCase):
+    def orphans(self) -> list[str]:
+        """Files of blobs that the index does not know."""
+        return [
+            path.name
+            for path in (self.folder / "cas").rglob("*")
+            if path.is_file() and self.tier.index.blob(b"\1" + bytes.fromhex(path.name)) is None
+        ]
+
+    def test_moved_and_not_indexed(self) -> None:
+        """A file that was moved into place and never indexed is removed."""
+        digest, data = blob(5000)
+        with self.tier.index.write() as txn:
+            txn.announce(digest.key)
+        path = self.path(digest)
+        path.parent.mkdir(parents=True)
+        path.write_bytes(data)
+        self.reopen()
+        self.assertEqual(self.orphans(), [])
+        self.assertEqual(self.tier.index.arriving(), [])
+
+    def test_announced_and_indexed(self) -> None:
+        """A blob that is indexed is not removed because it was announced."""
+        digest, data = self.put(5000)
+        with self.tier.index.write() as txn:
+            txn.announce(digest.key)
+        self.reopen()
+        self.assertEqual(self.successResultOf(read(self.tier.blobs, digest)), data)
+
+    def test_in_the_trash_and_indexed(self) -> None:
+        """A blob whose file is in the trash is absent after a restart, and nobody is told else."""
+        digest, _ = self.put(5000)
+        self.tier.files.discard(digest.key)
+        patch = self.patch(self.tier.files, "empty_trash", lambda: None)
+        self.reopen()
+        patch.restore()
+        self.assertEqual(self.successResultOf(self.tier.blobs.find_missing([digest])), [digest])
+        self.assertEqual(self.tier.index.tallies[1], (0, 0))
+
+    def test_in_the_trash_and_put_again(self) -> None:
+        """A blob that was evicted and put again keeps its new file."""
+        digest, data = self.put(5000)
+        self.tier.inventory.evict([digest.key])
+        self.put(5000)
+        patch = self.patch(self.tier.files, "empty_trash", lambda: None)
+        self.reopen()
+        patch.restore()
+        self.assertEqual(self.successResultOf(read(self.tier.blobs, digest)), data)
+
+    def test_strange_files(self) -> None:
+        """What somebody else has put into the trash is deleted."""
+        (self.folder / "trash" / "readme").write_bytes(b"")
+        (self.folder / "trash" / "folder" / "inside").mkdir(parents=True)
+        self.reopen()
+        self.successResultOf(self.tier.empty_trash())
+        self.assertEqual(self.left_behind(), [])
+
+    def test_index_fails_after_the_move(self) -> None:
+        """A file whose indexing failed does not stay in its place."""
+        digest, data = blob(5000)
+        add = self.tier.index.write
+
+        def fail(*_: object) -> None:
+            raise Unavailable("index")
+
+        def write() -> object:
+            txn = add()
+            self.patch(txn, "put_blob", fail)
+            return txn
+
+        patch = self.patch(self.tier.index, "write", write)
+        self.failureResultOf(self.tier.blobs.put(digest, BytesBody(data)), Unavailable)
+        patch.restore()
+        self.assertEqual(self.orphans(), [])
+        self.assertEqual(self.tier.index.arriving(), [])
+
+    def test_file_that_cannot_be_moved(self) -> None:
+        """A file that cannot be moved away is not served any more."""
+        digest, _ = self.put(5000)
+
+        def fail(*_: object) -> None:
+            raise PermissionError
+
+        patch = self.patch(os, "rename", fail)
+        self.tier.inventory.evict([digest.key])
+        patch.restore()
+        self.failureResultOf(self.tier.blobs.get(digest), NotFound)
+        self.put(5000)
+        self.assertEqual(self.orphans(), [])
+
+
+class CrashTests(TierTestCase):
+    """kill -9 between any two steps."""
+
+    def test_every_step(self) -> None:
+        """Whatever it was killed in, the next start finds all that was acknowledged."""
+        self.close_tier(self.tier)
+        command = [sys.executable, "-m", "tests.storage.crash", str(self.folder)]
+        subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
+        folders = [folder for folder in self.folder.iterdir() if (folder / ACKNOWLEDGED).exists()]
+        self.assertEqual(len(folders), len(STEPS) * 6)
+        for folder in folders:
+            self.folder = folder
+            self.open_tier()
+            self.check((folder / ACKNOWLEDGED).read_text().splitlines(), folder.name)
+            self.close_tier(self.tier)
+
+    def check(self, acknowledged: list[str], where: str) -> None:
+        """Everything acknowledged is there, and nothing is out of step."""
+        there = 0
+        for size_bytes in SIZES:
+            digest, data = blob(size_bytes)
+            missing = self.successResultOf(self.tier.blobs.find_missing([digest]))
+            about = [line for line in acknowledged if line.endswith(f" {size_bytes}")]
+            # What was put last may have been on its way out again.
+            if about and about[-1].startswith("put") and about[-1] != acknowledged[-1]:
+                self.assertFalse(missing, where)
+            if not missing:
+                there += 1
+                self.assertEqual(self.successResultOf(read(self.tier.blobs, digest)), data, where)
+            elif size_bytes > INLINE_LIMIT:
+                self.assertFalse(self.path(digest).exists(), where)
+        self.assertEqual(self.tier.inventory.damaged, 0, where)
+        self.assertEqual(self.tier.index.arriving(), [], where)
+        entries = sum(tally.entries for tally in self.tier.index.tallies.values())
+        self.assertEqual(entries, there, where)
+        self.successResultOf(self.tier.empty_trash())
+        self.assertEqual(self.left_behind(), [], where)

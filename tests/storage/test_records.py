@@ -1,0 +1,83 @@
+"""The bytes of the index's values."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from gorego_tw.digest import Digest, DigestFunction
+from gorego_tw.interfaces import StoredActionResult
+from gorego_tw.storage.records import (
+    BlobRecord,
+    DamagedRecord,
+    Tally,
+    disk_bytes,
+    pack_action,
+    pack_blob,
+    pack_tally,
+    renewed,
+    unpack_action,
+    unpack_blob,
+    unpack_last_used,
+    unpack_size,
+    unpack_tally,
+)
+
+sizes = st.integers(0, 2**63 - 1)
+digests = st.sampled_from(DigestFunction).flatmap(
+    lambda function: st.builds(
+        lambda raw, size: Digest(bytes([function]) + raw, size),
+        st.binary(min_size=function.hash_bytes, max_size=function.hash_bytes),
+        sizes,
+    )
+)
+results = st.builds(StoredActionResult, st.binary(), st.lists(digests, max_size=20).map(tuple))
+seconds = st.integers(0, 2**32 - 1)
+
+
+class RecordTests(SynchronousTestCase):
+    @given(st.builds(BlobRecord, seconds, st.integers(0, 1), sizes, sizes))
+    def test_blobs(self, record: BlobRecord) -> None:
+        """The record of a blob comes back as it was packed."""
+        packed = pack_blob(record)
+        self.assertEqual(unpack_blob(packed), record)
+        self.assertEqual(unpack_size(packed)[0], record.size_bytes)
+        self.assertEqual(unpack_last_used(packed), record.last_used)
+
+    @given(results, seconds)
+    def test_actions(self, result: StoredActionResult, last_used: int) -> None:
+        """An action result comes back as it was packed, with any mixture of functions."""
+        packed = pack_action(result, last_used)
+        self.assertEqual(unpack_action(packed), result)
+        self.assertEqual(unpack_last_used(packed), last_used)
+
+    @given(results, st.data())
+    def test_damaged_actions(self, result: StoredActionResult, data: st.DataObject) -> None:
+        """Any other byte after the last use is found."""
+        packed = bytearray(pack_action(result, 1))
+        position = data.draw(st.integers(4, len(packed) - 1))
+        packed[position] ^= data.draw(st.integers(1, 255))
+        self.assertRaises(DamagedRecord, unpack_action, bytes(packed))
+
+    @given(st.binary(max_size=64))
+    def test_garbage(self, garbage: bytes) -> None:
+        """What is no record is told from one, whatever it is."""
+        for unpack in (unpack_action, unpack_blob):
+            if unpack is unpack_action or len(garbage) != 21:
+                self.assertRaises(DamagedRecord, unpack, garbage)
+
+    @given(st.builds(BlobRecord, seconds, st.integers(0, 1), sizes, sizes), seconds)
+    def test_renewed(self, record: BlobRecord, last_used: int) -> None:
+        """A renewed record is the same with another last use."""
+        expected = record._replace(last_used=last_used)
+        self.assertEqual(unpack_blob(renewed(pack_blob(record), last_used)), expected)
+
+    def test_tallies(self) -> None:
+        """Tallies come back as they were packed, and add up."""
+        tally = Tally(1, 2).plus(Tally(3, -1))
+        self.assertEqual(unpack_tally(pack_tally(tally)), (4, 1))
+
+    def test_disk_bytes(self) -> None:
+        """A file takes whole blocks."""
+        self.assertEqual([disk_bytes(n) for n in (0, 1, 4096, 4097)], [0, 4096, 4096, 8192])

@@ -1,0 +1,133 @@
+"""The limit, promises, and the reserve."""
+
+from __future__ import annotations
+
+import errno
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from gorego_tw.errors import ResourceExhausted, Unavailable
+from gorego_tw.storage.space import Space
+
+PAGE = 4096
+
+
+class SpaceTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.stored = 0
+        self.free = 1000 * PAGE
+        self.asked = 0
+        self.crowds = 0
+        self.clock = Clock()
+        self.space = Space(
+            160 * PAGE,
+            100 * PAGE,
+            stored=lambda: self.stored,
+            free=self.ask,
+            clock=self.clock,
+        )
+        self.space.crowded = self.crowd
+
+    def ask(self) -> int:
+        self.asked += 1
+        return self.free
+
+    def crowd(self) -> None:
+        self.crowds += 1
+
+    def refused(self, size_bytes: int) -> str:
+        return str(self.assertRaises(ResourceExhausted, self.space.reserve, size_bytes))
+
+    def test_reservation(self) -> None:
+        """Room is promised in whole blocks, and given back once."""
+        reservation = self.space.reserve(PAGE + 1)
+        self.assertEqual(self.space.reserved_bytes, 2 * PAGE)
+        reservation.release()
+        reservation.release()
+        self.assertEqual(self.space.reserved_bytes, 0)
+        with self.space.reserve(1):
+            self.assertEqual(self.space.reserved_bytes, PAGE)
+        self.assertEqual(self.space.reserved_bytes, 0)
+
+    def test_limit(self) -> None:
+        """What is stored, partial and promised stays below the limit together."""
+        self.stored = 60 * PAGE
+        self.space.partial_bytes = 40 * PAGE
+        self.space.reserve(60 * PAGE)
+        message = self.refused(1)
+        self.assertIn(f"{100 * PAGE} of {160 * PAGE} are used", message)
+        self.assertEqual(self.space.refusals, 1)
+
+    def test_never(self) -> None:
+        """What is larger than the limit is refused with no hope."""
+        error = self.assertRaises(ResourceExhausted, self.space.reserve, 161 * PAGE)
+        self.assertEqual(error.details, ())
+        self.assertEqual(self.space.wanted_bytes, 0)
+
+    def test_retry(self) -> None:
+        """What may fit later is refused with the time to try again."""
+        self.stored = 160 * PAGE
+        error = self.assertRaises(ResourceExhausted, self.space.reserve, 1)
+        self.assertEqual(error.details[0].retry_delay.seconds, 2)
+
+    def test_reserve(self) -> None:
+        """What others shall find free stays free, promises included."""
+        self.free = 150 * PAGE
+        self.space.reserve(30 * PAGE)
+        self.space.reserve(20 * PAGE)
+        self.refused(1)
+
+    def test_free_bytes_are_cached(self) -> None:
+        """The file system is asked once a second."""
+        for _ in range(10):
+            self.space.check(1)
+        self.assertEqual(self.asked, 1)
+        self.clock.advance(1)
+        self.space.check(1)
+        self.assertEqual(self.asked, 2)
+
+    def test_clock_goes_back(self) -> None:
+        """A clock that was put back does not make an old answer hold."""
+        self.clock.advance(1000)
+        self.space.check(1)
+        self.clock.rightNow = 10
+        self.space.check(1)
+        self.assertEqual(self.asked, 2)
+
+    def test_unknown_free_bytes(self) -> None:
+        """A file system that does not answer makes the tier unavailable."""
+
+        def fail() -> int:
+            raise OSError(errno.EIO, "Input/output error")
+
+        self.space._free = fail
+        self.assertRaises(Unavailable, self.space.check, 1)
+
+    def test_headroom(self) -> None:
+        """Who takes of the headroom calls for eviction, which makes as much room as it is large."""
+        self.stored = 150 * PAGE
+        self.space.check(0)
+        self.assertEqual(self.crowds, 0)
+        self.assertEqual(self.space.excess_bytes, 0)
+        reservation = self.space.reserve(5 * PAGE)
+        self.assertEqual(self.crowds, 1)
+        self.assertEqual(self.space.excess_bytes, 5 * PAGE)
+        reservation.release()
+        self.assertLessEqual(self.space.excess_bytes, 0)
+
+    def test_wanted(self) -> None:
+        """What was refused is made room for, once."""
+        self.stored = 150 * PAGE
+        self.refused(60 * PAGE)
+        self.refused(50 * PAGE)
+        self.assertEqual(self.space.excess_bytes, 60 * PAGE)
+        self.space.made_room()
+        self.assertEqual(self.space.excess_bytes, 0)
+
+    def test_lacking_reserve(self) -> None:
+        """Where the file system has too little left, so much has to go; what is doomed counts."""
+        self.free = 70 * PAGE
+        self.assertEqual(self.space.excess_bytes, 30 * PAGE)
+        self.space.doomed_bytes = 10 * PAGE
+        self.assertEqual(self.space.excess_bytes, 20 * PAGE)
