@@ -164,10 +164,11 @@ class LocalBlobs:
         return lambda damage: self._damaged(digest, record, damage)
 
     def _put_inline(self, digest: Digest, data: bytes) -> None:
-        if self._inventory.find(digest) is None:
-            self._space.check(disk_bytes(digest.size_bytes))
-            self._inventory.add_inline(digest, data)
-        self._touch(digest.key)
+        if self._inventory.find(digest) is not None:
+            self._touch(digest.key)
+            return
+        self._space.check(disk_bytes(digest.size_bytes))
+        self._inventory.add_inline(digest, data)
 
     async def _put_file(self, digest: Digest, body: IBlobBody) -> None:
         try:
