@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from socket import socket
+from typing import Protocol, TypeAlias
 
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.interfaces import IPullProducer, IPushProducer
@@ -13,8 +14,14 @@ from zope.interface import implementer
 #: reading until it has taken them. Some ten thousand error answers.
 MAX_UNSENT_BYTES = 1024 * 1024
 
-#: Bytes one connection writes directly before the others have their turn.
-MAX_BURST_BYTES = 256 * 1024
+#: Bytes one connection writes directly before the others have their turn: half a millisecond on
+#: loopback. With a quarter of it a bulk download is a fifth slower.
+MAX_BURST_BYTES = 1024 * 1024
+
+#: What sendmsg takes at once (IOV_MAX is 1024 on Linux and the BSDs).
+_MAX_PIECES = 1024
+
+Pieces: TypeAlias = Sequence[bytes | memoryview]
 
 
 class StreamTransport(Protocol):
@@ -51,8 +58,8 @@ class SocketWriter(Protocol):
 
     full: bool
 
-    def write(self, data: bytes) -> None:
-        """Take ``data``, whether full or not."""
+    def write(self, pieces: Pieces) -> None:
+        """Take ``pieces``, whether full or not. They may change when this returns."""
 
     def new_turn(self) -> None:
         """The reactor has been to other connections meanwhile."""
@@ -73,26 +80,28 @@ class DirectWriter:
     def __init__(self, transport: FileDescriptor, emptied: Callable[[], None]) -> None:
         self.full = False
         self._transport = transport
+        self._socket: socket = transport.getHandle()  # type: ignore[attr-defined]  # as Connection has
         self._emptied = emptied
         self._unsent = 0
         self._burst = 0
         transport.registerProducer(self, False)
 
-    def write(self, data: bytes) -> None:
+    def write(self, pieces: Pieces) -> None:
         """Send what the socket takes, queue the rest."""
-        transport = self._transport
-        if self.full or not transport.connected:
-            self._queue(data)
+        if self.full or not self._transport.connected:
+            self._queue(b"".join(pieces))
             return
-        self._burst += len(data)
+        size = len(pieces[0]) if len(pieces) == 1 else sum(map(len, pieces))
+        self._burst += size
         sent = 0
-        if self._burst <= MAX_BURST_BYTES:
-            result = transport.writeSomeData(data)
-            # Anything but a count is a lost connection, which the reactor will find too.
-            sent = result if isinstance(result, int) else 0
-        if sent < len(data):
+        if self._burst <= MAX_BURST_BYTES and len(pieces) <= _MAX_PIECES:
+            try:
+                sent = self._socket.sendmsg(pieces)
+            except OSError:  # full; or lost, which the reactor finds out and tells
+                sent = 0
+        if sent < size:
             self.full = True
-            self._queue(data[sent:] if sent else data)
+            self._queue(b"".join(pieces)[sent:])
 
     def new_turn(self) -> None:
         """The bound of a burst starts anew."""
@@ -133,8 +142,9 @@ class BufferedWriter:
         self._unsent = 0
         transport.registerProducer(self, True)
 
-    def write(self, data: bytes) -> None:
-        """Queue ``data``."""
+    def write(self, pieces: Pieces) -> None:
+        """Queue a copy."""
+        data = b"".join(pieces)
         if self.full:
             self._unsent += len(data)
             if self._unsent > MAX_UNSENT_BYTES:
@@ -167,6 +177,6 @@ class BufferedWriter:
 
 def writer_for(transport: StreamTransport, emptied: Callable[[], None]) -> SocketWriter:
     """The fastest writer that ``transport`` allows."""
-    if isinstance(transport, FileDescriptor) and hasattr(transport, "socket"):
+    if isinstance(transport, FileDescriptor) and hasattr(transport, "getHandle"):
         return DirectWriter(transport, emptied)
     return BufferedWriter(transport, emptied)

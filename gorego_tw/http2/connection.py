@@ -401,6 +401,10 @@ class ServerConnection:
 
     def bytes_to_send(self) -> bytes:
         """All that is queued."""
+        return b"".join(self._queue.take())
+
+    def pieces_to_send(self) -> list[bytes | memoryview]:
+        """All that is queued, what :meth:`send` was given without a copy."""
         return self._queue.take()
 
     @property

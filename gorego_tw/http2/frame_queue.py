@@ -37,11 +37,10 @@ class FrameQueue:
     def __bool__(self) -> bool:
         return bool(self._out)
 
-    def take(self) -> bytes:
-        """All of it, as bytes."""
-        data = b"".join(self._out)
-        self._out.clear()
-        return data
+    def take(self) -> list[bytes | memoryview]:
+        """All of it, in pieces."""
+        pieces, self._out = self._out, []
+        return pieces
 
     def allow_frames(self, size: int) -> None:
         """The peer takes frames of ``size`` bytes."""

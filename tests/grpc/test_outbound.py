@@ -8,6 +8,7 @@ from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import SynchronousTestCase
 
 from gorego_tw.grpc.outbound import TURN_BYTES, Outbound, Sender
+from gorego_tw.grpc.socket_writer import Pieces
 from gorego_tw.grpc.status import RESPONSE_HEADERS
 from gorego_tw.http2.connection import ServerConnection
 
@@ -71,8 +72,8 @@ class SenderTests(SynchronousTestCase):
         self.sender.flush()
         self.writes.clear()
 
-    def write(self, data: bytes) -> None:
-        self.writes.append(data)
+    def write(self, pieces: Pieces) -> None:
+        self.writes.append(b"".join(pieces))
         self.full = self.full_after is not None and len(self.writes) >= self.full_after
 
     def new_turn(self) -> None:
