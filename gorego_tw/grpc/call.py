@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any, Protocol
+from typing import Any
 
-from google.protobuf.message import Message
 from twisted.internet.defer import CancelledError
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -20,49 +19,17 @@ from gorego_tw.errors import (
     Unimplemented,
 )
 from gorego_tw.grpc.coroutine import Driver
-from gorego_tw.grpc.framing import MessageBuffer, prefix
+from gorego_tw.grpc.exchange import Exchange
+from gorego_tw.grpc.framing import MessageBuffer
 from gorego_tw.grpc.metadata import decode_binary
-from gorego_tw.grpc.outbound import TURN_BYTES, Outbound, Sender
+from gorego_tw.grpc.outbound import TURN_BYTES, Outbound
+from gorego_tw.grpc.replies import pieces_of
 from gorego_tw.grpc.request_head import RequestHead
 from gorego_tw.grpc.requests import RequestStream, parse
 from gorego_tw.grpc.router import Buffers, Reply
 from gorego_tw.grpc.status import OK_TRAILERS, RESPONSE_HEADERS, trailers, trailers_only
-from gorego_tw.http2.connection import ServerConnection
 from gorego_tw.http2.errors import ErrorCode
 from gorego_tw.http2.headers import Headers
-
-
-class Exchange(Protocol):
-    """What a call needs of the connection it came on."""
-
-    @property
-    def connection(self) -> ServerConnection:
-        """The HTTP/2 state."""
-
-    @property
-    def sender(self) -> Sender:
-        """Where queued bytes take turns."""
-
-    @property
-    def clock(self) -> IReactorTime:
-        """For deadlines."""
-
-    @property
-    def peer(self) -> str:
-        """The client's address."""
-
-    @property
-    def max_message_bytes(self) -> int:
-        """The largest message accepted."""
-
-    def flush(self) -> None:
-        """Send what is queued, at the end of the current turn."""
-
-    def admit(self, call: ServerCall) -> None:
-        """Call ``call.run()`` as soon as the connection has memory for one more answer."""
-
-    def call_ended(self, stream_id: int) -> None:
-        """The call on ``stream_id`` is over."""
 
 
 class ServerCall:
@@ -345,13 +312,3 @@ class ServerCall:
     def _stop(self) -> None:
         if self._driver is not None:
             self._driver.cancel()
-
-
-def pieces_of(reply: Reply) -> Buffers:
-    """``reply`` as one length-prefixed message."""
-    if isinstance(reply, bytes):
-        return (prefix(len(reply)), reply)
-    if isinstance(reply, Message):
-        data = reply.SerializeToString()
-        return (prefix(len(data)), data)
-    return (prefix(sum(map(len, reply))), *reply)

@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 
 from gorego_tw.errors import ResourceExhausted, StatusError, Unavailable
 from gorego_tw.grpc.call import ServerCall
+from gorego_tw.grpc.exchange import Runnable
 from gorego_tw.grpc.outbound import Sender
 from gorego_tw.grpc.plain_http import PlainAnswer
 from gorego_tw.grpc.request_head import PlainRequest, RefusedCall, RequestHead, read_head
@@ -69,7 +70,7 @@ class GRPCProtocol(Protocol):
         self._calls: dict[int, ServerCall] = {}
         self._plain: dict[int, PlainAnswer] = {}
         self._fresh: list[ServerCall] = []  # calls that began in this turn
-        self._waiting: deque[ServerCall] = deque()  # calls that wait for memory
+        self._waiting: deque[Runnable] = deque()  # calls that wait for memory
         self._receiving = False
         self._closing = False
         self._transport: StreamTransport
@@ -146,7 +147,7 @@ class GRPCProtocol(Protocol):
         if self._drained is not None:
             self._close_if_idle()
 
-    def admit(self, call: ServerCall) -> None:
+    def admit(self, call: Runnable) -> None:
         """Run ``call`` now, or when what is queued for this client has become less."""
         if self._waiting or self.sender.queued_bytes >= MAX_QUEUED_BYTES:
             self._waiting.append(call)

@@ -8,7 +8,6 @@ from gorego_tw.http2 import settings
 from gorego_tw.http2.errors import (
     ConnectionViolation,
     ErrorCode,
-    LocalProtocolError,
     StreamViolation,
 )
 from gorego_tw.http2.events import (
@@ -24,7 +23,6 @@ from gorego_tw.http2.events import (
     WindowOpened,
 )
 from gorego_tw.http2.frame_buffer import FrameBuffer
-from gorego_tw.http2.frame_queue import FrameQueue
 from gorego_tw.http2.frames import (
     ACK,
     END_STREAM,
@@ -38,13 +36,13 @@ from gorego_tw.http2.frames import (
 from gorego_tw.http2.headers import Headers
 from gorego_tw.http2.hpack import CompressionError, Decoder, HeaderListTooLarge
 from gorego_tw.http2.limits import Budget, Limits
+from gorego_tw.http2.sending import SendingHalf
 from gorego_tw.http2.settings import DEFAULT_WINDOW, Setting
-from gorego_tw.http2.stream import TABLE, Input, State, Stream
-from gorego_tw.http2.stream_map import StreamMap
-from gorego_tw.http2.windows import ReceiveWindow, SendWindow, WindowOverflow
+from gorego_tw.http2.stream import Input, State, Stream
+from gorego_tw.http2.windows import SendWindow, WindowOverflow
 
 
-class ServerConnection:
+class ServerConnection(SendingHalf):
     """The state of one connection. What is to be sent is queued for :meth:`bytes_to_send`.
 
     :param limits: what the peer may make us hold.
@@ -52,13 +50,10 @@ class ServerConnection:
 
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits = Limits() if limits is None else limits
+        super().__init__(limits)
         self._buffer = FrameBuffer(limits)
         self._decoder = Decoder(limits.max_header_list_size)
-        self._queue = FrameQueue()
         self._events: list[Event] = []
-        self._streams = StreamMap(limits)
-        self._send_window = SendWindow(DEFAULT_WINDOW)
-        self._receive_window = ReceiveWindow(limits.connection_window_size)
         self._peer_window = DEFAULT_WINDOW  # the peer's INITIAL_WINDOW_SIZE
         self._settings_received = False
         self._now = 0.0
@@ -66,8 +61,6 @@ class ServerConnection:
         self._pings = Budget(limits.pings)
         self._settings = Budget(limits.settings)
         self._idle = Budget(limits.idle_frames)
-        #: Whether the connection is over; every call is then without effect.
-        self.closed = False
         self._on_frame: tuple[Callable[[int, int, bytes], None], ...] = (
             self._data_frame,
             self._headers_frame,
@@ -88,8 +81,6 @@ class ServerConnection:
             }
         )
         self._queue.window_update(0, limits.connection_window_size - DEFAULT_WINDOW)
-
-    # In
 
     def receive(self, data: bytes, now: float = 0.0) -> list[Event]:
         """What ``data`` means. Total: the peer's faults are events and frames, never exceptions.
@@ -302,133 +293,6 @@ class ServerConnection:
         self._queue.goaway(self._streams.last_id, violation.code, violation.message.encode())
         self.closed = True
         self._events.append(ConnectionTerminated(violation.code, violation.message))
-
-    # Out
-
-    def respond(self, stream_id: int, block: bytes) -> None:
-        """Open the answer with a block of headers.
-
-        :raises LocalProtocolError: the stream does not allow it.
-        """
-        if self._sent(stream_id, Input.SEND_HEADERS) is not None:
-            self._queue.block(stream_id, block, last=False)
-
-    def send(self, stream_id: int, data: bytes | memoryview) -> None:
-        """Send ``data``, which must not change until :meth:`bytes_to_send`.
-
-        :raises LocalProtocolError: it is more than :meth:`sendable`, or the stream does not allow it.
-        """
-        stream = self._sent(stream_id, Input.SEND_DATA)
-        if stream is None:
-            return
-        size = len(data)
-        if size > self._send_window.size or size > stream.send_window.size:
-            raise LocalProtocolError(f"stream {stream_id}: {size} bytes exceed a window")
-        self._send_window.size -= size
-        stream.send_window.size -= size
-        self._queue.data(stream_id, data)
-
-    def finish(self, stream_id: int, block: bytes) -> None:
-        """End the answer with a block: trailers, or all there is to say.
-
-        :raises LocalProtocolError: the stream does not allow it.
-        """
-        if self._sent(stream_id, Input.SEND_HEADERS_END) is not None:
-            self._queue.block(stream_id, block, last=True)
-
-    def end(self, stream_id: int) -> None:
-        """End the answer without trailers.
-
-        :raises LocalProtocolError: the stream does not allow it.
-        """
-        if self._sent(stream_id, Input.SEND_DATA_END) is not None:
-            self._queue.end(stream_id)
-
-    def respond_and_finish(
-        self, stream_id: int, headers: bytes, data: bytes, trailers: bytes
-    ) -> bool:
-        """A whole answer; False, and nothing done, if ``data`` does not fit in the windows.
-
-        :raises LocalProtocolError: the stream does not allow it.
-        """
-        stream = self._streams.open.get(stream_id)
-        size = len(data)
-        if stream is not None and not self.closed:
-            if size > self._send_window.size or size > stream.send_window.size:
-                return False
-            outcome = TABLE[stream.state][Input.SEND_HEADERS_END]
-            if isinstance(outcome, State) and self._queue.answer(
-                stream_id, headers, data, trailers
-            ):
-                self._send_window.size -= size
-                self._streams.move(stream_id, stream, outcome)
-                return True
-        self.respond(stream_id, headers)
-        self.send(stream_id, data)
-        self.finish(stream_id, trailers)
-        return True
-
-    def reset(self, stream_id: int, code: ErrorCode) -> None:
-        """End the stream at once; nothing if it is closed."""
-        if stream_id in self._streams.open and not self.closed:
-            self._streams.reset(stream_id)
-            self._queue.reset(stream_id, code)
-
-    def acknowledge(self, stream_id: int, n: int) -> None:
-        """``n`` flow-controlled bytes were consumed: the peer may send as many again."""
-        if self.closed:
-            return
-        self._consumed(n)
-        stream = self._streams.open.get(stream_id)
-        if stream is not None and stream.state == State.OPEN:
-            self._queue.window_update(stream_id, stream.receive_window.consume(n))
-
-    def ping(self, payload: bytes) -> None:
-        """Send a PING of eight bytes; its answer is an event."""
-        if not self.closed:
-            self._queue.ping(payload, ack=False)
-
-    def shut_down(self) -> None:
-        """Tell the peer to open no more streams; those it has opened meanwhile are still served."""
-        if not self.closed:
-            self._queue.goaway(MASK_31, ErrorCode.NO_ERROR, b"")
-
-    def goaway(self, code: ErrorCode, debug: bytes = b"") -> None:
-        """Tell the peer which stream is the last served; later ones are not."""
-        if not self.closed:
-            self._streams.refusing = True
-            self._queue.goaway(self._streams.last_id, code, debug)
-
-    def bytes_to_send(self) -> bytes:
-        """All that is queued."""
-        return b"".join(self._queue.take())
-
-    def pieces_to_send(self) -> list[bytes | memoryview]:
-        """All that is queued, what :meth:`send` was given without a copy."""
-        return self._queue.take()
-
-    @property
-    def has_output(self) -> bool:
-        """Whether something is queued."""
-        return bool(self._queue)
-
-    @property
-    def open_stream_count(self) -> int:
-        """How many streams are not closed."""
-        return 0 if self.closed else len(self._streams.open)
-
-    def sendable(self, stream_id: int) -> int:
-        """How many bytes may be sent on the stream now; 0 for one that is closed."""
-        stream = self._streams.open.get(stream_id)
-        if stream is None or self.closed:
-            return 0
-        return max(0, min(self._send_window.size, stream.send_window.size))
-
-    def _sent(self, stream_id: int, sent: Input) -> Stream | None:
-        return None if self.closed else self._streams.sent(stream_id, sent)
-
-    def _consumed(self, n: int) -> None:
-        self._queue.window_update(0, self._receive_window.consume(n))
 
 
 def _require_settings(frame_type: int) -> None:

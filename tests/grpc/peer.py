@@ -9,8 +9,10 @@ import h2.config
 import h2.connection
 import h2.events
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gorego_tw.errors import NotFound
@@ -129,6 +131,10 @@ class Peer:
         self.send(stream_id, *messages, end=True)
         self.exchange()
         return self.answers[stream_id]
+
+    def lose(self) -> None:
+        """The connection breaks."""
+        self.protocol.connectionLost(Failure(ConnectionDone()))
 
     def _without_goaways(self, data: bytes) -> bytes:
         """The frames of ``data`` but for GOAWAY: the library takes nothing more after one."""

@@ -22,6 +22,7 @@ class HealthTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.health = Health()
         self.peer = Peer(serving(self.health)[0])
+        self.addCleanup(self.peer.lose)
 
     def ask(self, path: str, service: str = "") -> Answer:
         return self.peer.call(path, HealthCheckRequest(service=service).SerializeToString())

@@ -8,8 +8,6 @@ from base64 import b64decode
 from google.rpc import status_pb2
 from h2.settings import SettingCodes
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionDone
-from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from gorego_tw.grpc.socket_writer import MAX_UNSENT_BYTES
@@ -25,7 +23,7 @@ class ServedTestCase(SynchronousTestCase):
         self.service = Texts()
         self.factory, self.clock = serving(self.service)
         self.peer = Peer(self.factory)
-        self.addCleanup(self.peer.protocol.connectionLost, Failure(ConnectionDone()))
+        self.addCleanup(self.peer.lose)
 
     def texts(self, answer: Answer) -> list[str]:
         return [Text.FromString(message).service for message in answer.messages]
@@ -299,7 +297,7 @@ class CancellationTests(ServedTestCase):
             self.peer.send(self.peer.start(f"/t.T/{method}"), text("90"), end=True)
         self.peer.acknowledging = False
         self.peer.exchange()
-        self.peer.protocol.connectionLost(Failure(ConnectionDone()))
+        self.peer.lose()
         self.assertEqual(self.service.cancelled, 3)
         self.assertEqual(self.factory.connections, 0)
 
@@ -365,7 +363,7 @@ class ConnectionTests(ServedTestCase):
         )
         self.assertTrue(self.peer.transport.disconnecting)
         self.assertNoResult(drained)
-        self.peer.protocol.connectionLost(Failure(ConnectionDone()))
+        self.peer.lose()
         self.successResultOf(drained)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
@@ -384,12 +382,12 @@ class ConnectionTests(ServedTestCase):
         self.assertTrue(self.peer.transport.disconnecting)
         self.clock.advance(2)
         self.assertTrue(self.peer.transport.disconnected)
-        self.peer.protocol.connectionLost(Failure(ConnectionDone()))
+        self.peer.lose()
         self.successResultOf(drained)
 
     def test_nothing_to_drain(self) -> None:
         """Without connections there is nothing to wait for."""
-        self.peer.protocol.connectionLost(Failure(ConnectionDone()))
+        self.peer.lose()
         self.successResultOf(Deferred.fromCoroutine(self.factory.drain(30)))
 
     def test_keepalive(self) -> None:

@@ -25,6 +25,7 @@ class ReflectionTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.reflection = Reflection(["grpc.health.v1.Health"])
         self.peer = Peer(serving(self.reflection)[0])
+        self.addCleanup(self.peer.lose)
 
     def ask(self, request: ServerReflectionRequest, path: str = V1) -> ServerReflectionResponse:
         (message,) = self.peer.call(path, request.SerializeToString()).messages
