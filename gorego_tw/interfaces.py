@@ -104,7 +104,9 @@ class IUpload(Interface):
     ``commit`` or ``abandon``. After any of the three no other call is allowed.
     """
 
-    committed_size: int = Attribute("How many bytes are held, in bytes; the next write starts there.")
+    committed_size: int = Attribute(
+        "How many bytes are held, in bytes; the next write starts there."
+    )
 
     async def write(data: bytes | memoryview) -> None:
         """Take the next bytes.
