@@ -5,7 +5,7 @@ All rules about which frame may come when are in :data:`TABLE`; nothing else dec
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import Enum, IntEnum
 from typing import NamedTuple
 
 from gorego_tw.http2.errors import ErrorCode, StreamViolation
@@ -40,10 +40,6 @@ class Input(IntEnum):
     SEND_RESET = 10
 
 
-class Ignored(NamedTuple):
-    """Nothing happens: it was on its way, or decided, before the other side's reset was seen."""
-
-
 class Refused(NamedTuple):
     """The peer must not send this now."""
 
@@ -51,12 +47,17 @@ class Refused(NamedTuple):
     ends_connection: bool
 
 
-class Forbidden(NamedTuple):
-    """We must not send this now."""
+class Nothing(Enum):
+    """Where the stream does not move and the peer has done no wrong."""
+
+    #: It was on its way, or decided, before the other side's reset was seen.
+    IGNORED = 1
+    #: We must not send this now.
+    FORBIDDEN = 2
 
 
-IGNORED = Ignored()
-FORBIDDEN = Forbidden()
+IGNORED = Nothing.IGNORED
+FORBIDDEN = Nothing.FORBIDDEN
 _IDLE_ERROR = Refused(ErrorCode.PROTOCOL_ERROR, True)
 _NOT_TRAILERS = Refused(ErrorCode.PROTOCOL_ERROR, False)
 _STREAM_CLOSED = Refused(ErrorCode.STREAM_CLOSED, False)
@@ -64,7 +65,7 @@ _LONG_CLOSED = Refused(ErrorCode.STREAM_CLOSED, True)
 
 # One row per state, one column per input, in the order of Input.
 # fmt: off
-TABLE: tuple[tuple[State | Ignored | Refused | Forbidden, ...], ...] = (
+TABLE: tuple[tuple[State | Refused | Nothing, ...], ...] = (
     # IDLE
     (State.OPEN, State.HALF_CLOSED_REMOTE, _IDLE_ERROR, _IDLE_ERROR, _IDLE_ERROR, _IDLE_ERROR,
      FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN),
