@@ -28,6 +28,7 @@ from gorego_tw.http2.events import (
     WindowOpened,
 )
 from gorego_tw.http2.frames import END_HEADERS, PADDED, PREFACE, PRIORITY_FLAG, FrameType, frame
+from gorego_tw.http2.headers import Headers
 from gorego_tw.http2.limits import Limits, Rate
 from tests.http2.client import (
     HEAD,
@@ -72,14 +73,11 @@ SESSION = [
 
 def told(events: list[Event]) -> list[tuple[object, ...]]:
     """Events as plain values: a header list is compared by its fields."""
-    plain = []
-    for event in events:
-        fields = [
-            (list(value.items()), value.path) if hasattr(value, "path") else value
-            for value in event
-        ]
-        plain.append((type(event).__name__, *fields))
-    return plain
+    return [(type(event).__name__, *map(_plain, event)) for event in events]
+
+
+def _plain(value: object) -> object:
+    return (value.path, list(value.items())) if isinstance(value, Headers) else value
 
 
 class InvariantTests(SynchronousTestCase):
