@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import contextlib
 
 import hpack as independent
 from hypothesis import given, settings
@@ -96,7 +96,7 @@ class DecoderTests(SynchronousTestCase):
     def test_total(self, block: bytes) -> None:
         """Any bytes are a list of headers or one of two errors."""
         decoder = Decoder()
-        with suppress(CompressionError, HeaderListTooLarge):
+        with contextlib.suppress(CompressionError, HeaderListTooLarge):
             decoder.decode(block)
 
 
