@@ -7,21 +7,24 @@ from google.rpc.status_pb2 import Status
 from gorego_tw.body import BytesBody
 from gorego_tw.digest import Digest, DigestFunction
 from gorego_tw.errors import InvalidArgument, ResourceExhausted, StatusError
-from gorego_tw.interfaces import IBlobAccess
+from gorego_tw.interfaces import IBlobAccess, IBlobBody
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
-from gorego_tw.reapi.batch import check_count, gather, shown, status_of
-from gorego_tw.reapi.compression import Decompressor
+from gorego_tw.reapi.batch import Answers, gather
 from gorego_tw.reapi.digests import check_size, parse_function, parse_message
+from gorego_tw.reapi.expanded_body import ExpandedBody
 from gorego_tw.reapi.limits import Limits
 
 _IDENTITY = pb.Compressor.IDENTITY
 _ZSTD = pb.Compressor.ZSTD
+_Item = pb.BatchUpdateBlobsRequest.Request
+_Answer = pb.BatchUpdateBlobsResponse.Response
 
 
 class BatchUpdate:
     """One call.
 
     :param request: its message.
+    :raises InvalidArgument: the blobs are too large together, or too many.
     """
 
     def __init__(
@@ -31,23 +34,17 @@ class BatchUpdate:
         self._blobs = blobs
         self._limits = limits
         self._expandable = limits.max_batch_expanded_bytes
+        self._answers = Answers("requests", request.requests, limits)
+        self._check_total()
 
     async def reply(self) -> pb.BatchUpdateBlobsResponse:
         """One status for each blob, in their order.
 
-        :raises InvalidArgument: the blobs are too large together, or too many.
+        :raises InvalidArgument: a digest function that is not served.
         """
-        items = self._request.requests
-        check_count("requests", items, self._limits)
-        self._check_total()
         function = parse_function(self._request.digest_function)
-        statuses = await gather(self._update(item, function) for item in items)
-        answer = pb.BatchUpdateBlobsResponse.Response
         return pb.BatchUpdateBlobsResponse(
-            responses=[
-                answer(digest=shown(item.digest), status=status)
-                for item, status in zip(items, statuses, strict=True)
-            ]
+            responses=await gather(self._update(item, function) for item in self._request.requests)
         )
 
     def _check_total(self) -> None:
@@ -59,30 +56,26 @@ class BatchUpdate:
                 "(max_batch_total_size_bytes), larger blobs go through ByteStream.Write"
             )
 
-    async def _update(
-        self, item: pb.BatchUpdateBlobsRequest.Request, function: DigestFunction | None
-    ) -> Status:
+    async def _update(self, item: _Item, function: DigestFunction | None) -> _Answer:
         try:
             digest = parse_message("digest", item.digest, function)
             check_size(digest, self._limits)
-            await self._blobs.put(digest, BytesBody(self._expanded(item, digest)))
+            await self._blobs.put(digest, self._body(item, digest))
+            status = Status()
         except StatusError as error:
-            return status_of(error)
-        return Status()
+            status = self._answers.status(item.digest, error)
+        return _Answer(digest=self._answers.digest(item.digest), status=status)
 
-    def _expanded(self, item: pb.BatchUpdateBlobsRequest.Request, digest: Digest) -> bytes:
+    def _body(self, item: _Item, digest: Digest) -> IBlobBody:
+        data = BytesBody(item.data)
         if item.compressor == _IDENTITY:
-            return item.data
+            return data
         if item.compressor != _ZSTD:
             raise InvalidArgument(f"compressor {item.compressor}; served are IDENTITY and ZSTD")
-        self._expandable -= digest.size_bytes
-        if self._expandable < 0:
-            self._expandable += digest.size_bytes
+        if digest.size_bytes > self._expandable:
             raise ResourceExhausted(
                 f"digest of {digest.size_bytes} bytes: the compressed blobs of a batch expand to "
                 f"{self._limits.max_batch_expanded_bytes} at most; use ByteStream.Write"
             )
-        decompressor = Decompressor(digest)
-        data = b"".join(decompressor.feed(item.data))
-        decompressor.finish()
-        return data
+        self._expandable -= digest.size_bytes
+        return ExpandedBody(digest, data.chunks())

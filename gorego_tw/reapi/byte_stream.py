@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing
 
 from zope.interface import implementer
 
+from gorego_tw.concurrency import closing
 from gorego_tw.digest import Digest
 from gorego_tw.errors import InvalidArgument
 from gorego_tw.grpc.router import (
@@ -71,7 +71,7 @@ class ByteStream:
         name = parse_read_name(request.resource_name)
         check_range(request, name)
         body = await self._blobs.get(name.digest)
-        async with aclosing(replies(body, request, name)) as pieces:  # type: ignore[type-var]
+        async with closing(replies(body, request, name)) as pieces:
             async for piece in pieces:
                 yield piece
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing
 
 from zope.interface import implementer
 
+from gorego_tw.concurrency import closing
 from gorego_tw.grpc.router import Call, Method, server_streaming, unary
 from gorego_tw.interfaces import IBlobAccess, IRPCService
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
@@ -16,8 +16,10 @@ from gorego_tw.reapi.digests import parse_function, parse_messages
 from gorego_tw.reapi.limits import Limits
 from gorego_tw.reapi.tree_pages import TreePages
 from gorego_tw.resource_name import check_instance_name
+from gorego_tw.storage.disk_threads import DiskThreads, NoDiskThreads
 
 _SERVICE = "/build.bazel.remote.execution.v2.ContentAddressableStorage/"
+_HERE = NoDiskThreads()
 
 
 @implementer(IRPCService)
@@ -26,11 +28,13 @@ class ContentAddressableStorage:
 
     :param blobs: where they are.
     :param limits: how many and how large they may be in one message.
+    :param threads: where large blobs are compressed; without, it is done where it is asked for.
     """
 
-    def __init__(self, blobs: IBlobAccess, limits: Limits) -> None:
+    def __init__(self, blobs: IBlobAccess, limits: Limits, threads: DiskThreads = _HERE) -> None:
         self._blobs = blobs
         self._limits = limits
+        self._threads = threads
 
     def methods(self) -> Mapping[str, Method]:
         """FindMissingBlobs, BatchUpdateBlobs, BatchReadBlobs and GetTree."""
@@ -85,7 +89,7 @@ class ContentAddressableStorage:
         :raises InvalidArgument: too many.
         """
         check_instance_name(request.instance_name)
-        return await BatchRead(request, self._blobs, self._limits).reply()
+        return await BatchRead(request, self._blobs, self._limits, self._threads).reply()
 
     async def get_tree(
         self, request: pb.GetTreeRequest, call: Call
@@ -98,6 +102,6 @@ class ContentAddressableStorage:
         """
         check_instance_name(request.instance_name)
         tree = TreePages(request, self._blobs, self._limits)
-        async with aclosing(tree.replies()) as pages:  # type: ignore[type-var]
+        async with closing(tree.replies()) as pages:
             async for page in pages:
                 yield page

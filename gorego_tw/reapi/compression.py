@@ -17,8 +17,9 @@ PIECE_BYTES = 128 * 1024
 #: fastest of the levels that are not negative.
 _LEVEL = 1
 
-#: How much history a frame may ask for, in bytes: zstd's own limit, reached by level 22 only.
-_MAX_WINDOW = 1 << 27
+#: How much history a frame may ask for, in bytes: each upload under way takes so much memory.
+#: RFC 8878 (3.1.1.1.2) wants 8 MiB of every decoder; levels to 19 stay within that.
+_MAX_WINDOW = 8 << 20
 
 
 class Decompressor:
@@ -41,7 +42,7 @@ class Decompressor:
         :raises InvalidArgument: it is not zstd.
         :raises DigestMismatch: it is more than the digest announces.
         """
-        for block in self._blocks.cut(data):
+        for block in self._cut(data):
             try:
                 piece = self._stream.decompress(block)
             except zstandard.ZstdError as error:
@@ -67,8 +68,15 @@ class Decompressor:
                 f"the digest announces {self._digest.size_bytes}"
             )
 
+    def _cut(self, data: bytes | memoryview) -> Iterator[memoryview]:
+        try:
+            yield from self._blocks.cut(data)
+        except InvalidArgument as error:
+            raise error.at(f"digest {self._digest}") from None
+
     def _count(self, size: int) -> None:
         self._expanded += size
+        self._blocks.expanded = self._expanded
         if self._expanded > self._digest.size_bytes:
             raise DigestMismatch(
                 f"digest {self._digest}: the zstd data expands to more than "

@@ -18,13 +18,15 @@ class Limits:
     #: No reply is larger: 4 MiB less 4 KiB for what frames it.
     max_reply_bytes: int = 4 * 1024 * 1024 - 4096
 
-    #: How many blobs a batch may name. 10,000 × 384 (`max_batch_item_overhead_bytes`) is 3.84 MB:
-    #: even if every one fails, the reply fits.
-    max_batch_items: int = 10_000
+    #: What a blob of a batch has in the reply if it fails: a hash of at most 140 bytes, a status
+    #: message of at most 160, 44 for sizes, codes and framing, and 100 for details (a RetryInfo
+    #: takes 60). Batches of more than 9,300 blobs (4,190,208 / 448) have less for each.
+    max_batch_item_overhead_bytes: int = 448
 
-    #: What a blob of a batch costs in the reply if it fails: a hash of at most 140 characters, a
-    #: status message of at most 160, and under 84 for the size, the codes and the framing.
-    max_batch_item_overhead_bytes: int = 384
+    #: How many blobs a batch may name. Clients fill batches by size alone, so this is what a
+    #: reply can answer at all: 4,190,208 / 24,000 = 174 bytes for each hold a SHA-512 hash (128),
+    #: 44 for framing, and its code.
+    max_batch_items: int = 24_000
 
     #: What the compressed blobs of one BatchUpdateBlobs may expand to together: 16 times the
     #: batch, so 64 MB at most pass through the decompressor for one message.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from functools import lru_cache
 
+from gorego_tw.concurrency import closing
 from gorego_tw.errors import InvalidArgument, OutOfRange
 from gorego_tw.grpc.router import Buffers
 from gorego_tw.interfaces import IBlobBody
@@ -49,7 +49,7 @@ async def identity_replies(body: IBlobBody, offset: int, limit: int) -> AsyncIte
         body.discard()
         return
     left = limit or body.size_bytes
-    async with aclosing(body.chunks(offset)) as chunks:  # type: ignore[type-var]
+    async with closing(body.chunks(offset)) as chunks:
         async for chunk in chunks:
             size = len(chunk)
             if size >= left:
@@ -61,7 +61,7 @@ async def identity_replies(body: IBlobBody, offset: int, limit: int) -> AsyncIte
 
 async def zstd_replies(body: IBlobBody, offset: int) -> AsyncIterator[Buffers]:
     """The bytes from ``offset`` on, compressed. The offset counts bytes before compression."""
-    async with aclosing(body.chunks(offset)) as chunks:  # type: ignore[type-var]
+    async with closing(body.chunks(offset)) as chunks:
         async for piece in compress_chunks(chunks, body.size_bytes - offset):
             yield _data_header(len(piece)), piece
 

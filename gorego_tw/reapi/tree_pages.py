@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 
+from gorego_tw.concurrency import closing
 from gorego_tw.digest import Digest
 from gorego_tw.errors import InvalidArgument, NotFound
 from gorego_tw.interfaces import IBlobAccess
@@ -46,7 +46,7 @@ class TreePages:
         page = pb.GetTreeResponse()
         left = self._limits.max_reply_bytes - _PAGE_OVERHEAD
         last = self._root
-        async with aclosing(self._directories()) as directories:  # type: ignore[type-var]
+        async with closing(self._directories()) as directories:
             async for visited in directories:
                 size = len(visited.data) + _DIRECTORY_OVERHEAD
                 if size > left or len(page.directories) == self._page_size:
@@ -62,7 +62,7 @@ class TreePages:
     async def _directories(self) -> AsyncIterator[Visited]:
         """Those that exist and come after the token's."""
         passed = self._after is None
-        async with aclosing(walk(self._root, self._blobs, self._limits)) as steps:  # type: ignore[type-var]
+        async with closing(walk(self._root, self._blobs, self._limits)) as steps:
             async for step in steps:
                 if not isinstance(step, Visited):
                     if step == self._root:

@@ -16,14 +16,26 @@ _FRAME_MAGIC = 0xFD2FB528
 _SKIPPABLE_MAGIC = 0x184D2A5
 _RLE_BLOCK = 1
 _RESERVED_BLOCK = 3
+
+#: A block takes about 1 µs to find, and may be empty: a message of 4 MiB of nothing but empty
+#: ones would take more than a second. So many are free, which takes some 5 ms; beyond them their
+#: average has to be this, in bytes. Encoders make blocks of 128 KiB, or of what one flush has.
+_FREE_BLOCKS = 4096
+_MIN_BLOCK_BYTES = 256
+
 _DICTIONARY_ID_BYTES = (0, 1, 2, 4)
 _CONTENT_SIZE_BYTES = (0, 2, 4, 8)
 
 
 class Blocks:
-    """Cuts a stream of frames into pieces that hold the end of one block at most."""
+    """Cuts a stream of frames into pieces that hold the end of one block at most.
+
+    :ivar expanded: how many bytes the pieces expanded to; whoever expands them keeps count.
+    """
 
     def __init__(self) -> None:
+        self.expanded = 0
+        self._blocks = 0
         self._header = bytearray()
         self._needed = 4
         self._read_header: Callable[[int], None] = self._magic
@@ -96,6 +108,7 @@ class Blocks:
         self._expect(3, self._block)
 
     def _block(self, value: int) -> None:
+        self._count()
         kind, size = value >> 1 & 3, value >> 3
         if kind == _RESERVED_BLOCK:
             raise InvalidArgument("zstd data: a block of the reserved type 3; types are 0 to 2")
@@ -111,8 +124,18 @@ class Blocks:
         self._frame_end()
 
     def _skippable_size(self, value: int) -> None:
+        self._count()
         self._skip = value
         self._frame_end()
+
+    def _count(self) -> None:
+        self._blocks += 1
+        allowed = _FREE_BLOCKS + self.expanded // _MIN_BLOCK_BYTES
+        if self._blocks > allowed:
+            raise InvalidArgument(
+                f"zstd data: more than {allowed} blocks for {self.expanded} bytes; "
+                f"blocks have {_MIN_BLOCK_BYTES} bytes or more on average"
+            )
 
     def _frame_end(self) -> None:
         self._frames += 1

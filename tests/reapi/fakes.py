@@ -9,19 +9,12 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from gorego_tw.body import BytesBody
 from gorego_tw.digest import Digest, DigestFunction, digest_of
-from gorego_tw.errors import Aborted, DigestMismatch, NotFound, StatusError
-from gorego_tw.interfaces import (
-    ActionKey,
-    IActionResults,
-    IBlobAccess,
-    IBlobBody,
-    IUpload,
-    IUploads,
-    StoredActionResult,
-)
+from gorego_tw.errors import Aborted, DigestMismatch, StatusError
+from gorego_tw.interfaces import IBlobBody, IUpload
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
+from gorego_tw.storage.empty_blob import EmptyBlob
+from gorego_tw.storage.memory import MemoryBlobs, MemoryUploads
 
 T = TypeVar("T")
 SHA256 = DigestFunction.SHA256
@@ -52,21 +45,23 @@ class FakeCall:
         return None
 
 
-def verify(digest: Digest, data: bytes) -> None:
-    """Fail as a store does if the data is not the blob."""
-    if digest_of(data, digest.function) != digest:
-        raise DigestMismatch(f"digest {digest}: the data is {digest_of(data, digest.function)}")
+class FakeBlobs(EmptyBlob):
+    """Blobs in memory; the empty ones are always there. Writes down what it is asked.
 
-
-@implementer(IBlobAccess)
-class FakeBlobs:
-    """Blobs in a dictionary; the empty ones are always there."""
+    :ivar failures: what asking for a blob, or putting it, fails with.
+    """
 
     def __init__(self) -> None:
-        self.held: dict[Digest, bytes] = {}
+        self.store = MemoryBlobs()
+        super().__init__(self.store)
         self.failures: dict[Digest, StatusError] = {}
         self.gets: list[Digest] = []
         self.questions: list[list[Digest]] = []
+
+    @property
+    def held(self) -> dict[Digest, bytes]:
+        """What is kept."""
+        return self.store.blobs
 
     def add(self, data: bytes, function: DigestFunction = SHA256) -> Digest:
         """Hold the data; its digest."""
@@ -79,122 +74,95 @@ class FakeBlobs:
         self.gets.append(digest)
         if digest in self.failures:
             raise self.failures[digest]
-        if digest == digest_of(b"", digest.function):
-            return BytesBody(b"")
-        if digest not in self.held:
-            raise NotFound(f"blob {digest} is absent")
-        return BytesBody(self.held[digest])
+        return await super().get(digest)
 
     async def put(self, digest: Digest, body: IBlobBody) -> None:
         """Hold the blob."""
         if digest in self.failures:
             body.discard()
             raise self.failures[digest]
-        data = b"".join([bytes(chunk) async for chunk in body.chunks()])
-        verify(digest, data)
-        self.held[digest] = data
+        await super().put(digest, body)
 
     async def find_missing(self, digests: Collection[Digest]) -> list[Digest]:
         """Those not held."""
         self.questions.append(list(digests))
-        return [
-            digest
-            for digest in dict.fromkeys(digests)
-            if digest not in self.held and digest != digest_of(b"", digest.function)
-        ]
-
-
-@implementer(IActionResults)
-class FakeResults:
-    """Action results in a dictionary."""
-
-    def __init__(self) -> None:
-        self.held: dict[ActionKey, StoredActionResult] = {}
-
-    async def get(self, key: ActionKey) -> StoredActionResult:
-        """The action result."""
-        if key not in self.held:
-            raise NotFound("no such action result")
-        return self.held[key]
-
-    async def put(self, key: ActionKey, result: StoredActionResult) -> None:
-        """Hold it."""
-        self.held[key] = result
+        return await super().find_missing(digests)
 
 
 @implementer(IUpload)
 class FakeUpload:
-    """One upload of a ``FakeUploads``; what it holds is written down there when it ends."""
+    """One upload of a ``FakeUploads``; writes down what it is given and how it ends."""
 
-    def __init__(self, uploads: FakeUploads, name: str, digest: Digest) -> None:
-        self._uploads = uploads
-        self._name = name
-        self._digest = digest
-        self.data = uploads.held.pop(name, b"")
+    def __init__(self, base: IUpload, failure: StatusError | None) -> None:
+        self._base = base
+        self._failure = failure
         self.pieces: list[bytes | memoryview] = []
         self.end = ""
-        self.failure: StatusError | None = None
 
     @property
     def committed_size(self) -> int:
         """How many bytes are held."""
-        return len(self.data)
+        return self._base.committed_size
 
     async def write(self, data: bytes | memoryview) -> None:
         """Take the data."""
         assert not self.end
-        if self.failure is not None:
-            self.end = "aborted" if isinstance(self.failure, Aborted) else ""
-            raise self.failure
+        if self._failure is not None:
+            self.end = "aborted" if isinstance(self._failure, Aborted) else ""
+            raise self._failure
         self.pieces.append(data)
-        self.data += data
-        if len(self.data) > self._digest.size_bytes:
+        try:
+            await self._base.write(data)
+        except DigestMismatch:
             self.end = "dropped"
-            raise DigestMismatch(
-                f"digest {self._digest}: {len(self.data)} bytes came, "
-                f"the digest announces {self._digest.size_bytes}"
-            )
+            raise
 
     async def commit(self) -> None:
         """Put the blob."""
         assert not self.end
         self.end = "dropped"
-        verify(self._digest, self.data)
+        await self._base.commit()
         self.end = "committed"
-        self._uploads.blobs.held[self._digest] = self.data
 
     async def suspend(self) -> None:
         """Keep what came."""
         assert not self.end
         self.end = "suspended"
-        self._uploads.held[self._name] = self.data
+        await self._base.suspend()
 
     async def abandon(self) -> None:
         """Drop what came."""
         assert not self.end
         self.end = "dropped"
+        await self._base.abandon()
 
 
-@implementer(IUploads)
-class FakeUploads:
-    """Uploads in a dictionary; whole ones go to ``blobs``."""
+class FakeUploads(MemoryUploads):
+    """Uploads in memory; whole ones go to ``blobs``.
+
+    :ivar opened: each that was opened.
+    :ivar failure: what writing fails with.
+    """
 
     def __init__(self, blobs: FakeBlobs) -> None:
-        self.blobs = blobs
-        self.held: dict[str, bytes] = {}
+        super().__init__(blobs.store)
         self.opened: list[FakeUpload] = []
         self.failure: StatusError | None = None
 
+    @property
+    def held(self) -> dict[str, bytearray]:
+        """What came of each that is not whole."""
+        return self.partial
+
+    def hold(self, name: str, data: bytes) -> None:
+        """An earlier call has left the data."""
+        self.partial[name] = bytearray(data)
+
     async def open(self, name: str, digest: Digest) -> IUpload:
         """The upload of that name."""
-        upload = FakeUpload(self, name, digest)
-        upload.failure = self.failure
+        upload = FakeUpload(await super().open(name, digest), self.failure)
         self.opened.append(upload)
         return upload
-
-    async def committed_size(self, name: str) -> int:
-        """How many bytes are held."""
-        return len(self.held.get(name, b""))
 
 
 def message_of(digest: Digest) -> pb.Digest:

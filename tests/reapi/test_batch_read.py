@@ -5,11 +5,14 @@ from __future__ import annotations
 import random
 
 import zstandard
+from twisted.internet.defer import Deferred
 
-from gorego_tw.digest import empty_digest
+from gorego_tw.digest import DigestFunction, digest_of, empty_digest
 from gorego_tw.errors import Code, InvalidArgument, Unavailable
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
+from gorego_tw.reapi.cas import ContentAddressableStorage
 from gorego_tw.reapi.limits import Limits
+from gorego_tw.storage.disk_threads import HeldDiskThreads
 from tests.reapi.fakes import SHA256, FakeCall, message_of
 from tests.reapi.test_cas import CASTestCase
 
@@ -68,6 +71,20 @@ class BatchReadBlobsTests(CASTestCase):
         self.assertEqual((third.compressor, third.data), (pb.Compressor.IDENTITY, b"small"))
         self.assertEqual(self.read(digests[0]).responses[0].data, text)
 
+    def test_zstd_in_threads(self) -> None:
+        """A large blob is compressed in a thread, so that nobody else waits for that."""
+        threads = HeldDiskThreads()
+        self.service = ContentAddressableStorage(self.blobs, Limits(), threads)
+        text = b"text " * 100_000
+        request = pb.BatchReadBlobsRequest(
+            digests=[message_of(self.blobs.add(text))], acceptable_compressors=[ZSTD]
+        )
+        call = Deferred.fromCoroutine(self.service.batch_read_blobs(request, CALL))
+        self.assertNoResult(call)
+        threads.release()
+        (response,) = self.successResultOf(call).responses
+        self.assertEqual(zstandard.ZstdDecompressor().decompress(response.data), text)
+
     def test_advertised_total_fits(self) -> None:
         """As much as is advertised comes in one reply, in two blobs or in a thousand."""
         total = Limits().max_batch_total_size_bytes
@@ -89,15 +106,26 @@ class BatchReadBlobsTests(CASTestCase):
 
     def test_all_fail(self) -> None:
         """As many failures as a batch may have fit into a reply."""
-        count = Limits().max_batch_items
-        bad = [pb.Digest(hash="x" * 1000, size_bytes=-1)] * count
-        request = pb.BatchReadBlobsRequest(digests=bad)
-        reply = self.result_of(self.service.batch_read_blobs(request, CALL))
-        self.assertEqual(len(reply.responses), count)
+        most = Limits().max_batch_items
+        absent = message_of(digest_of(b"absent", DigestFunction.SHA512))
+        malformed = pb.Digest(hash="é" * 1000, size_bytes=-1)
+        reply = pb.BatchReadBlobsResponse()
+        for count, message in ((9000, malformed), (most, malformed), (most, absent)):
+            request = pb.BatchReadBlobsRequest(digests=[message] * count)
+            reply = self.result_of(self.service.batch_read_blobs(request, CALL))
+            self.assertEqual(len(reply.responses), count)
+            self.assertLess(len(reply.SerializeToString()), 4 * 1024 * 1024)
+        self.assertEqual(reply.responses[0].digest, absent)
+
+    def test_many_small(self) -> None:
+        """As many small blobs as a batch may have come in one reply."""
+        here = message_of(self.here)
+        reply = self.read(*[here] * Limits().max_batch_items)
+        self.assertEqual({response.data for response in reply.responses}, {b"here"})
         self.assertLess(len(reply.SerializeToString()), 4 * 1024 * 1024)
 
     def test_too_many(self) -> None:
         """More blobs than a reply can answer fail the call."""
         digests = [message_of(self.here)] * (Limits().max_batch_items + 1)
         call = self.service.batch_read_blobs(pb.BatchReadBlobsRequest(digests=digests), CALL)
-        self.assert_fails(call, InvalidArgument, "10001 blobs", "10000 at most")
+        self.assert_fails(call, InvalidArgument, "24001 blobs", "24000 at most")

@@ -42,8 +42,13 @@ class SlowBlobs(FakeBlobs):
 class FaultyBlobs(FakeBlobs):
     """Has a fault."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun: list[Digest] = []
+
     async def put(self, digest: Digest, body: IBlobBody) -> None:
         """Fail with what is no status."""
+        self.begun.append(digest)
         raise ZeroDivisionError
 
 
@@ -96,11 +101,12 @@ class BatchUpdateBlobsTests(CASTestCase):
 
     def test_huge_hash(self) -> None:
         """A malformed hash of any length is cut in the reply."""
-        item = Update(digest=pb.Digest(hash="x" * 100_000, size_bytes=1))
-        request = pb.BatchUpdateBlobsRequest(requests=[item])
-        reply = self.result_of(self.service.batch_update_blobs(request, CALL))
-        overhead = Limits().max_batch_item_overhead_bytes
-        self.assertLess(len(reply.SerializeToString()), overhead)
+        for character in "xé\U0001f600":
+            item = Update(digest=pb.Digest(hash=character * 25_000, size_bytes=1))
+            request = pb.BatchUpdateBlobsRequest(requests=[item])
+            reply = self.result_of(self.service.batch_update_blobs(request, CALL))
+            overhead = Limits().max_batch_item_overhead_bytes
+            self.assertLess(len(reply.SerializeToString()), overhead)
 
     def test_no_room(self) -> None:
         """A full disk is that blob's RESOURCE_EXHAUSTED, with its details."""
@@ -186,9 +192,36 @@ class BatchUpdateBlobsTests(CASTestCase):
         self.failureResultOf(call, CancelledError)
         self.assertEqual(blobs.cancelled, [digest_of(b"b", SHA256)])
 
+    def test_some_at_a_time(self) -> None:
+        """The store has so many blobs at the same time and no more; each that ends makes room."""
+        self.service = ContentAddressableStorage(blobs := SlowBlobs(), Limits())
+        request = pb.BatchUpdateBlobsRequest(requests=[self.item(b"%d" % n) for n in range(100)])
+        call = Deferred.fromCoroutine(self.service.batch_update_blobs(request, CALL))
+        self.assertEqual(len(blobs.waiting), 32)
+        blobs.waiting[5].callback(None)
+        self.assertEqual(len(blobs.waiting), 33)
+        for waiting in blobs.waiting:
+            if not waiting.called:
+                waiting.callback(None)
+        reply = self.successResultOf(call)
+        self.assertEqual(
+            [r.digest for r in reply.responses], [item.digest for item in request.requests]
+        )
+
+    def test_many_small(self) -> None:
+        """A batch that is full of tiny blobs is taken: clients count bytes, not blobs."""
+        items = [self.item(b"%d" % n) for n in range(20_000)]
+        request = pb.BatchUpdateBlobsRequest(requests=items)
+        reply = self.result_of(self.service.batch_update_blobs(request, CALL))
+        self.assertEqual({r.status.code for r in reply.responses}, {Code.OK})
+        self.assertLessEqual(
+            {digest_of(b"%d" % n, SHA256) for n in range(20_000)}, {*self.blobs.held}
+        )
+
     def test_fault(self) -> None:
-        """A fault that is no status fails the call as it is."""
-        self.service = ContentAddressableStorage(FaultyBlobs(), Limits())
+        """A fault that is no status fails the call as it is, and nothing more is begun."""
+        self.service = ContentAddressableStorage(blobs := FaultyBlobs(), Limits())
         request = pb.BatchUpdateBlobsRequest(requests=[self.item(b"a"), self.item(b"b")])
         call = Deferred.fromCoroutine(self.service.batch_update_blobs(request, CALL))
         self.failureResultOf(call, ZeroDivisionError)
+        self.assertEqual(blobs.begun, [digest_of(b"a", SHA256)])

@@ -13,12 +13,9 @@ from gorego_tw.pb.build.bazel.remote.execution.v2.remote_execution_pb2 import (
     ToolDetails,
 )
 from gorego_tw.reapi.byte_stream import ByteStream
-from gorego_tw.reapi.compressed_writing import ExpandedBody
 from gorego_tw.reapi.limits import Limits
 from gorego_tw.reapi.request_metadata import HEADERS
-from gorego_tw.reapi.writing import Messages
-from gorego_tw.resource_name import parse_write_name
-from tests.reapi.fakes import SHA256, FakeBlobs, FakeCall, stream
+from tests.reapi.fakes import SHA256, FakeBlobs, FakeCall
 from tests.reapi.test_writing import WriteTestCase, message
 
 DATA = b"text " * 100
@@ -143,24 +140,3 @@ class CompressedWriteTests(WriteTestCase):
         call.cancel()
         self.failureResultOf(call, CancelledError)
         self.assertEqual((self.blobs.held, self.uploads.held), ({}, {}))
-
-
-class ExpandedBodyTests(WriteTestCase):
-    """The other methods of the body."""
-
-    def body(self) -> ExpandedBody:
-        """A body with the blob."""
-        last = message(COMPRESSED, 0, NAME, finish=True)
-        return ExpandedBody(parse_write_name(NAME), Messages(last, stream([])))
-
-    def test_read_all(self) -> None:
-        """All in one piece."""
-        self.assertEqual(self.result_of(self.body().read_all()), DATA)
-
-    def test_offset(self) -> None:
-        """An offset is skipped."""
-
-        async def tail() -> bytes:
-            return b"".join([bytes(chunk) async for chunk in self.body().chunks(7)])
-
-        self.assertEqual(self.result_of(tail()), DATA[7:])

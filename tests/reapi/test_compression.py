@@ -117,6 +117,37 @@ class DecompressorTests(SynchronousTestCase):
         greedy = b"\x28\xb5\x2f\xfd\x00\xf8" + b"\x01\x00\x00"
         self.assert_refused(InvalidArgument, "zstd data:", greedy)
 
+    def test_largest_window(self) -> None:
+        """What the levels up to 19 make of a large blob is taken; a window of 16 MiB is not."""
+        parameters = zstandard.ZstdCompressionParameters
+        for log, is_taken in ((23, True), (24, False)):
+            stream = zstandard.ZstdCompressor(
+                compression_params=parameters.from_level(1, window_log=log)
+            ).compressobj()
+            data = stream.compress(TEXT) + stream.flush()
+            if is_taken:
+                self.assertEqual(expand(digest_of(TEXT, SHA256), data)[0], TEXT)
+            else:
+                self.assert_refused(InvalidArgument, "zstd data:", data)
+
+    def test_empty_blocks(self) -> None:
+        """Data of nearly nothing but empty blocks, or frames, is refused before it takes long."""
+        stream = zstandard.ZstdCompressor().compressobj()
+        begin = stream.compress(b"x") + stream.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+        for data in (begin + bytes(3) * 5000, SKIPPABLE * 5000):
+            self.assert_refused(InvalidArgument, "more than 4096 blocks", data)
+
+    def test_small_blocks(self) -> None:
+        """A client that flushes after each few hundred bytes, or makes a frame of them, is fine."""
+        stream = zstandard.ZstdCompressor().compressobj()
+        data = b"".join(
+            stream.compress(TEXT[at : at + 300]) + stream.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+            for at in range(0, len(TEXT), 300)
+        )
+        self.assertEqual(expand(digest_of(TEXT, SHA256), data + stream.flush())[0], TEXT)
+        frames = b"".join(frame(TEXT[at : at + 300]) for at in range(0, len(TEXT), 300))
+        self.assertEqual(expand(digest_of(TEXT, SHA256), frames)[0], TEXT)
+
 
 class BlocksTests(SynchronousTestCase):
     """Cutting frames into blocks."""

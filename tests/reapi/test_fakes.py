@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -12,7 +13,8 @@ from gorego_tw.reapi.byte_stream import ByteStream
 from gorego_tw.reapi.capabilities import Capabilities
 from gorego_tw.reapi.cas import ContentAddressableStorage
 from gorego_tw.reapi.limits import Limits
-from tests.reapi.fakes import SHA256, FakeBlobs, FakeResults, FakeUpload, FakeUploads
+from gorego_tw.storage.memory import MemoryActionResults
+from tests.reapi.fakes import SHA256, FakeBlobs, FakeUploads
 
 
 class RoleTests(SynchronousTestCase):
@@ -23,9 +25,10 @@ class RoleTests(SynchronousTestCase):
         blobs = FakeBlobs()
         uploads = FakeUploads(blobs)
         verifyObject(IBlobAccess, blobs)
-        verifyObject(IActionResults, FakeResults())
+        verifyObject(IActionResults, MemoryActionResults())
         verifyObject(IUploads, uploads)
-        verifyObject(IUpload, FakeUpload(uploads, "name", digest_of(b"", SHA256)))
+        opening = uploads.open("name", digest_of(b"", SHA256))
+        verifyObject(IUpload, self.successResultOf(Deferred.fromCoroutine(opening)))
 
     def test_services(self) -> None:
         """Each service is one, and they have all the paths of the caching half."""
@@ -33,7 +36,7 @@ class RoleTests(SynchronousTestCase):
         services = (
             Capabilities(limits),
             ContentAddressableStorage(blobs, limits),
-            ActionCache(FakeResults(), blobs, limits),
+            ActionCache(MemoryActionResults(), blobs, limits),
             ByteStream(blobs, FakeUploads(blobs), limits),
         )
         paths: list[str] = []
