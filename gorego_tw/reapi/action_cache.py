@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from zope.interface import implementer
 
-from gorego_tw.errors import InvalidArgument, NotFound
+from gorego_tw.errors import InvalidArgument
 from gorego_tw.grpc.router import Call, Method, unary
 from gorego_tw.interfaces import (
     ActionKey,
@@ -19,6 +19,7 @@ from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as
 from gorego_tw.reapi.digests import parse_function, parse_message
 from gorego_tw.reapi.inlining import Inlining, wants_inlining
 from gorego_tw.reapi.limits import Limits
+from gorego_tw.reapi.outlining import Outlining
 from gorego_tw.reapi.references import References
 from gorego_tw.resource_name import check_instance_name
 
@@ -58,10 +59,7 @@ class ActionCache:
         :raises InvalidArgument: a malformed digest or instance name.
         """
         key = _key(request)
-        try:
-            stored = await self._results.get(key)
-        except NotFound as error:
-            raise error.at(f"action {key.action}") from None
+        stored = await self._results.get(key)
         if not wants_inlining(request):
             return stored.data
         inlining = Inlining(key.action.function, self._blobs, self._limits)
@@ -70,9 +68,10 @@ class ActionCache:
     async def update_action_result(
         self, request: pb.UpdateActionResultRequest, call: Call
     ) -> bytes:
-        """Keep the action result, and answer it.
+        """Keep the action result, and answer it as it is kept: blobs in it become blobs.
 
         :raises InvalidArgument: it is absent or too large, or has a malformed digest in it.
+        :raises DigestMismatch: a blob in it is not what the digest beside it announces.
         :raises FailedPrecondition: a Tree it refers to has not been uploaded. It would else be
             answered later without a look at the files of that Tree.
         :raises ResourceExhausted: no room.
@@ -80,11 +79,12 @@ class ActionCache:
         key = _key(request)
         if not request.HasField("action_result"):
             raise InvalidArgument(f"action {key.action}: action_result is not set")
+        await Outlining(key.action.function, self._blobs).outline(request.action_result)
         data = request.action_result.SerializeToString()
         if len(data) > self._limits.max_action_result_bytes:
             raise InvalidArgument(
                 f"action {key.action}: an action result of {len(data)} bytes; one has "
-                f"{self._limits.max_action_result_bytes} at most, so leave its blobs to the CAS"
+                f"{self._limits.max_action_result_bytes} at most"
             )
         references = References(key.action.function, self._blobs, self._limits)
         stored = StoredActionResult(data, await references.of(request.action_result))

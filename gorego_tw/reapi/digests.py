@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 from gorego_tw.digest import Digest, DigestFunction, parse_digest
 from gorego_tw.errors import InvalidArgument
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
 from gorego_tw.reapi.limits import Limits
+
+_BY_NUMBER: Mapping[int, DigestFunction | None] = {
+    pb.DigestFunction.UNKNOWN: None,
+    **{int(function): function for function in DigestFunction},
+}
 
 
 @cache
@@ -26,11 +31,9 @@ def parse_function(value: int) -> DigestFunction | None:
 
     :raises InvalidArgument: a function that is not served.
     """
-    if not value:
-        return None
     try:
-        return DigestFunction(value)
-    except ValueError:
+        return _BY_NUMBER[value]
+    except KeyError:
         names = {number: name for name, number in pb.DigestFunction.Value.items()}
         name = names.get(value, str(value))
         raise InvalidArgument(

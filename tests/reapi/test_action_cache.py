@@ -12,11 +12,11 @@ from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
 from gorego_tw.reapi.action_cache import ActionCache
 from gorego_tw.reapi.limits import Limits
+from gorego_tw.storage.memory import MemoryActionResults
 from tests.reapi.fakes import (
     SHA256,
     FakeBlobs,
     FakeCall,
-    FakeResults,
     ServiceTestCase,
     message_of,
 )
@@ -35,7 +35,7 @@ class ActionCacheTestCase(ServiceTestCase):
 
     def setUp(self) -> None:
         """Empty stores."""
-        self.results = FakeResults()
+        self.results = MemoryActionResults()
         self.blobs = FakeBlobs()
         self.service = ActionCache(self.results, self.blobs, Limits())
 
@@ -50,7 +50,7 @@ class ActionCacheTestCase(ServiceTestCase):
         )
         reply = self.result_of(self.service.update_action_result(request, CALL))
         self.assertEqual(pb.ActionResult.FromString(reply), result)
-        (stored,) = self.results.held.values()
+        (stored,) = self.results.results.values()
         self.assertEqual(pb.ActionResult.FromString(stored.data), result)
         return stored
 
@@ -63,12 +63,12 @@ class ActionCacheTestCase(ServiceTestCase):
         )
         call = self.service.update_action_result(request, CALL)
         self.assert_fails(call, kind, *fragments)
-        self.assertEqual(self.results.held, {})
+        self.assertEqual(self.results.results, {})
 
     def hold(self, result: pb.ActionResult, instance_name: str = "") -> bytes:
         """Store the result; its bytes."""
         data = result.SerializeToString()
-        self.results.held[ActionKey(instance_name, ACTION)] = StoredActionResult(data, ())
+        self.results.results[ActionKey(instance_name, ACTION)] = StoredActionResult(data, ())
         return data
 
     def get(self, **fields: object) -> bytes:
@@ -86,7 +86,7 @@ class GetActionResultTests(ActionCacheTestCase):
     def test_hit(self) -> None:
         """The bytes stored are answered as they are, even if they are no action result."""
         data = b"\xff not a message"
-        self.results.held[ActionKey("", ACTION)] = StoredActionResult(data, ())
+        self.results.results[ActionKey("", ACTION)] = StoredActionResult(data, ())
         self.assertIs(self.get(), data)
         self.assertEqual((self.blobs.gets, self.blobs.questions), ([], []))
 
@@ -94,7 +94,7 @@ class GetActionResultTests(ActionCacheTestCase):
         """No result is NOT_FOUND, naming the action."""
         request = pb.GetActionResultRequest(action_digest=message_of(ACTION))
         call = self.service.get_action_result(request, CALL)
-        self.assert_fails(call, NotFound, str(ACTION), "no such action result")
+        self.assert_fails(call, NotFound, str(ACTION))
 
     def test_instance_names(self) -> None:
         """Results of two instance names never meet."""
@@ -133,7 +133,7 @@ class UpdateActionResultTests(ActionCacheTestCase):
     def test_kept(self) -> None:
         """A result is kept under instance name and action, and answered."""
         self.update(pb.ActionResult(exit_code=3), instance_name="a/b")
-        self.assertEqual(list(self.results.held), [ActionKey("a/b", ACTION)])
+        self.assertEqual(list(self.results.results), [ActionKey("a/b", ACTION)])
 
     def test_action_need_not_exist(self) -> None:
         """The Action is not asked for: other clients name results by anything."""
@@ -196,5 +196,6 @@ class UpdateActionResultTests(ActionCacheTestCase):
 
     def test_too_large(self) -> None:
         """A result that no reply could hold is refused."""
-        result = pb.ActionResult(stdout_raw=bytes(Limits().max_action_result_bytes))
-        self.update_refused(result, InvalidArgument, "at most", "CAS")
+        files = [output("x" * 1_000_000, empty_digest(SHA256)) for _ in range(5)]
+        result = pb.ActionResult(output_files=files)
+        self.update_refused(result, InvalidArgument, str(ACTION), "5000", "at most")
