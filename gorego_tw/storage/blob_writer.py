@@ -79,6 +79,11 @@ class BlobWriter:
         self._written = 0
         self._fd = -1
 
+    @property
+    def written_bytes(self) -> int:
+        """How many bytes are in the file."""
+        return self._written
+
     async def append(self, data: bytes | memoryview) -> None:
         """Take the next bytes.
 

@@ -65,6 +65,18 @@ class Partial:
         """How many bytes are held."""
         return self._writer.size_bytes
 
+    async def secure(self) -> int:
+        """How many bytes are held, in the file: a count that a client was told never shrinks, not even
+        by a crash (bytestream.proto, QueryWriteStatus).
+
+        A blob for the index has no file before it is interrupted; it is a message or two.
+        """
+        if self.digest.size_bytes <= INLINE_LIMIT:
+            return self._writer.size_bytes
+        with suppress(StatusError):  # a full disk: what was written before it was full counts
+            await self._writer.flush()
+        return self._writer.written_bytes
+
     async def resume(self) -> None:
         """Take up what an earlier time left."""
         if self._found is not None:

@@ -125,7 +125,7 @@ class Uploads:
         if partial is not None:
             async with partial.lock:
                 if partial.active:
-                    return partial.size_bytes
+                    return await partial.secure()
         with telling():
             return self._files.partial_size(file_name) or 0
 

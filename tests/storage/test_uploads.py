@@ -128,6 +128,16 @@ class AbandonedTests(UploadsTestCase):
         self.successResultOf(upload.commit())
 
 
+class CountTests(UploadsTestCase):
+    def test_told_is_on_disk(self) -> None:
+        """A count that a client was told is not lost in a crash: the bytes are in the file."""
+        upload, data = self.begin(1_500_000)
+        self.successResultOf(upload.write(data[:100_000]))
+        self.assertEqual(self.size(), 100_000)
+        files = list(Path(self.tier.folder.uploads).iterdir())
+        self.assertEqual([file.read_bytes() for file in files], [data[:100_000]])
+
+
 class RoomTests(UploadsTestCase):
     def test_no_room_to_begin(self) -> None:
         """An upload that cannot fit is refused at once, and nothing is held of it."""
@@ -142,7 +152,8 @@ class RoomTests(UploadsTestCase):
         self.successResultOf(upload.write(data[:WRITE_CHUNK]))
         self.patch(os, "pwrite", no_space)
         self.failureResultOf(upload.write(data[WRITE_CHUNK : 2 * WRITE_CHUNK]), ResourceExhausted)
-        self.assertEqual(upload.committed_size, self.size())
+        self.assertEqual(upload.committed_size, 2 * WRITE_CHUNK)
+        self.assertEqual(self.size(), WRITE_CHUNK)
         self.successResultOf(upload.suspend())
         self.assertEqual(self.size(), WRITE_CHUNK)
 
