@@ -122,10 +122,11 @@ def cache_services(tier: LocalTier, configuration: Configuration) -> list[IRPCSe
     """The services of a cache, on the local tier."""
     limits = Limits(max_blob_size_bytes=configuration.settings.max_blob_size_bytes)
     blobs = EmptyBlob(tier.blobs)
-    results = CompletenessChecking(tier.action_results, blobs)
+    # References never name the empty blob, so the tier itself can be asked for them.
+    results = CompletenessChecking(tier.action_results, tier.blobs)
     return [
         Capabilities(limits),
-        ContentAddressableStorage(blobs, limits),
+        ContentAddressableStorage(blobs, limits, tier.threads),
         ActionCache(results, blobs, limits),
         ByteStream(blobs, tier.uploads, limits),
     ]
