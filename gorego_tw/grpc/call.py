@@ -110,7 +110,7 @@ class ServerCall:
 
     def begin(self) -> None:
         """The headers are here: a method that takes a stream starts now."""
-        if self._head.method.cardinality.value[0]:
+        if self._head.method.streams_requests:
             self._requests = RequestStream(self._head.method.request_type, self._acknowledge)
             self._exchange.admit(self)
 
@@ -177,7 +177,8 @@ class ServerCall:
     def _acknowledge(self, n: int) -> None:
         if n and not self._exchange.connection.closed:
             self._exchange.connection.acknowledge(self._stream_id, n)
-            self._exchange.flush()
+            if self._requests is not None:  # the service may have taken its time to take it
+                self._exchange.flush()
 
     # What the service does
 
@@ -185,7 +186,7 @@ class ServerCall:
         """Start the service's coroutine."""
         if self._finished:
             return
-        cardinality, request_type, handle = self._head.method
+        _, streams_replies, request_type, handle = self._head.method
         try:
             request: Any = self._requests
             if request is None:
@@ -199,7 +200,7 @@ class ServerCall:
         except Exception as error:  # a service's bug must not take the connection down
             self._fail_by_bug(error)
             return
-        if cardinality.value[1]:
+        if streams_replies:
             answer = self._send_all(answer)
         self._driver = Driver(answer, self._answered)
         self._driver.start()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from enum import Enum
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from google.protobuf.message import Message
@@ -41,23 +40,15 @@ class Call(Protocol):
         """The seconds until the caller's deadline, None if it set none."""
 
 
-class Cardinality(Enum):
-    """How many messages go each way, as (request is a stream, reply is a stream)."""
-
-    UNARY = (False, False)
-    SERVER_STREAMING = (False, True)
-    CLIENT_STREAMING = (True, False)
-    BIDIRECTIONAL = (True, True)
-
-
 class Method(NamedTuple):
     """One method of a service.
 
     ``handle`` takes the request, or the iterator of requests, and the call; it
-    gives an awaitable reply, or an iterator of replies: ``cardinality`` says which.
+    gives an awaitable reply, or an iterator of replies: the two flags say which.
     """
 
-    cardinality: Cardinality
+    streams_requests: bool
+    streams_replies: bool
     request_type: type[Message]
     handle: Callable[[Any, Call], Any]
 
@@ -66,14 +57,14 @@ def unary(
     request_type: type[RequestT], handle: Callable[[RequestT, Call], Awaitable[Reply]]
 ) -> Method:
     """A method of one request and one reply."""
-    return Method(Cardinality.UNARY, request_type, handle)
+    return Method(False, False, request_type, handle)
 
 
 def server_streaming(
     request_type: type[RequestT], handle: Callable[[RequestT, Call], AsyncIterator[Reply]]
 ) -> Method:
     """A method of one request and a stream of replies."""
-    return Method(Cardinality.SERVER_STREAMING, request_type, handle)
+    return Method(False, True, request_type, handle)
 
 
 def client_streaming(
@@ -81,7 +72,7 @@ def client_streaming(
     handle: Callable[[AsyncIterator[RequestT], Call], Awaitable[Reply]],
 ) -> Method:
     """A method of a stream of requests and one reply, which may come before their end."""
-    return Method(Cardinality.CLIENT_STREAMING, request_type, handle)
+    return Method(True, False, request_type, handle)
 
 
 def bidirectional(
@@ -89,7 +80,7 @@ def bidirectional(
     handle: Callable[[AsyncIterator[RequestT], Call], AsyncIterator[Reply]],
 ) -> Method:
     """A method of a stream of requests and a stream of replies."""
-    return Method(Cardinality.BIDIRECTIONAL, request_type, handle)
+    return Method(True, True, request_type, handle)
 
 
 class Router:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from gorego_tw.grpc.router import Cardinality, Router
+from gorego_tw.grpc.router import Router
 from gorego_tw.interfaces import IRPCService
 from tests.grpc.peer import Texts
 
@@ -16,12 +16,15 @@ class RouterTests(SynchronousTestCase):
         verifyObject(IRPCService, Texts())
 
     def test_find(self) -> None:
-        """Methods are found by path, with their cardinality."""
+        """Methods are found by path, with how many messages go each way."""
         router = Router([Texts()])
         found = [
             router.find(path) for path in (b"/t.T/Echo", b"/t.T/Count", b"/t.T/Join", b"/t.T/Chat")
         ]
-        self.assertEqual([m.cardinality for m in found if m], list(Cardinality))
+        self.assertEqual(
+            [m[:2] for m in found if m],
+            [(False, False), (False, True), (True, False), (True, True)],
+        )
 
     def test_absent(self) -> None:
         """A path nobody offers is None."""
