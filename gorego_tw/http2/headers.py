@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from typing import TypeAlias
 
-from gorego_tw.http2.header_rules import MalformedHeaders, check_fields, check_request
-from gorego_tw.http2.header_table import Field
+from gorego_tw.http2.header_rules import (
+    Field,
+    Kind,
+    MalformedHeaders,
+    check_request,
+    content_length,
+    reason_of,
+)
+from gorego_tw.http2.header_table import Entry
+from gorego_tw.http2.huffman import CodedValue
+
+# A member of an enumeration takes longer to find than all else that is done with most fields.
+_PSEUDO = Kind.PSEUDO
+
+#: A field, whose value may not be decoded yet.
+RawField: TypeAlias = tuple[bytes, bytes | CodedValue]
 
 
 class Headers:
@@ -19,6 +34,7 @@ class Headers:
         "_regular",
         "authority",
         "content_length",
+        "is_request",
         "malformed",
         "memo",
         "method",
@@ -26,50 +42,65 @@ class Headers:
         "scheme",
     )
 
-    def __init__(self, fields: Sequence[Field]) -> None:
+    def __init__(self, entries: Iterable[Entry]) -> None:
         self.method = self.scheme = self.path = self.authority = b""
         self.content_length: int | None = None
-        #: Why this is no request, None if it is one.
+        #: Whether there are pseudo-headers; trailers have none.
+        self.is_request = False
+        #: Why this is neither a request nor trailers, None if it is one of them.
         self.malformed: str | None = None
         self.memo: object | None = None
-        self._regular: list[Field] = []
+        self._regular: list[RawField] = []
         try:
-            pseudo, self._regular = check_fields(fields)
+            pseudo = self._sort(entries)
             if pseudo:
                 check_request(pseudo)
-            self.content_length = _content_length(self.get_all(b"content-length"))
         except MalformedHeaders as error:
             self.malformed = str(error)
             return
-        self.method = pseudo.get(b":method", b"")
-        self.scheme = pseudo.get(b":scheme", b"")
-        self.path = pseudo.get(b":path", b"")
-        self.authority = pseudo.get(b":authority", b"")
+        if pseudo:
+            self.is_request = True
+            self.method, self.path = pseudo[b":method"], pseudo[b":path"]
+            self.scheme = pseudo[b":scheme"]
+            self.authority = pseudo.get(b":authority", b"")
+
+    def _sort(self, entries: Iterable[Entry]) -> dict[bytes, bytes]:
+        """Fill the regular fields, and return the others."""
+        pseudo: dict[bytes, bytes] = {}
+        regular = self._regular
+        for field, kind, _ in entries:
+            if kind == _PSEUDO:
+                name, value = field
+                if regular:
+                    raise MalformedHeaders("a pseudo-header after a regular field")
+                if name in pseudo:
+                    raise MalformedHeaders("a pseudo-header twice")
+                pseudo[name] = value
+            elif not kind:
+                regular.append(field)
+            elif kind == Kind.CODED:
+                regular.append((field[0], CodedValue(field[1])))
+            elif kind == Kind.CONTENT_LENGTH:
+                self.content_length = content_length(field[1], self.content_length)
+                regular.append(field)
+            else:
+                raise MalformedHeaders(reason_of(kind))
+        return pseudo
 
     def get(self, name: bytes) -> bytes | None:
-        """The value of the first regular field called ``name``, None if there is none."""
-        for field in self._regular:
-            if field[0] == name:
-                return field[1]
+        """The value of the first regular field called ``name``, None if it is absent or malformed."""
+        for its_name, value in self._regular:
+            if its_name == name:
+                return value if isinstance(value, bytes) else value.decoded()
         return None
 
     def get_all(self, name: bytes) -> list[bytes]:
         """The values of all regular fields called ``name``."""
-        return [value for its_name, value in self._regular if its_name == name]
+        return [value for its_name, value in self.items() if its_name == name]
 
     def items(self) -> Iterator[Field]:
-        """The regular fields, in order."""
-        return iter(self._regular)
-
-    @property
-    def is_request(self) -> bool:
-        """Whether there are pseudo-headers; trailers have none."""
-        return bool(self.method)
-
-
-def _content_length(values: list[bytes]) -> int | None:
-    if not values:
-        return None
-    if len(set(values)) > 1 or not values[0].isdigit():
-        raise MalformedHeaders("content-length is not one number")
-    return int(values[0])
+        """The regular fields, in order, without those whose values cannot be decoded."""
+        for name, raw in self._regular:
+            value = raw if isinstance(raw, bytes) else raw.decoded()
+            if value is not None:
+                yield name, value

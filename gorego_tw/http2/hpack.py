@@ -5,11 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gorego_tw.http2 import huffman
-from gorego_tw.http2.header_table import ENTRY_OVERHEAD, STATIC_FIELDS, DynamicTable, Field
+from gorego_tw.http2.header_rules import Field, Kind
+from gorego_tw.http2.header_table import (
+    ENTRY_OVERHEAD,
+    STATIC_ENTRIES,
+    STATIC_FIELDS,
+    DynamicTable,
+    Entry,
+    entry_of,
+)
 from gorego_tw.http2.headers import Headers
 
-#: Blocks whose meaning is remembered, until the dynamic table changes. A client repeats a handful.
+#: Blocks whose meaning is remembered until the dynamic table changes, and how long they may be:
+#: half a MiB for a connection at most. A client repeats a handful.
 _MAX_BLOCKS = 256
+_MAX_BLOCK_BYTES = 2048
+
+#: The prefix of literals that are not added to the table, "never indexed" included.
+_NOT_INDEXED = 0x0F
 
 _STATIC_COUNT = len(STATIC_FIELDS)
 _STATIC_INDEX: dict[Field, int] = {}
@@ -50,60 +63,88 @@ class Decoder:
         if known is not None:
             return known
         try:
-            fields, unchanged = self._fields(block)
-        except (IndexError, huffman.HuffmanError, ValueError) as error:
+            entries, size, unchanged = self._entries(block)
+        except (IndexError, ValueError) as error:
             raise CompressionError(f"header block: {error}") from None
-        if sum(len(n) + len(v) + ENTRY_OVERHEAD for n, v in fields) > self._max_list_size:
-            raise HeaderListTooLarge(f"a header list of more than {self._max_list_size} bytes")
-        headers = Headers(fields)
         if not unchanged:
             self._known.clear()
-        elif len(self._known) < _MAX_BLOCKS:
+        if size > self._max_list_size:
+            raise HeaderListTooLarge(f"{size} bytes; at most {self._max_list_size} are allowed")
+        headers = Headers(entries)
+        if unchanged and len(self._known) < _MAX_BLOCKS and len(block) <= _MAX_BLOCK_BYTES:
             self._known[block] = headers
         return headers
 
-    def _fields(self, block: bytes) -> tuple[list[Field], bool]:
-        fields: list[Field] = []
-        at, end, unchanged = 0, len(block), True
+    def _entries(self, block: bytes) -> tuple[list[Entry], int, bool]:
+        """What is in ``block``, its size, and whether it left the table unchanged."""
+        entries: list[Entry] = []
+        at, end, unchanged, size = 0, len(block), True, 0
+        table, limit = self._table, self._max_list_size
+        dynamic = table.entries
         while at < end:
             first = block[at]
-            if first >= 0x81 and first != 0xFF:  # indexed, in one byte
-                fields.append(self._indexed(first & 0x7F))
-                at += 1
-            elif first >= 0x80:
-                index, at = _integer(block, at, 0x7F)
-                fields.append(self._indexed(index))
+            if first >= 0x80:
+                index = first & 0x7F
+                if index == 0x7F:
+                    index, at = _integer(block, at, 0x7F)
+                else:
+                    at += 1
+                if index > _STATIC_COUNT:
+                    entry = dynamic[index - _STATIC_COUNT - 1]
+                else:
+                    entry = STATIC_ENTRIES[index - 1] if index else _no_entry()
             elif first >= 0x40:  # literal, to be added to the table
-                field, at = self._literal(block, at, 0x3F)
-                self._table.add(field)
-                fields.append(field)
+                entry, at = self._literal(block, at, 0x3F)
+                table.add(entry)
                 unchanged = False
             elif first >= 0x20:
-                if fields:
-                    raise ValueError("a table size update after a field")
-                size, at = _integer(block, at, 0x1F)
-                self._table.resize(size)
+                at = self._resized(block, at, first_in_block=not size)
                 unchanged = False
+                continue
             else:  # literal, not to be added
-                field, at = self._literal(block, at, 0x0F)
-                fields.append(field)
-        return fields, unchanged
+                entry, at = self._literal(block, at, _NOT_INDEXED)
+            size += entry[2]
+            # Beyond the limit only the table matters.
+            if size <= limit:
+                entries.append(entry)
+        return entries, size, unchanged
 
-    def _indexed(self, index: int) -> Field:
-        if index <= _STATIC_COUNT:
-            if index == 0:
-                raise ValueError("index 0")
-            return STATIC_FIELDS[index - 1]
-        return self._table[index - _STATIC_COUNT - 1]
+    def _resized(self, block: bytes, at: int, *, first_in_block: bool) -> int:
+        if not first_in_block:
+            raise ValueError("a table size update after a field")
+        size, at = _integer(block, at, 0x1F)
+        self._table.resize(size)
+        return at
 
-    def _literal(self, block: bytes, at: int, mask: int) -> tuple[Field, int]:
-        index, at = _integer(block, at, mask)
-        if index:
-            name = self._indexed(index)[0]
+    def _literal(self, block: bytes, at: int, mask: int) -> tuple[Entry, int]:
+        index = block[at] & mask
+        if index == mask:
+            index, at = _integer(block, at, mask)
         else:
-            name, at = _string(block, at)
-        value, at = _string(block, at)
-        return (name, value), at
+            at += 1
+        if index:
+            entries, index = (
+                (STATIC_ENTRIES, index - 1)
+                if index <= _STATIC_COUNT
+                else (self._table.entries, index - _STATIC_COUNT - 1)
+            )
+            name = entries[index][0][0]
+        else:
+            name, coded, at = _string(block, at)
+            if coded:
+                name = huffman.decode(name)
+        value, coded, at = _string(block, at)
+        if coded:
+            # What enters the table is decoded at once: its size there is that of the decoded value.
+            if mask == _NOT_INDEXED and name.endswith(b"-bin"):
+                size = len(name) + len(value) + ENTRY_OVERHEAD
+                return ((name, value), Kind.CODED, size), at
+            value = huffman.decode(value)
+        return entry_of(name, value), at
+
+
+def _no_entry() -> Entry:
+    raise ValueError("index 0")
 
 
 def _integer(block: bytes, at: int, mask: int) -> tuple[int, int]:
@@ -121,15 +162,18 @@ def _integer(block: bytes, at: int, mask: int) -> tuple[int, int]:
     raise ValueError("an integer that does not end")
 
 
-def _string(block: bytes, at: int) -> tuple[bytes, int]:
-    """RFC 7541 section 5.2: the string at ``at`` and where the next thing begins."""
-    coded = block[at] & 0x80
-    length, at = _integer(block, at, 0x7F)
+def _string(block: bytes, at: int) -> tuple[bytes, bool, int]:
+    """RFC 7541 section 5.2: the string at ``at``, whether it is coded, and where the next thing begins."""
+    first = block[at]
+    length = first & 0x7F
+    if length == 0x7F:
+        length, at = _integer(block, at, 0x7F)
+    else:
+        at += 1
     end = at + length
     if end > len(block):
         raise ValueError("a string that is longer than the block")
-    data = block[at:end]
-    return (huffman.decode(data) if coded else data), end
+    return block[at:end], first >= 0x80, end
 
 
 def encode(fields: Iterable[Field]) -> bytes:

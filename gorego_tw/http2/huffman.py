@@ -30,38 +30,53 @@ _LENGTHS = (
 
 _EOS = 256
 
-#: Decoded strings that are remembered; header values repeat, and each is at most a few hundred bytes.
+#: Decoded strings that are remembered, and how long they may be coded: 256 KiB at most. Names and
+#: many values repeat; what is longer is metadata that mostly does not.
 _MAX_REMEMBERED = 1024
+_MAX_REMEMBERED_BYTES = 96
 
 
 class HuffmanError(ValueError):
     """A string that is no Huffman code (RFC 7541 section 5.2): COMPRESSION_ERROR."""
 
 
-class _Node:
-    """A place inside a codeword, and what each next byte leads to from here."""
+class _Node(list["tuple[str, _Node] | None"]):
+    """A place inside a codeword, and a list of what each next byte of input leads to.
 
-    __slots__ = ("children", "may_end", "steps")
+    That is the symbols the byte completes and the place after it; None where no string goes on, and
+    as long as nobody has asked.
+    """
+
+    __slots__ = ("children", "learned", "may_end")
 
     def __init__(self) -> None:
+        super().__init__([None] * 256)
         self.children: list[_Node | int | None] = [None, None]
+        self.learned = False
         self.may_end = False
-        self.steps: list[tuple[bytes, _Node] | None] = [None] * 256
 
-    def step(self, byte: int) -> tuple[bytes, _Node]:
-        """The symbols that ``byte`` completes, and the place after it."""
-        node, out = self, bytearray()
+    def learn(self) -> None:
+        """Find out what each byte leads to.
+
+        :raises HuffmanError: that was known, and there was nothing.
+        """
+        if self.learned:
+            raise HuffmanError("the end-of-string symbol inside a string")
+        self.learned = True
+        self[:] = [self._after(byte) for byte in range(256)]
+
+    def _after(self, byte: int) -> tuple[str, _Node] | None:
+        node, symbols = self, ""
         for shift in range(7, -1, -1):
             child = node.children[byte >> shift & 1]
             if child is None or child == _EOS:
-                raise HuffmanError("the end-of-string symbol inside a string")
+                return None
             if isinstance(child, int):
-                out.append(child)
+                symbols += chr(child)
                 node = _ROOT
             else:
                 node = child
-        self.steps[byte] = found = (bytes(out), node)
-        return found
+        return symbols, node
 
 
 def _tree() -> _Node:
@@ -106,17 +121,45 @@ def decode(data: bytes) -> bytes:
     known = _remembered.get(data)
     if known is None:
         known = _decode(data)
-        if len(_remembered) >= _MAX_REMEMBERED:
-            _remembered.clear()
-        _remembered[data] = known
+        if len(data) <= _MAX_REMEMBERED_BYTES:
+            if len(_remembered) >= _MAX_REMEMBERED:
+                _remembered.clear()
+            _remembered[data] = known
     return known
 
 
 def _decode(data: bytes) -> bytes:
-    node, out = _ROOT, []
-    for byte in data:
-        symbols, node = node.steps[byte] or node.step(byte)
-        out.append(symbols)
-    if not node.may_end:
-        raise HuffmanError("padding that is not the beginning of the end-of-string symbol")
-    return b"".join(out)
+    while True:
+        node, out = _ROOT, ""  # a str, of one character for each byte, grows without being copied
+        try:
+            for byte in data:
+                symbols, node = node[byte]  # type: ignore[misc]  # None is what the handler is for
+                out += symbols
+        except TypeError:
+            node.learn()
+            continue
+        if not node.may_end:
+            raise HuffmanError("padding that is not the beginning of the end-of-string symbol")
+        return out.encode("latin-1")
+
+
+class CodedValue:
+    """A value that is decoded only if somebody asks for it.
+
+    :param data: its Huffman code.
+    """
+
+    __slots__ = ("_data", "_decoded")
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._decoded: bytes | None = None
+
+    def decoded(self) -> bytes | None:
+        """The value, None if ``data`` is no Huffman code."""
+        if self._decoded is None:
+            try:
+                self._decoded = decode(self._data)
+            except HuffmanError:
+                return None
+        return self._decoded

@@ -1,4 +1,4 @@
-"""Tests of gorego_tw.http2.hpack, and of the Huffman code and tables below it."""
+"""Tests of gorego_tw.http2.hpack."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from gorego_tw.http2 import huffman
-from gorego_tw.http2.header_table import DynamicTable
 from gorego_tw.http2.hpack import CompressionError, Decoder, HeaderListTooLarge, encode
 
 PSEUDO = [(":method", "POST"), (":scheme", "http"), (":path", "/a"), (":authority", "x")]
@@ -91,6 +89,57 @@ class DecoderTests(SynchronousTestCase):
         self.assertRaises(HeaderListTooLarge, decoder.decode, b"\x40\x01a\x78" + b"v" * 120)
         self.assertRaises(HeaderListTooLarge, decoder.decode, b"\xbe")
 
+    def test_too_large_is_no_excuse(self) -> None:
+        """A list that is refused has changed the table: what was known before it is not known now."""
+        decoder = Decoder(max_list_size=100)
+        decoder.decode(b"\x40\x01a\x01b")
+        self.assertEqual(decoder.decode(b"\xbe").get(b"a"), b"b")
+        self.assertRaises(HeaderListTooLarge, decoder.decode, b"\x40\x01c\x50" + b"v" * 80)
+        self.assertRaises(HeaderListTooLarge, decoder.decode, b"\xbe")
+        self.assertEqual(decoder.decode(b"\xbf").get(b"a"), b"b")
+
+    def test_too_large_holds_little(self) -> None:
+        """A few bytes that refer to a long field ever again do not make a long list of it."""
+        decoder = Decoder(max_list_size=1000)
+        block = b"\x40\x01a\x7f\x81\x06" + b"v" * 896 + b"\xbe" * 10_000
+        entries, size, _ = decoder._entries(block)
+        self.assertEqual((len(entries), size), (1, 10_001 * (1 + 896 + 32)))
+
+    def test_long_blocks_are_not_remembered(self) -> None:
+        """What is remembered is bounded in number and in bytes."""
+        decoder = Decoder()
+        long = encode([(b"name", b"v" * 2048)])
+        self.assertIsNot(decoder.decode(long), decoder.decode(long))
+        blocks = [encode([(b"name", str(number).encode())]) for number in range(300)]
+        for block in blocks:
+            decoder.decode(block)
+        self.assertIs(decoder.decode(blocks[0]), decoder.decode(blocks[0]))
+        self.assertIsNot(decoder.decode(blocks[-1]), decoder.decode(blocks[-1]))
+
+    def test_binary_metadata_waits(self) -> None:
+        """A Huffman-coded value of a "-bin" name is decoded when asked for, unless the table needs it."""
+        coded = independent.Encoder().huffman_coder.encode(b"AAEC")
+        value = bytes((0x80 | len(coded),)) + coded
+        wrong = b"\x81\x18"  # padding that is not ones
+        for prefix in (b"\x00", b"\x10"):
+            block = prefix + b"\x05x-bin"
+            self.assertEqual(Decoder().decode(block + value).get(b"x-bin"), b"AAEC")
+            headers = Decoder().decode(block + wrong + block + value)
+            self.assertIsNone(headers.malformed)
+            self.assertIsNone(headers.get(b"x-bin"))
+            self.assertEqual(list(headers.items()), [(b"x-bin", b"AAEC")])
+        self.assertEqual(Decoder().decode(b"\x40\x05x-bin" + value).get(b"x-bin"), b"AAEC")
+        self.assertRaises(CompressionError, Decoder().decode, b"\x40\x05x-bin" + wrong)
+        self.assertRaises(CompressionError, Decoder().decode, b"\x00\x05x-bon" + wrong)
+
+    def test_long_integers(self) -> None:
+        """Indexes beyond the prefix go on in further bytes: a value of the 64th entry, and its field."""
+        decoder = Decoder()
+        for number in range(80):
+            decoder.decode(b"\x40\x02%02d\x01v" % number)
+        self.assertEqual(list(decoder.decode(b"\xff\x0e").items()), [(b"00", b"v")])
+        self.assertEqual(list(decoder.decode(b"\x0f\x7e\x01w").items()), [(b"00", b"w")])
+
     @given(st.binary(max_size=60))
     @settings(max_examples=300, deadline=None)
     def test_total(self, block: bytes) -> None:
@@ -119,52 +168,3 @@ class EncodeTests(SynchronousTestCase):
         value = b"v" * 5000
         decoded = independent.Decoder().decode(encode([(b"name", value)]), raw=True)
         self.assertEqual([tuple(pair) for pair in decoded], [(b"name", value)])
-
-
-class HuffmanTests(SynchronousTestCase):
-    @given(st.binary(max_size=80))
-    @settings(max_examples=200, deadline=None)
-    def test_round_trip(self, data: bytes) -> None:
-        """What an independent coder codes comes back."""
-        from hpack.huffman import HuffmanEncoder
-        from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
-
-        coded = HuffmanEncoder(REQUEST_CODES, REQUEST_CODES_LENGTH).encode(data)
-        self.assertEqual(huffman.decode(coded), data)
-
-    def test_malformed(self) -> None:
-        """Padding of more than seven bits or of zeros, and the end symbol, are errors (5.2)."""
-        for data in (b"\xff", b"\xf8\xff", b"\x18", b"\xff\xff\xff\xff"):
-            self.assertRaises(huffman.HuffmanError, huffman.decode, data)
-
-    def test_memory_is_bounded(self) -> None:
-        """However many strings come, what is remembered stays bounded."""
-        for number in range(3000):
-            digits = f"{number:04}"
-            huffman.decode(independent.Encoder().huffman_coder.encode(digits.encode()))
-        self.assertLessEqual(len(huffman._remembered), huffman._MAX_REMEMBERED)
-
-
-class DynamicTableTests(SynchronousTestCase):
-    def test_eviction(self) -> None:
-        """The oldest entries leave when the bound is reached (RFC 7541 section 4.4)."""
-        table = DynamicTable(100)
-        for name in (b"a", b"b", b"c"):
-            table.add((name, b"v" * 10))
-        self.assertEqual([table[i][0] for i in range(len(table))], [b"c", b"b"])
-        self.assertEqual(table.size, 2 * (1 + 10 + 32))
-
-    def test_too_large_an_entry(self) -> None:
-        """An entry larger than the table empties it and is not kept."""
-        table = DynamicTable(100)
-        table.add((b"a", b"b"))
-        table.add((b"a", b"v" * 100))
-        self.assertEqual((len(table), table.size), (0, 0))
-
-    def test_resize(self) -> None:
-        """A smaller bound evicts; a larger one than ours is refused."""
-        table = DynamicTable(100)
-        table.add((b"a", b"b"))
-        table.resize(0)
-        self.assertEqual(len(table), 0)
-        self.assertRaises(ValueError, table.resize, 101)
