@@ -4,63 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gorego_tw.http2 import settings
-from gorego_tw.http2.errors import (
-    ConnectionViolation,
-    ErrorCode,
-    StreamViolation,
-)
+from gorego_tw.http2.control import ControlFrames
+from gorego_tw.http2.errors import ConnectionViolation, ErrorCode, StreamViolation
 from gorego_tw.http2.events import (
     ConnectionTerminated,
     DataReceived,
     Event,
-    PeerGoingAway,
-    PingAcknowledged,
     RequestStarted,
-    SettingsApplied,
     StreamReset,
     TrailersReceived,
-    WindowOpened,
 )
 from gorego_tw.http2.frame_buffer import FrameBuffer
-from gorego_tw.http2.frames import (
-    ACK,
-    END_STREAM,
-    MASK_31,
-    PADDED,
-    FrameType,
-    require_length,
-    require_stream,
-    unpadded,
-)
+from gorego_tw.http2.frames import END_STREAM, PADDED, FrameType, require_length, unpadded
 from gorego_tw.http2.headers import Headers
 from gorego_tw.http2.hpack import CompressionError, Decoder, HeaderListTooLarge
 from gorego_tw.http2.limits import Budget, Limits
-from gorego_tw.http2.sending import SendingHalf
-from gorego_tw.http2.settings import DEFAULT_WINDOW, Setting
 from gorego_tw.http2.stream import Input, State, Stream
-from gorego_tw.http2.windows import SendWindow, WindowOverflow
+
+# A member of an enumeration takes longer to find than most of what is done with it here.
+_OPEN, _HALF_CLOSED_REMOTE = State.OPEN, State.HALF_CLOSED_REMOTE
+_HALF_CLOSED_LOCAL = State.HALF_CLOSED_LOCAL
+_DATA, _DATA_END = Input.RECEIVE_DATA, Input.RECEIVE_DATA_END
+
+# What the constructor of a named tuple does, in half of its time.
+_made = tuple.__new__
 
 
-class ServerConnection(SendingHalf):
+class ServerConnection(ControlFrames):
     """The state of one connection. What is to be sent is queued for :meth:`bytes_to_send`.
 
     :param limits: what the peer may make us hold.
     """
 
     def __init__(self, limits: Limits | None = None) -> None:
-        self._limits = limits = Limits() if limits is None else limits
+        limits = Limits() if limits is None else limits
         super().__init__(limits)
         self._buffer = FrameBuffer(limits)
         self._decoder = Decoder(limits.max_header_list_size)
-        self._events: list[Event] = []
-        self._peer_window = DEFAULT_WINDOW  # the peer's INITIAL_WINDOW_SIZE
-        self._settings_received = False
-        self._now = 0.0
         self._resets = Budget(limits.resets)
-        self._pings = Budget(limits.pings)
-        self._settings = Budget(limits.settings)
-        self._idle = Budget(limits.idle_frames)
         self._on_frame: tuple[Callable[[int, int, bytes], None], ...] = (
             self._data_frame,
             self._headers_frame,
@@ -72,15 +53,6 @@ class ServerConnection(SendingHalf):
             self._goaway_frame,
             self._window_update_frame,
         )
-        self._queue.settings(
-            {
-                Setting.MAX_CONCURRENT_STREAMS: limits.max_concurrent_streams,
-                Setting.INITIAL_WINDOW_SIZE: limits.initial_window_size,
-                Setting.MAX_FRAME_SIZE: limits.max_frame_size,
-                Setting.MAX_HEADER_LIST_SIZE: limits.max_header_list_size,
-            }
-        )
-        self._queue.window_update(0, limits.connection_window_size - DEFAULT_WINDOW)
 
     def receive(self, data: bytes, now: float = 0.0) -> list[Event]:
         """What ``data`` means. Total: the peer's faults are events and frames, never exceptions.
@@ -94,8 +66,6 @@ class ServerConnection(SendingHalf):
         on_frame = self._on_frame
         try:
             for frame_type, flags, stream_id, payload in self._buffer.frames(data):
-                if not self._settings_received:
-                    _require_settings(frame_type)
                 try:
                     if frame_type < len(on_frame):
                         on_frame[frame_type](flags, stream_id, payload)
@@ -108,7 +78,6 @@ class ServerConnection(SendingHalf):
         return events
 
     def _data_frame(self, flags: int, stream_id: int, payload: bytes) -> None:
-        require_stream(FrameType.DATA, stream_id)
         size = len(payload)
         if not self._receive_window.receive(size):
             raise ConnectionViolation(
@@ -116,48 +85,40 @@ class ServerConnection(SendingHalf):
             )
         if flags & PADDED:
             payload = unpadded(payload)
-        ended = bool(flags & END_STREAM)
+        ended = flags & END_STREAM == END_STREAM
         if not size and not ended:
             self._spend(self._idle, "empty DATA frames")
-        wanted = False
-        try:
-            wanted = self._body_received(stream_id, payload, size, ended)
-        finally:
-            # What nobody will consume is given back here, whatever became of the stream.
-            if not wanted:
-                self._consumed(size)
-        if wanted:
-            self._events.append(DataReceived(stream_id, payload, size, ended))
-
-    def _body_received(self, stream_id: int, payload: bytes, size: int, ended: bool) -> bool:
-        """Whether somebody wants ``payload``: not after we have answered."""
         stream = self._streams.open.get(stream_id)
-        received = Input.RECEIVE_DATA_END if ended else Input.RECEIVE_DATA
-        state = self._streams.received(stream_id, stream, received)
-        if stream is None or state is None:
-            return False
-        if not stream.receive_window.receive(size):
-            raise StreamViolation(
-                ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the stream's window"
-            )
-        stream.body_received(len(payload), ended)
-        answered = stream.state == State.HALF_CLOSED_LOCAL
-        if state != stream.state:
+        try:
+            state = self._streams.received(stream_id, stream, _DATA_END if ended else _DATA)
+            if stream is None or state is None:
+                self._consumed(size)
+                return
+            stream.data_received(size, len(payload), ended)
+        except StreamViolation:
+            self._consumed(size)
+            raise
+        # Who has answered wants no more of the request.
+        answered = stream.state == _HALF_CLOSED_LOCAL
+        if ended:
             self._streams.move(stream_id, stream, state)
-        return not answered
+        if answered:
+            self._consumed(size)
+        else:
+            self._events.append(_made(DataReceived, (stream_id, payload, size, ended)))
 
     def _headers_frame(self, flags: int, stream_id: int, block: bytes) -> None:
-        require_stream(FrameType.HEADERS, stream_id)
         # First of all, whatever becomes of the stream, or the tables of both sides differ.
-        headers = self._decoded(block)
-        ended = bool(flags & END_STREAM)
-        stream = self._streams.open.get(stream_id)
-        if stream is None and self._streams.is_new(stream_id):
-            if self._streams.begin(stream_id):
+        headers = self._decoder.known.get(block) or self._decoded(block)
+        ended = flags & END_STREAM == END_STREAM
+        streams = self._streams
+        if stream_id > streams.last_id or stream_id % 2 == 0:
+            if streams.begin(stream_id):
                 self._request_received(stream_id, headers, ended)
             return
+        stream = streams.open.get(stream_id)
         received = Input.RECEIVE_HEADERS_END if ended else Input.RECEIVE_HEADERS
-        state = self._streams.received(stream_id, stream, received)
+        state = streams.received(stream_id, stream, received)
         if stream is not None and state is not None:
             self._trailers_received(stream_id, stream, state, headers)
 
@@ -171,117 +132,41 @@ class ServerConnection(SendingHalf):
             return None
 
     def _request_received(self, stream_id: int, headers: Headers | None, ended: bool) -> None:
-        headers = _checked(headers, is_request=True)
-        if ended and headers.content_length:
+        if headers is None or not headers.is_request:
+            raise _violation(headers, "no pseudo-headers in a request")
+        content_length = headers.content_length
+        if ended and content_length:
             raise StreamViolation(ErrorCode.PROTOCOL_ERROR, "content-length without DATA")
         self._streams.open[stream_id] = Stream(
-            State.HALF_CLOSED_REMOTE if ended else State.OPEN,
+            _HALF_CLOSED_REMOTE if ended else _OPEN,
             self._peer_window,
-            self._limits.initial_window_size,
-            headers.content_length,
+            self._stream_window,
+            content_length,
         )
-        self._events.append(RequestStarted(stream_id, headers, ended))
+        self._events.append(_made(RequestStarted, (stream_id, headers, ended)))
 
     def _trailers_received(
         self, stream_id: int, stream: Stream, state: State, headers: Headers | None
     ) -> None:
-        headers = _checked(headers, is_request=False)
-        stream.body_received(0, ended=True)
-        answered = stream.state == State.HALF_CLOSED_LOCAL
+        if headers is None or headers.is_request or headers.malformed is not None:
+            raise _violation(headers, "pseudo-headers in trailers")
+        stream.data_received(0, 0, ended=True)
+        answered = stream.state == _HALF_CLOSED_LOCAL
         self._streams.move(stream_id, stream, state)
         if not answered:
             self._events.append(TrailersReceived(stream_id, headers))
-
-    def _priority_frame(self, flags: int, stream_id: int, payload: bytes) -> None:
-        require_stream(FrameType.PRIORITY, stream_id)
-        self._spend(self._idle, "PRIORITY frames")
-        if len(payload) != 5:
-            raise StreamViolation(ErrorCode.FRAME_SIZE_ERROR, "PRIORITY is 5 bytes")
-        if int.from_bytes(payload[:4], "big") & MASK_31 == stream_id:
-            raise StreamViolation(ErrorCode.PROTOCOL_ERROR, "a stream that depends on itself")
 
     def _reset_frame(self, flags: int, stream_id: int, payload: bytes) -> None:
         require_length(FrameType.RST_STREAM, payload, 4)
         stream = self._streams.open.get(stream_id)
         state = self._streams.received(stream_id, stream, Input.RECEIVE_RESET)
-        self._spend(self._resets, "streams opened and reset")
-        if stream is not None and state is not None:
-            self._streams.move(stream_id, stream, state)
-            self._events.append(StreamReset(stream_id, int.from_bytes(payload, "big"), True))
-
-    def _settings_frame(self, flags: int, stream_id: int, payload: bytes) -> None:
-        require_stream(FrameType.SETTINGS, stream_id, none=True)
-        if flags & ACK:
-            require_length(FrameType.SETTINGS, payload, 0)
+        if stream is None or state is None:
             return
-        self._spend(self._settings, "SETTINGS frames")
-        changes = settings.parse(payload)
-        self._settings_received = True
-        if Setting.MAX_FRAME_SIZE in changes:
-            self._queue.allow_frames(changes[Setting.MAX_FRAME_SIZE])
-        self._queue.settings_ack()
-        if Setting.INITIAL_WINDOW_SIZE in changes:
-            self._change_windows(changes[Setting.INITIAL_WINDOW_SIZE])
-        self._events.append(SettingsApplied(changes))
-
-    def _change_windows(self, size: int) -> None:
-        """RFC 9113 section 6.9.2: every stream's window changes by the difference."""
-        difference, self._peer_window = size - self._peer_window, size
-        for stream_id, stream in self._streams.items():
-            self._grow(stream_id, stream.send_window, difference, ConnectionViolation)
-
-    def _push_promise_frame(self, flags: int, stream_id: int, payload: bytes) -> None:
-        raise ConnectionViolation(ErrorCode.PROTOCOL_ERROR, "PUSH_PROMISE from a client")
-
-    def _ping_frame(self, flags: int, stream_id: int, payload: bytes) -> None:
-        require_stream(FrameType.PING, stream_id, none=True)
-        require_length(FrameType.PING, payload, 8)
-        if flags & ACK:
-            self._events.append(PingAcknowledged(payload))
-            return
-        self._spend(self._pings, "PINGs")
-        self._queue.ping(payload, ack=True)
-
-    def _goaway_frame(self, flags: int, stream_id: int, payload: bytes) -> None:
-        require_stream(FrameType.GOAWAY, stream_id, none=True)
-        if len(payload) < 8:
-            raise ConnectionViolation(ErrorCode.FRAME_SIZE_ERROR, "GOAWAY of less than 8 bytes")
-        last = int.from_bytes(payload[:4], "big") & MASK_31
-        code = int.from_bytes(payload[4:8], "big")
-        self._events.append(PeerGoingAway(last, code, payload[8:]))
-
-    def _window_update_frame(self, flags: int, stream_id: int, payload: bytes) -> None:
-        require_length(FrameType.WINDOW_UPDATE, payload, 4)
-        increment = int.from_bytes(payload, "big") & MASK_31
-        window = self._send_window
-        violation: type[ConnectionViolation | StreamViolation] = ConnectionViolation
-        if stream_id:
-            stream = self._streams.open.get(stream_id)
-            self._streams.received(stream_id, stream, Input.RECEIVE_WINDOW)
-            if stream is None:
-                return
-            window, violation = stream.send_window, StreamViolation
-        if increment == 0:
-            raise violation(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of 0")
-        self._grow(stream_id, window, increment, violation)
-
-    def _grow(
-        self,
-        stream_id: int,
-        window: SendWindow,
-        increment: int,
-        violation: type[ConnectionViolation | StreamViolation],
-    ) -> None:
-        try:
-            opened = window.grow(increment)
-        except WindowOverflow as error:
-            raise violation(ErrorCode.FLOW_CONTROL_ERROR, str(error)) from None
-        if opened:
-            self._events.append(WindowOpened(stream_id))
-
-    def _spend(self, budget: Budget, what: str) -> None:
-        if not budget.spend(self._now):
-            raise ConnectionViolation(ErrorCode.ENHANCE_YOUR_CALM, f"too many {what}")
+        # What we have answered already was work wanted: clients reset uploads that we need no more of.
+        if stream.state != _HALF_CLOSED_LOCAL:
+            self._spend(self._resets, "streams opened and reset")
+        self._streams.move(stream_id, stream, state)
+        self._events.append(StreamReset(stream_id, int.from_bytes(payload, "big"), True))
 
     def _end_stream(self, stream_id: int, violation: StreamViolation) -> None:
         self._queue.reset(stream_id, violation.code)
@@ -295,20 +180,8 @@ class ServerConnection(SendingHalf):
         self._events.append(ConnectionTerminated(violation.code, violation.message))
 
 
-def _require_settings(frame_type: int) -> None:
-    if frame_type != FrameType.SETTINGS:
-        raise ConnectionViolation(ErrorCode.PROTOCOL_ERROR, "the first frame is not SETTINGS")
-
-
-def _checked(headers: Headers | None, *, is_request: bool) -> Headers:
-    """``headers``, if they are a request's or trailers, as they should be."""
+def _violation(headers: Headers | None, otherwise: str) -> StreamViolation:
+    """What is wrong with a header list that cannot be taken."""
     if headers is None:
-        raise StreamViolation(ErrorCode.ENHANCE_YOUR_CALM, "a header list larger than allowed")
-    if headers.malformed is not None:
-        raise StreamViolation(ErrorCode.PROTOCOL_ERROR, headers.malformed)
-    if headers.is_request != is_request:
-        raise StreamViolation(
-            ErrorCode.PROTOCOL_ERROR,
-            "no pseudo-headers in a request" if is_request else "pseudo-headers in trailers",
-        )
-    return headers
+        return StreamViolation(ErrorCode.ENHANCE_YOUR_CALM, "a header list larger than allowed")
+    return StreamViolation(ErrorCode.PROTOCOL_ERROR, headers.malformed or otherwise)

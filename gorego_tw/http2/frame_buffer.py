@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from gorego_tw.http2.errors import ConnectionViolation, ErrorCode
 from gorego_tw.http2.frames import (
+    ACK,
     END_HEADERS,
     HEADER,
     HEADER_BYTES,
@@ -25,16 +26,23 @@ Frame: TypeAlias = tuple[int, int, int, bytes]
 #: Stream dependency and weight, before the block of a HEADERS frame with the PRIORITY flag.
 _PRIORITY_BYTES = 5
 
+# As plain numbers: a member of an enumeration takes longer to find than all else done for a frame.
+_DATA, _HEADERS = int(FrameType.DATA), int(FrameType.HEADERS)
+
+#: Of the flags of HEADERS, those that say how much the frame has besides its block.
+_SHAPE = END_HEADERS | PADDED | PRIORITY_FLAG
+
 
 class FrameBuffer:
     """Cuts what a client sends into frames, however its bytes arrive."""
 
-    __slots__ = ("_begun", "_buffer", "_fragments", "_held", "_limits", "_preface_left")
+    __slots__ = ("_begun", "_buffer", "_first", "_fragments", "_held", "_limits", "_preface_left")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._buffer = b""
         self._preface_left = PREFACE
+        self._first = True  # no frame has come
         self._begun: tuple[int, int] | None = None  # flags and stream of a block not complete
         self._fragments: list[bytes] = []
         self._held = 0
@@ -49,6 +57,9 @@ class FrameBuffer:
         buffer = self._buffer + data if self._buffer else data
         at, size, largest = 0, len(buffer), self._limits.max_frame_size
         unpack = HEADER.unpack_from
+        if self._first and size >= HEADER_BYTES:
+            self._first = False
+            _require_settings(buffer)
         while size - at >= HEADER_BYTES:
             high, low, frame_type, flags, stream_id = unpack(buffer, at)
             length = high << 8 | low
@@ -63,12 +74,11 @@ class FrameBuffer:
             at = end
             payload = buffer[start:end]
             stream_id &= MASK_31
-            if frame_type == 0 and self._begun is None:
-                yield 0, flags, stream_id, payload
-                continue
-            # HEADERS, whole and plain: the shape every client sends.
-            if frame_type == 1 and flags & 0x2C == END_HEADERS and self._begun is None:
-                yield 1, flags, stream_id, payload
+            # DATA, or HEADERS whole and plain: what nearly every frame is.
+            if (
+                frame_type == _DATA or (frame_type == _HEADERS and flags & _SHAPE == END_HEADERS)
+            ) and self._begun is None:
+                yield frame_type, flags, stream_id, payload
                 continue
             frame = self._other(frame_type, flags, stream_id, payload)
             if frame is not None:
@@ -130,3 +140,9 @@ class FrameBuffer:
             or self._held > self._limits.max_header_block_size
         ):
             raise ConnectionViolation(ErrorCode.ENHANCE_YOUR_CALM, "a header block without end")
+
+
+def _require_settings(buffer: bytes) -> None:
+    """RFC 9113 section 3.4: the rest of the client's preface."""
+    if buffer[3] != FrameType.SETTINGS or buffer[4] & ACK:
+        raise ConnectionViolation(ErrorCode.PROTOCOL_ERROR, "the first frame is not SETTINGS")

@@ -109,10 +109,9 @@ class FrameQueue:
         self._out.append(frame(FrameType.PING, ACK if ack else 0, 0, payload))
 
     def window_update(self, stream_id: int, increment: int) -> None:
-        """More room for the peer; nothing for an increment of 0."""
-        if increment:
-            payload = increment.to_bytes(4, "big")
-            self._out.append(frame(FrameType.WINDOW_UPDATE, 0, stream_id, payload))
+        """More room for the peer."""
+        payload = increment.to_bytes(4, "big")
+        self._out.append(frame(FrameType.WINDOW_UPDATE, 0, stream_id, payload))
 
     def reset(self, stream_id: int, code: ErrorCode) -> None:
         """RST_STREAM."""

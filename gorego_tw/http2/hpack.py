@@ -46,12 +46,13 @@ class Decoder:
     :param max_list_size: the largest list, in bytes as RFC 9113 section 6.5.2 counts them.
     """
 
-    __slots__ = ("_known", "_max_list_size", "_table")
+    __slots__ = ("_max_list_size", "_table", "known")
 
     def __init__(self, max_list_size: int = 65_536) -> None:
         self._max_list_size = max_list_size
         self._table = DynamicTable()
-        self._known: dict[bytes, Headers] = {}
+        #: The blocks seen while the table is as it is; only to be read.
+        self.known: dict[bytes, Headers] = {}
 
     def decode(self, block: bytes) -> Headers:
         """The header list of ``block``; the same object for the same bytes where that is right.
@@ -59,7 +60,7 @@ class Decoder:
         :raises CompressionError: it is none.
         :raises HeaderListTooLarge: it is larger than allowed.
         """
-        known = self._known.get(block)
+        known = self.known.get(block)
         if known is not None:
             return known
         try:
@@ -67,12 +68,12 @@ class Decoder:
         except (IndexError, ValueError) as error:
             raise CompressionError(f"header block: {error}") from None
         if not unchanged:
-            self._known.clear()
+            self.known.clear()
         if size > self._max_list_size:
             raise HeaderListTooLarge(f"{size} bytes; at most {self._max_list_size} are allowed")
         headers = Headers(entries)
-        if unchanged and len(self._known) < _MAX_BLOCKS and len(block) <= _MAX_BLOCK_BYTES:
-            self._known[block] = headers
+        if unchanged and len(self.known) < _MAX_BLOCKS and len(block) <= _MAX_BLOCK_BYTES:
+            self.known[block] = headers
         return headers
 
     def _entries(self, block: bytes) -> tuple[list[Entry], int, bool]:

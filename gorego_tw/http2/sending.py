@@ -11,6 +11,10 @@ from gorego_tw.http2.stream import TABLE, Input, State, Stream
 from gorego_tw.http2.stream_map import StreamMap
 from gorego_tw.http2.windows import ReceiveWindow, SendWindow
 
+# A member of an enumeration takes longer to find than most of what is done with it here.
+_OPEN, _HEADERS_END = State.OPEN, Input.SEND_HEADERS_END
+_DATA = Input.SEND_DATA
+
 
 class SendingHalf:
     """Queues frames as the streams' states and the peer's windows allow.
@@ -24,7 +28,7 @@ class SendingHalf:
         self._queue = FrameQueue()
         self._streams = StreamMap(limits)
         self._send_window = SendWindow(DEFAULT_WINDOW)
-        self._receive_window = ReceiveWindow(limits.connection_window_size)
+        self._receive_window = ReceiveWindow(max(DEFAULT_WINDOW, limits.connection_window_size))
         #: Whether the connection is over; every call is then without effect.
         self.closed = False
 
@@ -41,7 +45,7 @@ class SendingHalf:
 
         :raises LocalProtocolError: it is more than :meth:`sendable`, or the stream does not allow it.
         """
-        stream = self._sent(stream_id, Input.SEND_DATA)
+        stream = self._sent(stream_id, _DATA)
         if stream is None:
             return
         size = len(data)
@@ -56,7 +60,7 @@ class SendingHalf:
 
         :raises LocalProtocolError: the stream does not allow it.
         """
-        if self._sent(stream_id, Input.SEND_HEADERS_END) is not None:
+        if self._sent(stream_id, _HEADERS_END) is not None:
             self._queue.block(stream_id, block, last=True)
 
     def end(self, stream_id: int) -> None:
@@ -79,7 +83,7 @@ class SendingHalf:
         if stream is not None and not self.closed:
             if size > self._send_window.size or size > stream.send_window.size:
                 return False
-            outcome = TABLE[stream.state][Input.SEND_HEADERS_END]
+            outcome = TABLE[stream.state][_HEADERS_END]
             if isinstance(outcome, State) and self._queue.answer(
                 stream_id, headers, data, trailers
             ):
@@ -103,8 +107,10 @@ class SendingHalf:
             return
         self._consumed(n)
         stream = self._streams.open.get(stream_id)
-        if stream is not None and stream.state == State.OPEN:
-            self._queue.window_update(stream_id, stream.receive_window.consume(n))
+        if stream is not None and stream.state == _OPEN:
+            increment = stream.receive_window.consume(n)
+            if increment:
+                self._queue.window_update(stream_id, increment)
 
     def ping(self, payload: bytes) -> None:
         """Send a PING of eight bytes; its answer is an event."""
@@ -151,4 +157,6 @@ class SendingHalf:
         return None if self.closed else self._streams.sent(stream_id, sent)
 
     def _consumed(self, n: int) -> None:
-        self._queue.window_update(0, self._receive_window.consume(n))
+        increment = self._receive_window.consume(n)
+        if increment:
+            self._queue.window_update(0, increment)

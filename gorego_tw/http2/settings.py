@@ -34,9 +34,10 @@ def parse(payload: bytes) -> dict[int, int]:
     """
     if len(payload) % _SETTING.size:
         raise ConnectionViolation(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS of incomplete entries")
-    settings = dict(_SETTING.iter_unpack(payload))
-    for identifier, value in settings.items():
+    settings: dict[int, int] = {}
+    for identifier, value in _SETTING.iter_unpack(payload):
         _check(identifier, value)
+        settings[identifier] = value
     return settings
 
 

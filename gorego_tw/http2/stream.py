@@ -94,7 +94,7 @@ TABLE: tuple[tuple[State | Refused | Nothing, ...], ...] = (
 # fmt: on
 
 #: From here on a stream is closed.
-FIRST_CLOSED = State.ENDED
+FIRST_CLOSED = _ENDED = State.ENDED
 
 
 class Stream:
@@ -116,14 +116,19 @@ class Stream:
         self.receive_window = ReceiveWindow(receive_window)
         self.body_left = content_length
 
-    def body_received(self, n: int, ended: bool) -> None:
-        """``n`` bytes of the body came; ``ended`` says that they are the last.
+    def data_received(self, size: int, body_size: int, ended: bool) -> None:
+        """DATA of ``size`` bytes came, ``body_size`` without padding; ``ended`` says that it is the last.
 
-        :raises StreamViolation: content-length said otherwise (RFC 9113 section 8.1.1).
+        :raises StreamViolation: it is more than the window, or not what content-length said
+            (RFC 9113 sections 6.9 and 8.1.1).
         """
+        if not self.receive_window.receive(size):
+            raise StreamViolation(
+                ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the stream's window"
+            )
         if self.body_left is None:
             return
-        self.body_left -= n
+        self.body_left -= body_size
         if self.body_left < 0 or (ended and self.body_left):
             raise StreamViolation(ErrorCode.PROTOCOL_ERROR, "not as long as content-length says")
 
@@ -142,7 +147,8 @@ class ClosedStreams:
 
     def add(self, stream_id: int, state: State) -> None:
         """Remember ``stream_id``; the oldest is forgotten beyond the limit."""
-        if state is State.ENDED:
+        # For most streams, then, nothing is to be remembered.
+        if state == _ENDED:
             return
         self._states[stream_id] = state
         if len(self._states) > self._limit:
@@ -150,4 +156,4 @@ class ClosedStreams:
 
     def get(self, stream_id: int) -> State:
         """How it closed."""
-        return self._states.get(stream_id, State.ENDED)
+        return self._states.get(stream_id, _ENDED)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView
-
 from gorego_tw.http2.errors import (
     ConnectionViolation,
     ErrorCode,
@@ -41,10 +39,6 @@ class StreamMap:
         #: Whether new streams are passed over: the final GOAWAY is sent.
         self.refusing = False
 
-    def items(self) -> ItemsView[int, Stream]:
-        """The open streams with their numbers."""
-        return self.open.items()
-
     def is_new(self, stream_id: int) -> bool:
         """Whether a number was never used, or is none a client may use."""
         return stream_id > self.last_id or stream_id % 2 == 0
@@ -72,11 +66,11 @@ class StreamMap:
         :raises StreamViolation, ConnectionViolation: it must not come now.
         """
         state = self._state_of(stream_id) if stream is None else stream.state
-        if state == State.IDLE and self.refusing and stream_id % 2:
-            return None
         outcome = TABLE[state][received]
         if isinstance(outcome, State):
             return outcome
+        if state == State.IDLE and self.refusing and stream_id % 2:
+            return None
         if isinstance(outcome, Refused):
             violation = ConnectionViolation if outcome.ends_connection else StreamViolation
             raise violation(outcome.code, f"{received.name} on a stream that is {state.name}")

@@ -13,10 +13,15 @@ class WindowOverflow(ValueError):
 class SendWindow:
     """What the peer lets us send, in bytes; negative after it has lowered its setting."""
 
-    __slots__ = ("size",)
+    __slots__ = ("_granted", "size")
 
     def __init__(self, size: int) -> None:
-        self.size = size
+        self.size = self._granted = size
+
+    @property
+    def sent(self) -> int:
+        """The bytes that were taken from it so far."""
+        return self._granted - self.size
 
     def grow(self, n: int) -> bool:
         """Add ``n`` (negative after a lowered setting); whether the window opened by it.
@@ -25,6 +30,7 @@ class SendWindow:
         """
         before = self.size
         self.size = before + n
+        self._granted += n
         if self.size > MAX_WINDOW:
             raise WindowOverflow(f"a window of {self.size} bytes; at most {MAX_WINDOW} are allowed")
         return before <= 0 < self.size
@@ -36,13 +42,11 @@ class ReceiveWindow:
     :param size: the window it starts with.
     """
 
-    __slots__ = ("_consumed", "_left", "_threshold")
+    __slots__ = ("_consumed", "_left", "_size")
 
     def __init__(self, size: int) -> None:
-        self._left = size
+        self._left = self._size = size
         self._consumed = 0
-        # Updates of less than a quarter of the window are held back: few frames, and no stall.
-        self._threshold = max(1, size // 4)
 
     def receive(self, n: int) -> bool:
         """``n`` bytes came; False if the peer was not allowed to send them."""
@@ -52,8 +56,14 @@ class ReceiveWindow:
     def consume(self, n: int) -> int:
         """``n`` bytes were consumed; the increment to announce now, 0 for none yet."""
         self._consumed += n
-        if self._consumed < self._threshold:
+        # Updates of less than a quarter of the window are held back: few frames, and no stall.
+        if self._consumed * 4 < self._size:
             return 0
         increment, self._consumed = self._consumed, 0
         self._left += increment
         return increment
+
+    def shrink(self, n: int) -> None:
+        """Take ``n`` bytes away, as a lower setting does when the peer has acknowledged it."""
+        self._left -= n
+        self._size -= n

@@ -7,6 +7,7 @@ from gorego_tw.http2.connection import ServerConnection
 from gorego_tw.http2.events import Event
 from gorego_tw.http2.frame_buffer import FrameBuffer
 from gorego_tw.http2.frames import (
+    ACK,
     END_HEADERS,
     END_STREAM,
     PREFACE,
@@ -27,6 +28,7 @@ REQUEST = hpack.encode(
 TRAILERS = hpack.encode(((b"checksum", b"1"),))
 HEAD = hpack.encode(((b":status", b"200"),))
 START = PREFACE + frame(FrameType.SETTINGS, 0, 0, b"")
+SETTINGS_ACK = frame(FrameType.SETTINGS, ACK, 0, b"")
 
 
 def headers(stream_id: int, block: bytes = REQUEST, *, end: bool = False) -> bytes:
@@ -60,7 +62,7 @@ def settings(**values: int) -> bytes:
 def started(limits: Limits | None = None) -> ServerConnection:
     """A connection whose client has sent preface and SETTINGS."""
     connection = ServerConnection(limits)
-    connection.receive(START)
+    connection.receive(START + SETTINGS_ACK)
     connection.bytes_to_send()
     return connection
 
@@ -68,7 +70,7 @@ def started(limits: Limits | None = None) -> ServerConnection:
 def sent(connection: ServerConnection) -> list[tuple[int, int, int, bytes]]:
     """The frames the server has queued: type, flags, stream, payload."""
     buffer = FrameBuffer(Limits(max_frame_size=1 << 20))
-    list(buffer.frames(PREFACE))
+    list(buffer.frames(START))
     return list(buffer.frames(connection.bytes_to_send()))
 
 

@@ -176,12 +176,20 @@ class StreamTests(SynchronousTestCase):
     def test_content_length(self) -> None:
         """A body that is longer or shorter than announced is a violation; the right one is not."""
         stream = Stream(State.OPEN, 10, 10, 5)
-        stream.body_received(3, ended=False)
-        self.assertRaises(StreamViolation, stream.body_received, 3, ended=False)
+        stream.data_received(3, 3, ended=False)
+        self.assertRaises(StreamViolation, stream.data_received, 3, 3, ended=False)
         stream = Stream(State.OPEN, 10, 10, 5)
-        self.assertRaises(StreamViolation, stream.body_received, 4, ended=True)
-        Stream(State.OPEN, 10, 10, 5).body_received(5, ended=True)
-        Stream(State.OPEN, 10, 10, None).body_received(99, ended=True)
+        self.assertRaises(StreamViolation, stream.data_received, 4, 4, ended=True)
+        Stream(State.OPEN, 10, 10, 5).data_received(7, 5, ended=True)
+        Stream(State.OPEN, 10, 10, None).data_received(9, 9, ended=True)
+
+    def test_window(self) -> None:
+        """More than the window, padding included, is a violation."""
+        stream = Stream(State.OPEN, 10, 10, None)
+        stream.data_received(10, 5, ended=False)
+        with self.assertRaises(StreamViolation) as caught:
+            stream.data_received(1, 0, ended=True)
+        self.assertEqual(caught.exception.code, ErrorCode.FLOW_CONTROL_ERROR)
 
 
 class ClosedStreamsTests(SynchronousTestCase):
