@@ -75,7 +75,7 @@ def lint(*command: str) -> Callable[[], Tally]:
 
 def trial() -> Tally:
     """All tests below tests/."""
-    return read_tally(*run("trial", "tests"))
+    return read_tally(*run("trial", "--reactor=asyncio", "tests"))
 
 
 def read_tally(code: int, output: str) -> Tally:

@@ -1,0 +1,19 @@
+"""Metadata of the call being served that travels on to the backing cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import TypeAlias
+
+#: Names and values as gRPC has them: lower-case names, bytes where a name ends in "-bin".
+Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
+
+#: What tells the metadata that travels on; set for each call, called only if something is asked upstream.
+source: ContextVar[Callable[[], Metadata] | None] = ContextVar("forwarded metadata", default=None)
+
+
+def forwarded() -> Metadata:
+    """What travels on from the call that is being served here; nothing outside of a call."""
+    tell = source.get()
+    return () if tell is None else tell()

@@ -1,0 +1,1 @@
+"""The local tier and the backing cache as one store."""

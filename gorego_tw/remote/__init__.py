@@ -1,0 +1,1 @@
+"""The backing cache as stores."""

@@ -1,0 +1,1 @@
+"""Copying between the local tier and the backing cache."""
