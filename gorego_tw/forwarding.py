@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from typing import TypeAlias
 
 #: Names and values as gRPC has them: lower-case names, bytes where a name ends in "-bin".
@@ -17,3 +17,10 @@ def forwarded() -> Metadata:
     """What travels on from the call that is being served here; nothing outside of a call."""
     tell = source.get()
     return () if tell is None else tell()
+
+
+def detached() -> Context:
+    """A context for work that outlives the call it is begun for: of the call it keeps the metadata alone."""
+    context, metadata = Context(), forwarded()
+    context.run(source.set, lambda: metadata)
+    return context

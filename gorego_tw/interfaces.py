@@ -141,6 +141,11 @@ class IUploads(Interface):
     async def committed_size(name: str) -> int:
         """How many bytes an upload of that name holds, in bytes; 0 for one never heard of."""
 
+    async def is_needless(digest: Digest) -> bool:
+        """Whether the blob, which is not the empty one, is where an upload would bring it; its last use
+        is renewed then.
+        """
+
 
 class IRPCService(Interface):
     """A gRPC service."""

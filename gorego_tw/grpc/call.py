@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from contextvars import copy_context
 from typing import Any
 
 from twisted.internet.defer import CancelledError
@@ -187,13 +188,14 @@ class ServerCall:
         if self._finished:
             return
         _, streams_replies, request_type, handle = self._head.method
+        context = copy_context()
         try:
             request: Any = self._requests
             if request is None:
                 assert self._unary_message is not None
                 request = parse(request_type, self._unary_message)
                 self._unary_message = None
-            answer = handle(request, self)
+            answer = context.run(handle, request, self)
         except StatusError as error:
             self.fail(error)
             return
@@ -202,7 +204,7 @@ class ServerCall:
             return
         if streams_replies:
             answer = self._send_all(answer)
-        self._driver = Driver(answer, self._answered)
+        self._driver = Driver(answer, self._answered, context)
         self._driver.start()
 
     async def _send_all(self, replies: AsyncIterator[Reply]) -> None:

@@ -8,7 +8,7 @@ stack, and a token that was set in the coroutine can be reset in it after any aw
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from contextvars import copy_context
+from contextvars import Context
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -19,6 +19,7 @@ class Driver:
     """Runs ``coroutine``; tells its end to ``done``.
 
     :param done: called once with the value returned, or None and what was raised.
+    :param context: where it runs; nothing else runs there.
     """
 
     __slots__ = ("_awaited", "_context", "_coroutine", "_done")
@@ -27,10 +28,11 @@ class Driver:
         self,
         coroutine: Coroutine[Deferred[Any], Any, Any],
         done: Callable[[Any, Exception | None], None],
+        context: Context,
     ) -> None:
         self._coroutine = coroutine
         self._done = done
-        self._context = copy_context()
+        self._context = context
         self._awaited: Deferred[Any] | None = None
 
     def start(self) -> None:

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
 
 from google.rpc.status_pb2 import Status
-from twisted.internet.defer import Deferred, FirstError, gatherResults
 
 from gorego_tw.errors import InvalidArgument, StatusError
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
 from gorego_tw.reapi.limits import Limits
-
-_T = TypeVar("_T")
 
 #: How much of a malformed hash, and of a failure's message, an answer has at most, in bytes.
 _HASH_SHOWN = 140
 _MESSAGE_SHOWN = 160
 #: Tags and lengths of answer, digest, status and their fields, a size and a code, in bytes.
 _FRAMING = 44
-
-#: How many blobs of one batch are on their way at the same time. Each may hold an open file
-#: while it waits for one of the disk's 8 threads: 32 keep those busy, and 30 batches together
-#: stay below 1,024 files.
-_WIDTH = 32
 
 
 class Answers:
@@ -65,30 +56,3 @@ class Answers:
 def _cut(text: str, size: int) -> str:
     """As much of the text as that many bytes hold."""
     return text.encode()[:size].decode(errors="ignore")
-
-
-async def gather(coroutines: Iterable[Coroutine[Deferred[Any], Any, _T]]) -> list[_T]:
-    """What each of them returns, in their order; some of them run at the same time.
-
-    If one fails, those that run are cancelled and the others are not begun.
-    """
-    results: dict[int, _T] = {}
-    waiting = enumerate(coroutines)
-
-    async def work() -> None:
-        for at, coroutine in waiting:
-            results[at] = await coroutine
-
-    workers: list[Deferred[None]] = []
-    # A worker that ends at once has found nothing left to do, or a failure.
-    while len(workers) < _WIDTH and not (workers and workers[-1].called):
-        workers.append(Deferred.fromCoroutine(work()))
-    try:
-        await gatherResults(workers, consumeErrors=True)
-    except FirstError as first:
-        for worker in workers:
-            worker.cancel()
-        # What went wrong matters, not where in the list.
-        first.subFailure.raiseException()
-        raise
-    return [results[at] for at in range(len(results))]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from gorego_tw.concurrency import gather
 from gorego_tw.digest import DigestFunction
 from gorego_tw.errors import ResourceExhausted, StatusError
 from gorego_tw.interfaces import IBlobAccess
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
-from gorego_tw.reapi.batch import Answers, gather
+from gorego_tw.reapi.batch import Answers
 from gorego_tw.reapi.compression import PIECE_BYTES, compress
 from gorego_tw.reapi.digests import parse_function, parse_message
 from gorego_tw.reapi.limits import Limits

@@ -5,11 +5,12 @@ from __future__ import annotations
 from google.rpc.status_pb2 import Status
 
 from gorego_tw.body import BytesBody
+from gorego_tw.concurrency import gather
 from gorego_tw.digest import Digest, DigestFunction
 from gorego_tw.errors import InvalidArgument, ResourceExhausted, StatusError
 from gorego_tw.interfaces import IBlobAccess, IBlobBody
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
-from gorego_tw.reapi.batch import Answers, gather
+from gorego_tw.reapi.batch import Answers
 from gorego_tw.reapi.digests import check_size, parse_function, parse_message
 from gorego_tw.reapi.expanded_body import ExpandedBody
 from gorego_tw.reapi.limits import Limits

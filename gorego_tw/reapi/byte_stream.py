@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from zope.interface import implementer
 
 from gorego_tw.concurrency import closing
-from gorego_tw.digest import Digest
+from gorego_tw.digest import Digest, empty_digest
 from gorego_tw.errors import InvalidArgument
 from gorego_tw.grpc.router import (
     Buffers,
@@ -89,7 +89,7 @@ class ByteStream:
         _check_header(first.resource_name, call)
         name = parse_write_name(first.resource_name)
         check_size(name.digest, self._limits)
-        if await self._exists(name.digest):
+        if await self._is_needless(name.digest):
             return _not_read(name)
         messages = Messages(first, requests)
         if name.compressor is Compressor.ZSTD:
@@ -114,15 +114,15 @@ class ByteStream:
         """
         _check_header(request.resource_name, call)
         name = parse_write_name(request.resource_name)
-        if await self._exists(name.digest):
+        if await self._is_needless(name.digest):
             return QueryWriteStatusResponse(committed_size=name.digest.size_bytes, complete=True)
         if name.compressor is Compressor.ZSTD:
             return QueryWriteStatusResponse()
         held = await self._uploads.committed_size(str(name))
         return QueryWriteStatusResponse(committed_size=held)
 
-    async def _exists(self, digest: Digest) -> bool:
-        return not await self._blobs.find_missing((digest,))
+    async def _is_needless(self, digest: Digest) -> bool:
+        return digest == empty_digest(digest.function) or await self._uploads.is_needless(digest)
 
 
 def _not_read(name: WriteName) -> WriteResponse:

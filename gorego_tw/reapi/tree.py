@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
+from gorego_tw.concurrency import gather
 from gorego_tw.digest import Digest
 from gorego_tw.errors import InvalidArgument, NotFound, ResourceExhausted
 from gorego_tw.interfaces import IBlobAccess
 from gorego_tw.pb.build.bazel.remote.execution.v2.remote_execution_pb2 import Directory
-from gorego_tw.reapi.batch import gather
 from gorego_tw.reapi.digests import parse_message
 from gorego_tw.reapi.limits import Limits
 

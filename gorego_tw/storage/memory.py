@@ -103,6 +103,10 @@ class MemoryUploads:
         """How many bytes an upload of that name holds, in bytes."""
         return len(self.partial.get(name, b""))
 
+    async def is_needless(self, digest: Digest) -> bool:
+        """Whether the blob is there already."""
+        return digest in self.blobs.blobs
+
 
 @implementer(IUpload)
 class MemoryUpload:

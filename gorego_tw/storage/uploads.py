@@ -129,6 +129,10 @@ class Uploads:
         with telling():
             return self._files.partial_size(file_name) or 0
 
+    async def is_needless(self, digest: Digest) -> bool:
+        """Whether the blob is here already."""
+        return not self._inventory.missing((digest,))
+
     def restore(self) -> None:
         """Count what an earlier process left; delete what no later call asks for.
 

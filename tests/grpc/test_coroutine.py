@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
@@ -18,7 +18,9 @@ class DriverTests(SynchronousTestCase):
         self.ends: list[tuple[Any, Exception | None]] = []
 
     def drive(self, coroutine: Any) -> Driver:
-        driver = Driver(coroutine, lambda value, error: self.ends.append((value, error)))
+        driver = Driver(
+            coroutine, lambda value, error: self.ends.append((value, error)), copy_context()
+        )
         driver.start()
         return driver
 

@@ -378,6 +378,16 @@ class UploadsContract(Case):
             self.successResultOf(upload.suspend())
         self.assertEqual([self.size(name) for name in names], list(range(1, len(names) + 1)))
 
+    def test_needless(self) -> None:
+        """An upload is needless when the store has the blob, and not before; another size is another blob."""
+        for size_bytes in SIZES:
+            digest, data = blob(size_bytes)
+            self.assertFalse(self.successResultOf(self.uploads.is_needless(digest)))
+            self.successResultOf(put(self.store, digest, data))
+            self.assertTrue(self.successResultOf(self.uploads.is_needless(digest)))
+            larger = digest._replace(size_bytes=size_bytes + 1)
+            self.assertFalse(self.successResultOf(self.uploads.is_needless(larger)))
+
     def test_blob_that_exists(self) -> None:
         """A blob that came another way meanwhile may be committed all the same."""
         for size_bytes in SIZES:

@@ -1,0 +1,98 @@
+"""Action results of both tiers, as fresh as the rules of their instance name want them."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from gorego_tw.errors import NotFound, StatusError
+from gorego_tw.interfaces import ActionKey, IActionResults, StoredActionResult
+from gorego_tw.proxy.freshness import Freshness, FreshnessRules
+from gorego_tw.proxy.write_policy import WritePolicy
+from gorego_tw.replication.shared_work import SharedWork
+
+#: How many comparisons with the backing cache may be under way. A hit that comes meanwhile is not
+#: compared; the next one of the same action may be.
+MOST_COMPARISONS = 64
+
+
+@implementer(IActionResults)
+class ProxyActionResults:
+    """The local action results, and behind them those of the backing cache.
+
+    :param local: gives those that are complete in both tiers together.
+    :param kept: where they are kept here.
+    :param upstream: those of the backing cache, complete too.
+    :param rules: when the backing cache is asked in spite of a local hit.
+    :param policy: what becomes of writes.
+    :ivar compared: how many local hits were compared with the backing cache.
+    :ivar different: in how many of them it had another result, which was taken over.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        local: IActionResults,
+        kept: IActionResults,
+        upstream: IActionResults,
+        *,
+        rules: FreshnessRules,
+        policy: WritePolicy,
+    ) -> None:
+        self.compared = 0
+        self.different = 0
+        self._local = local
+        self._kept = kept
+        self._upstream = upstream
+        self._rules = rules
+        self._policy = policy
+        self._fetches: SharedWork[ActionKey, StoredActionResult] = SharedWork(self._fetch)
+        self._comparisons: SharedWork[ActionKey, None] = SharedWork(self._compare)
+
+    async def get(self, key: ActionKey) -> StoredActionResult:
+        """The action result, from here or from there.
+
+        :raises NotFound: there is none, or one of its outputs is gone.
+        :raises Unavailable: it is not here, and the backing cache is in trouble.
+        """
+        freshness = self._rules.of(key.instance_name)
+        if freshness is Freshness.STRICT:
+            return await self._fetches(key)
+        try:
+            result = await self._local.get(key)
+        except NotFound:
+            return await self._fetches(key)
+        if freshness is Freshness.REVALIDATE:
+            self._begin_comparison(key)
+        return result
+
+    async def put(self, key: ActionKey, result: StoredActionResult) -> None:
+        """Keep the action result as the write policy says."""
+        await self._policy.store(key, result)
+
+    async def _fetch(self, key: ActionKey) -> StoredActionResult:
+        result = await self._upstream.get(key)
+        await self._kept.put(key, result)
+        return result
+
+    def _begin_comparison(self, key: ActionKey) -> None:
+        if len(self._comparisons) < MOST_COMPARISONS:
+            compared: Deferred[None] = self._comparisons(key)
+            compared.addErrback(lambda failure: failure.trap(StatusError) and None)
+
+    async def _compare(self, key: ActionKey) -> None:
+        try:
+            there = await self._upstream.get(key)
+        except NotFound:
+            return  # evicted there, or written here only: no reason to distrust it
+        self.compared += 1
+        here = await self._kept.get(key)
+        if here.data != there.data:
+            self.different += 1
+            self._log.info(
+                "action {action}: the backing cache has another result, which is taken over",
+                action=str(key.action),
+            )
+            await self._kept.put(key, there)

@@ -1,0 +1,80 @@
+"""Blobs of both tiers: what is not here comes from there, and stays."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection
+
+from zope.interface import implementer
+
+from gorego_tw.digest import Digest
+from gorego_tw.errors import NotFound, StatusError
+from gorego_tw.interfaces import IBlobAccess, IBlobBody
+from gorego_tw.proxy.trouble import is_trouble
+from gorego_tw.proxy.write_policy import WritePolicy
+from gorego_tw.replication.presence import Presence
+
+
+@implementer(IBlobAccess)
+class ProxyBlobs:
+    """The local tier, and behind it the backing cache.
+
+    :param local: the local tier.
+    :param remote: asked about what is missing here.
+    :param fetch: reads a blob from the backing cache and keeps it here.
+    :param presence: what is known to be in the backing cache.
+    :param policy: what becomes of writes.
+    """
+
+    def __init__(
+        self,
+        local: IBlobAccess,
+        remote: IBlobAccess,
+        *,
+        fetch: Callable[[Digest], Awaitable[IBlobBody]],
+        presence: Presence,
+        policy: WritePolicy,
+    ) -> None:
+        self._local = local
+        self._remote = remote
+        self._fetch = fetch
+        self._presence = presence
+        self._policy = policy
+
+    async def get(self, digest: Digest) -> IBlobBody:
+        """The blob, from here or from there.
+
+        :raises Unavailable: it is not here, and the backing cache is in trouble.
+        """
+        try:
+            return await self._local.get(digest)
+        except NotFound:
+            pass
+        try:
+            return await self._fetch(digest)
+        except NotFound:
+            self._presence.forget((digest,))
+            raise
+
+    async def put(self, digest: Digest, body: IBlobBody) -> None:
+        """Keep the blob here, then do as the write policy says."""
+        await self._local.put(digest, body)
+        await self._policy.blob_arrived(digest)
+
+    async def find_missing(self, digests: Collection[Digest]) -> list[Digest]:
+        """Those that are in neither tier. The backing cache is asked only about what is missing here.
+
+        :raises Unavailable: the backing cache is in trouble, and writes would have to reach it.
+        """
+        missing = await self._local.find_missing(digests)
+        unknown = self._presence.unknown(missing)
+        if not unknown:
+            return []
+        try:
+            absent = await self._remote.find_missing(unknown)
+        except StatusError as error:
+            # To name them missing makes clients upload them, which is right where we can take them.
+            if is_trouble(error) and self._policy.writes_without_backing:
+                return unknown
+            raise
+        self._presence.add(set(unknown).difference(absent))
+        return absent

@@ -1,0 +1,128 @@
+"""Keeps alive in the backing cache what is served here.
+
+The backing cache does not see what the local tier answers. Without a word from us it would
+evict first what is asked for most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from gorego_tw.concurrency import Periodic
+from gorego_tw.digest import Digest
+from gorego_tw.errors import StatusError
+from gorego_tw.interfaces import IBlobAccess, IBlobBody
+from gorego_tw.replication.presence import Presence
+from gorego_tw.storage.decorator import BlobAccessDecorator
+
+#: How often some of them are renewed, in seconds: a minute's budget leaves in this many parts.
+TICK_SECONDS = 10.0
+
+#: How many used digests wait for their turn: some 250 bytes each, 16 MB at most.
+MOST_WAITING = 65_536
+
+
+class Used:
+    """The digests that were used here and not renewed since, the longest waiting first.
+
+    :ivar dropped: how many uses were not noted, because too many were waiting.
+    """
+
+    def __init__(self, most: int = MOST_WAITING) -> None:
+        self.dropped = 0
+        self._most = most
+        self._waiting: dict[Digest, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def note(self, digests: Collection[Digest]) -> None:
+        """They were used."""
+        if len(self._waiting) + len(digests) > self._most:
+            self.dropped += len(digests)
+        else:
+            self._waiting.update(dict.fromkeys(digests))
+
+    def take(self, count: int) -> list[Digest]:
+        """Up to so many of them, which wait no more."""
+        taken = list(self._waiting)[:count] if count < len(self._waiting) else list(self._waiting)
+        for digest in taken:
+            del self._waiting[digest]
+        return taken
+
+
+class NotingUse(BlobAccessDecorator):
+    """Notes what is found.
+
+    :param base: the local tier.
+    :param used: is told.
+    """
+
+    def __init__(self, base: IBlobAccess, used: Used) -> None:
+        super().__init__(base)
+        self._note = used.note
+
+    async def get(self, digest: Digest) -> IBlobBody:
+        """The blob; that it was found is noted."""
+        body = await self._base.get(digest)
+        self._note((digest,))
+        return body
+
+    async def find_missing(self, digests: Collection[Digest]) -> list[Digest]:
+        """Those that are absent; the others are noted."""
+        missing = await self._base.find_missing(digests)
+        if missing:
+            digests = set(digests).difference(missing)
+        self._note(digests)
+        return missing
+
+
+class Renewal(Periodic):
+    """Asks the backing cache for what was used here, which renews it there.
+
+    :param used: what was.
+    :param remote: the backing cache.
+    :param renewed: remembers what was renewed, and therefore is not again for a while.
+    :param per_minute: how many digests are renewed in a minute at most.
+    :ivar count: how many were renewed.
+    :ivar absent: how many turned out to be gone there.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        used: Used,
+        remote: IBlobAccess,
+        *,
+        renewed: Presence,
+        per_minute: int,
+        clock: IReactorTime,
+    ) -> None:
+        super().__init__("renewal in the backing cache", self.renew, TICK_SECONDS, clock)
+        self.count = 0
+        self.absent = 0
+        self._used = used
+        self._remote = remote
+        self._renewed = renewed
+        self._budget = max(1, round(per_minute * TICK_SECONDS / 60))
+
+    async def renew(self) -> None:
+        """Renew as many as the budget of one tick allows."""
+        due: list[Digest] = []
+        while len(due) < self._budget and (used := self._used.take(self._budget - len(due))):
+            due += self._renewed.unknown(used)
+        if not due:
+            return
+        try:
+            missing = await self._remote.find_missing(due)
+        except StatusError as error:
+            # What could not be renewed is noted again when it is used again.
+            self._log.debug("renewal: {error}", error=error)
+            return
+        self._renewed.add(due)
+        self.count += len(due) - len(missing)
+        self.absent += len(missing)

@@ -1,0 +1,55 @@
+"""A service whose calls' metadata may travel on to the backing cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from zope.interface import implementer
+
+from gorego_tw.forwarding import Metadata, source
+from gorego_tw.grpc.router import Call, Method
+from gorego_tw.interfaces import IRPCService
+
+
+def chosen(call: Call, names: Iterable[str]) -> Metadata:
+    """What a call carries under those names, in their order."""
+    found: list[tuple[str, str | bytes]] = []
+    for name in names:
+        value: str | bytes | None
+        value = call.binary_metadata(name) if name.endswith("-bin") else call.metadata(name)
+        if value is not None:
+            found.append((name, value))
+    return tuple(found)
+
+
+@implementer(IRPCService)
+class ForwardingMetadata:
+    """A service as it is; beside that, what it asks upstream carries metadata of the call.
+
+    Nothing is looked up unless something is asked upstream.
+
+    :param base: the service.
+    :param names: which metadata, in lower case.
+    """
+
+    def __init__(self, base: IRPCService, names: Iterable[str]) -> None:
+        self._base = base
+        self._names = tuple(names)
+
+    def methods(self) -> Mapping[str, Method]:
+        """Those of the service."""
+        return {
+            path: method._replace(handle=self._wrapped(method.handle))
+            for path, method in self._base.methods().items()
+        }
+
+    def _wrapped(self, handle: Callable[[Any, Call], Any]) -> Callable[[Any, Call], Any]:
+        names = self._names
+
+        def handle_with_metadata(request: Any, call: Call) -> Any:
+            # The context is the call's own, and ends with it.
+            source.set(lambda: chosen(call, names))
+            return handle(request, call)
+
+        return handle_with_metadata

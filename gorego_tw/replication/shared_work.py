@@ -1,0 +1,59 @@
+"""Work that is done once, however many wait for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Hashable
+from typing import Any, Generic, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from gorego_tw.forwarding import detached
+
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
+
+
+class SharedWork(Generic[K, T]):
+    """One coroutine per key at a time; who asks meanwhile waits for its end.
+
+    It belongs to nobody who waits: it goes on when they leave, in a context of its own.
+    As much is under way as there are calls that began it, which the transport bounds.
+
+    :param work: begins it.
+    :ivar joined: how often somebody waited for what another had begun.
+    """
+
+    def __init__(self, work: Callable[[K], Coroutine[Deferred[Any], Any, T]]) -> None:
+        self.joined = 0
+        self._work = work
+        self._waiting: dict[K, list[Deferred[T]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def __call__(self, key: K) -> Deferred[T]:
+        """What the work for ``key`` ends with. Cancelling ends the waiting alone."""
+        waiter: Deferred[T] = Deferred(lambda waiter: self._leave(key, waiter))
+        waiting = self._waiting.get(key)
+        if waiting is not None:
+            self.joined += 1
+            waiting.append(waiter)
+            return waiter
+        self._waiting[key] = [waiter]
+        work = detached().run(Deferred.fromCoroutine, self._work(key))
+        work.addBoth(self._ended, key)
+        return waiter
+
+    def _leave(self, key: K, waiter: Deferred[T]) -> None:
+        waiting = self._waiting.get(key, [])
+        if waiter in waiting:
+            waiting.remove(waiter)
+
+    def _ended(self, result: T | Failure, key: K) -> None:
+        # Gone before anybody is told: who asks again because of what it is told begins anew.
+        for waiter in self._waiting.pop(key):
+            if isinstance(result, Failure):
+                waiter.errback(result)
+            else:
+                waiter.callback(result)

@@ -1,0 +1,151 @@
+"""Tests of gorego_tw.proxy.action_results."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from gorego_tw.digest import DigestFunction, digest_of
+from gorego_tw.errors import NotFound, StatusError, Unavailable
+from gorego_tw.interfaces import ActionKey, IActionResults, StoredActionResult
+from gorego_tw.proxy.action_results import MOST_COMPARISONS, ProxyActionResults
+from gorego_tw.proxy.freshness import Freshness, FreshnessRules
+from gorego_tw.storage.memory import MemoryActionResults
+from tests.proxy.fakes import RecordingPolicy
+
+ACTION = digest_of(b"action", DigestFunction.SHA256)
+FINAL, COMPARED, STRICT = (ActionKey(name, ACTION) for name in ("final", "compared", "strict"))
+HERE, THERE = StoredActionResult(b"here", ()), StoredActionResult(b"there", ())
+
+
+@implementer(IActionResults)
+class SlowResults(MemoryActionResults):
+    """Action results that come when the test says so, if it wants to.
+
+    :ivar asked: the keys asked for.
+    :ivar gates: one for each lookup under way, if ``slow``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[ActionKey] = []
+        self.slow = False
+        self.gates: list[Deferred[None]] = []
+        self.failure: StatusError | None = None
+
+    async def get(self, key: ActionKey) -> StoredActionResult:
+        """The result, later."""
+        self.asked.append(key)
+        if self.slow:
+            gate: Deferred[None] = Deferred()
+            self.gates.append(gate)
+            await gate
+        if self.failure is not None:
+            raise self.failure
+        return await super().get(key)
+
+
+class ProxyActionResultsTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.kept = MemoryActionResults()
+        self.upstream = SlowResults()
+        self.policy = RecordingPolicy()
+        rules = FreshnessRules(
+            Freshness.LOCAL, {"compared": Freshness.REVALIDATE, "strict": Freshness.STRICT}
+        )
+        self.results = ProxyActionResults(
+            self.kept, self.kept, self.upstream, rules=rules, policy=self.policy
+        )
+
+    def get(self, key: ActionKey) -> StoredActionResult:
+        """An action result."""
+        result: StoredActionResult = self.successResultOf(self.results.get(key))
+        return result
+
+    def test_interface(self) -> None:
+        """It is a store of action results."""
+        verifyObject(IActionResults, self.results)
+
+    def test_local_hit(self) -> None:
+        """What is here is answered, and nobody is asked."""
+        self.kept.results[FINAL] = HERE
+        self.assertEqual(self.get(FINAL), HERE)
+        self.assertEqual(self.upstream.asked, [])
+
+    def test_miss(self) -> None:
+        """What is only there is answered and kept."""
+        self.upstream.results[FINAL] = THERE
+        self.assertEqual(self.get(FINAL), THERE)
+        self.assertEqual(self.kept.results, {FINAL: THERE})
+
+    def test_nowhere(self) -> None:
+        """What is in neither tier is absent."""
+        self.failureResultOf(self.results.get(FINAL), NotFound)
+
+    def test_one_fetch(self) -> None:
+        """However many ask at the same time, the backing cache is asked once."""
+        self.upstream.results[FINAL] = THERE
+        self.upstream.slow = True
+        waiting = [Deferred.fromCoroutine(self.results.get(FINAL)) for _ in range(3)]
+        (gate,) = self.upstream.gates
+        gate.callback(None)
+        self.assertEqual([self.successResultOf(each) for each in waiting], [THERE] * 3)
+
+    def test_put(self) -> None:
+        """What is written is the policy's affair."""
+        self.successResultOf(self.results.put(FINAL, HERE))
+        self.assertEqual(self.policy.told, [("store", (FINAL, HERE))])
+
+    def test_strict(self) -> None:
+        """Where it is strict, a local hit counts for nothing."""
+        self.kept.results[STRICT] = HERE
+        self.upstream.results[STRICT] = THERE
+        self.assertEqual(self.get(STRICT), THERE)
+        self.assertEqual(self.kept.results[STRICT], THERE)
+        del self.upstream.results[STRICT]
+        self.failureResultOf(self.results.get(STRICT), NotFound)
+        self.upstream.failure = Unavailable("backing cache: down")
+        self.failureResultOf(self.results.get(STRICT), Unavailable)
+
+    def test_compared(self) -> None:
+        """A local hit is answered at once; a difference found afterwards is counted and taken over."""
+        self.kept.results[COMPARED] = HERE
+        self.upstream.results[COMPARED] = THERE
+        self.upstream.slow = True
+        self.assertEqual(self.get(COMPARED), HERE)
+        self.upstream.gates.pop().callback(None)
+        self.assertEqual((self.results.compared, self.results.different), (1, 1))
+        self.assertEqual(self.kept.results[COMPARED], THERE)
+
+    def test_the_same(self) -> None:
+        """What is the same is no difference."""
+        self.kept.results[COMPARED] = self.upstream.results[COMPARED] = HERE
+        self.get(COMPARED)
+        self.assertEqual((self.results.compared, self.results.different), (1, 0))
+
+    def test_not_there(self) -> None:
+        """What is not there is no difference; the local result stays."""
+        self.kept.results[COMPARED] = HERE
+        self.assertEqual(self.get(COMPARED), HERE)
+        self.assertEqual((self.results.compared, self.results.different), (0, 0))
+        self.assertEqual(self.kept.results[COMPARED], HERE)
+
+    def test_comparison_in_trouble(self) -> None:
+        """Trouble while comparing bothers nobody."""
+        self.kept.results[COMPARED] = HERE
+        self.upstream.failure = Unavailable("backing cache: down")
+        self.assertEqual(self.get(COMPARED), HERE)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_bounded_comparisons(self) -> None:
+        """No more than so many comparisons are under way, and one for each action."""
+        self.upstream.slow = True
+        for number in range(MOST_COMPARISONS + 10):
+            name = digest_of(b"%d" % number, DigestFunction.SHA256)
+            key = ActionKey("compared", name)
+            self.kept.results[key] = HERE
+            self.get(key)
+            self.get(key)
+        self.assertEqual(len(self.upstream.asked), MOST_COMPARISONS)

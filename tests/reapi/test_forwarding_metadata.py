@@ -1,0 +1,67 @@
+"""Tests of gorego_tw.reapi.forwarding_metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextvars import copy_context
+
+from google.protobuf.empty_pb2 import Empty
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from gorego_tw.forwarding import Metadata, forwarded
+from gorego_tw.grpc.router import Call, Method, unary
+from gorego_tw.interfaces import IRPCService
+from gorego_tw.reapi.forwarding_metadata import ForwardingMetadata
+from tests.reapi.fakes import FakeCall
+
+
+@implementer(IRPCService)
+class Asking:
+    """A service that notes what would travel on."""
+
+    def __init__(self) -> None:
+        self.seen: list[Metadata] = []
+
+    def methods(self) -> Mapping[str, Method]:
+        """One method."""
+        return {"/t.T/Ask": unary(Empty, self.ask)}
+
+    async def ask(self, request: Empty, call: Call) -> bytes:
+        """Note it."""
+        self.seen.append(forwarded())
+        return b""
+
+
+class ForwardingMetadataTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.base = Asking()
+        self.service = ForwardingMetadata(self.base, ["authorization", "trace-bin"])
+
+    def ask(self, call: FakeCall) -> Metadata:
+        """What travels on from a call."""
+        (method,) = self.service.methods().values()
+        context = copy_context()
+        answer = context.run(method.handle, Empty(), call)
+        context.run(self.successResultOf, answer)
+        return self.base.seen[-1]
+
+    def test_interface(self) -> None:
+        """It is a service, with the methods of the other."""
+        verifyObject(IRPCService, self.service)
+        self.assertEqual(list(self.service.methods()), ["/t.T/Ask"])
+
+    def test_chosen(self) -> None:
+        """What is chosen travels on, text as text and bytes as bytes; the rest does not."""
+        call = FakeCall({"authorization": "Bearer x", "user-agent": "bazel"}, {"trace-bin": b"\0"})
+        self.assertEqual(self.ask(call), (("authorization", "Bearer x"), ("trace-bin", b"\0")))
+
+    def test_absent(self) -> None:
+        """What a call does not carry does not travel."""
+        self.assertEqual(self.ask(FakeCall({}, {})), ())
+
+    def test_after_the_call(self) -> None:
+        """Outside of the call's context nothing is left of it."""
+        self.ask(FakeCall({"authorization": "Bearer x"}, {}))
+        self.assertEqual(forwarded(), ())

@@ -1,0 +1,92 @@
+"""Tests of gorego_tw.replication.shared_work."""
+
+from __future__ import annotations
+
+from contextvars import copy_context
+from functools import partial
+
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.trial.unittest import SynchronousTestCase
+
+from gorego_tw.errors import Unavailable
+from gorego_tw.forwarding import Metadata, forwarded, source
+from gorego_tw.replication.shared_work import SharedWork
+
+
+class SharedWorkTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.begun: list[tuple[str, Deferred[int]]] = []
+        self.seen: list[Metadata] = []
+        self.shared: SharedWork[str, int] = SharedWork(self.work)
+
+    async def work(self, key: str) -> int:
+        """Ends when the test says so."""
+        self.seen.append(forwarded())
+        end: Deferred[int] = Deferred()
+        self.begun.append((key, end))
+        return await end
+
+    def end(self, result: int | Exception) -> None:
+        """End the work that was begun last."""
+        _, end = self.begun[-1]
+        if isinstance(result, Exception):
+            end.errback(result)
+        else:
+            end.callback(result)
+
+    def test_once(self) -> None:
+        """All who ask at the same time get what one piece of work gave."""
+        waiting = [self.shared("a") for _ in range(3)]
+        self.assertEqual([key for key, _ in self.begun], ["a"])
+        self.end(7)
+        self.assertEqual([self.successResultOf(waiter) for waiter in waiting], [7, 7, 7])
+        self.assertEqual((self.shared.joined, len(self.shared)), (2, 0))
+
+    def test_keys(self) -> None:
+        """Work for another key is other work."""
+        self.shared("a")
+        self.shared("b")
+        self.assertEqual([key for key, _ in self.begun], ["a", "b"])
+        self.assertEqual(len(self.shared), 2)
+
+    def test_failure(self) -> None:
+        """A failure goes to all who wait, and to nobody who asks later, even because of it."""
+        again: list[Deferred[int]] = []
+        waiting = [self.shared("a"), self.shared("a")]
+        waiting[0].addErrback(lambda _: again.append(self.shared("a")))
+        self.end(Unavailable("down"))
+        self.failureResultOf(waiting[1], Unavailable)
+        self.end(5)
+        self.assertEqual(self.successResultOf(again[0]), 5)
+
+    def test_leaving(self) -> None:
+        """Who leaves ends its own waiting alone; the work goes on without anybody, too."""
+        first, second = self.shared("a"), self.shared("a")
+        first.cancel()
+        self.failureResultOf(first, CancelledError)
+        second.cancel()
+        self.failureResultOf(second, CancelledError)
+        third = self.shared("a")
+        self.end(1)
+        self.assertEqual(self.successResultOf(third), 1)
+        self.assertEqual(len(self.begun), 1)
+
+    def test_at_once(self) -> None:
+        """Work that does not wait has ended when the call returns."""
+
+        async def quick(key: str) -> int:
+            return await succeed(len(key))
+
+        self.assertEqual(self.successResultOf(SharedWork(quick)("abc")), 3)
+
+    def metadata(self, name: str) -> Metadata:
+        """What a call carries."""
+        return (("name", name),)
+
+    def test_metadata(self) -> None:
+        """It carries the metadata of the call that began it, whoever joined."""
+        for name in ("first", "second"):
+            context = copy_context()
+            context.run(source.set, partial(self.metadata, name))
+            context.run(self.shared, "a")
+        self.assertEqual(self.seen, [(("name", "first"),)])

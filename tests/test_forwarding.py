@@ -1,0 +1,37 @@
+"""Tests of gorego_tw.forwarding."""
+
+from __future__ import annotations
+
+from contextvars import copy_context
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from gorego_tw.forwarding import Metadata, detached, forwarded, source
+
+
+class ForwardingTests(SynchronousTestCase):
+    def test_outside_of_a_call(self) -> None:
+        """Nothing travels on where no call is served."""
+        self.assertEqual(forwarded(), ())
+
+    def test_inside_of_a_call(self) -> None:
+        """The call is asked when somebody wants to know, not before."""
+        asked = []
+
+        def tell() -> Metadata:
+            asked.append(True)
+            return (("name", "value"),)
+
+        context = copy_context()
+        context.run(source.set, tell)
+        self.assertEqual(asked, [])
+        self.assertEqual(context.run(forwarded), (("name", "value"),))
+
+    def test_detached(self) -> None:
+        """Work that outlives the call keeps what the call said when it began."""
+        values = ["first"]
+        context = copy_context()
+        context.run(source.set, lambda: (("name", values[0]),))
+        later = context.run(detached)
+        values[0] = "second"
+        self.assertEqual(later.run(forwarded), (("name", "first"),))
