@@ -18,6 +18,7 @@ from gorego_tw.capacity import Capacity, capacity
 from gorego_tw.config import Configuration
 from gorego_tw.eviction.janitor import Janitor
 from gorego_tw.exit_signals import ExitSignals
+from gorego_tw.garbage import SettledHeap
 from gorego_tw.grpc.factory import GRPCFactory
 from gorego_tw.grpc.health import Health
 from gorego_tw.grpc.reflection import Reflection
@@ -81,6 +82,7 @@ def assemble(
     server = make_server([*services, health], configuration, reactor)
     yield from web_ports(configuration, is_ready, reactor)
     yield (port := grpc_port(configuration, server, reactor))
+    yield SettledHeap()
     yield Announcement(
         health, service_names(services), str(tier.folder.path), size.limit_bytes, port
     )

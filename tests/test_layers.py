@@ -15,7 +15,16 @@ PACKAGE = "gorego_tw"
 #: From the top down. A module imports modules of its own part, and of parts in lines below.
 LAYERS = (
     {"tap", "assembly"},
-    {"announcement", "capacity", "exit_signals", "lifecycle", "port", "config", "settings"},
+    {
+        "announcement",
+        "capacity",
+        "exit_signals",
+        "garbage",
+        "lifecycle",
+        "port",
+        "config",
+        "settings",
+    },
     {"reapi", "web", "eviction"},
     {"proxy"},
     {"replication"},

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import aclosing
-from contextvars import copy_context
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from twisted.internet.defer import CancelledError
@@ -12,6 +10,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from gorego_tw.concurrency import closing
 from gorego_tw.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -19,7 +18,7 @@ from gorego_tw.errors import (
     StatusError,
     Unimplemented,
 )
-from gorego_tw.grpc.coroutine import Driver
+from gorego_tw.grpc.coroutine import Driver, drive
 from gorego_tw.grpc.exchange import Exchange
 from gorego_tw.grpc.framing import MessageBuffer
 from gorego_tw.grpc.metadata import decode_binary
@@ -188,27 +187,28 @@ class ServerCall:
         if self._finished:
             return
         _, streams_replies, request_type, handle = self._head.method
-        context = copy_context()
-        try:
-            request: Any = self._requests
-            if request is None:
-                assert self._unary_message is not None
+        request: Any = self._requests
+        if request is None:
+            assert self._unary_message is not None
+            try:
                 request = parse(request_type, self._unary_message)
-                self._unary_message = None
-            answer = context.run(handle, request, self)
-        except StatusError as error:
-            self.fail(error)
-            return
-        except Exception as error:  # a service's bug must not take the connection down
-            self._fail_by_bug(error)
-            return
+            except StatusError as error:
+                self.fail(error)
+                return
+            self._unary_message = None
         if streams_replies:
-            answer = self._send_all(answer)
-        self._driver = Driver(answer, self._answered, context)
-        self._driver.start()
+            self._drive_on(drive(self._answered, self._send_all, handle, request))
+        else:
+            self._drive_on(drive(self._answered, handle, request, self))
 
-    async def _send_all(self, replies: AsyncIterator[Reply]) -> None:
-        async with aclosing(replies):  # type: ignore[type-var]  # every one is a generator
+    def _drive_on(self, driver: Driver | None) -> None:
+        self._driver = driver
+        if self._finished:  # by itself, or by what its first step did to the connection
+            self._stop()
+
+    async def _send_all(self, handle: Callable[..., AsyncIterator[Reply]], request: Any) -> None:
+        replies = handle(request, self)
+        async with closing(replies):
             async for reply in replies:
                 await self._send(pieces_of(reply))
 

@@ -7,7 +7,7 @@ which the next start finds what is out of step, without looking at anything else
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from math import inf
 
@@ -57,18 +57,19 @@ class Inventory:
             return None
         return found if found is not None and found[0].size_bytes == digest.size_bytes else None
 
-    def missing(self, digests: Iterable[Digest]) -> list[Digest]:
+    def missing(self, digests: Collection[Digest]) -> list[Digest]:
         """Those that are absent, in that order, each once; the others are used now."""
-        unique = dict.fromkeys(digests)
         touch = self._last_use.touch
         missing = []
-        values = self._index.blobs([digest.key for digest in unique])
-        for digest, value in zip(unique, values, strict=True):
-            if value is not None and unpack_size(value)[0] == digest.size_bytes:
-                touch(digest.key)
+        keys = [key for key, _ in digests]
+        for digest, value in zip(digests, self._index.blobs(keys), strict=True):
+            key, size_bytes = digest
+            if value is not None and unpack_size(value)[0] == size_bytes:
+                touch(key)
             else:
                 missing.append(digest)
-        return missing
+        # Most of the time there are none, so only here digests are compared with each other.
+        return list(dict.fromkeys(missing)) if missing else missing
 
     def add_inline(self, digest: Digest, data: bytes) -> None:
         """Keep a small blob that was verified.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar, copy_context
+from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from gorego_tw.grpc.coroutine import Driver
+from gorego_tw.grpc.coroutine import Driver, drive
 
 _current: ContextVar[str] = ContextVar("_current", default="outside")
 
@@ -17,20 +18,17 @@ class DriverTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.ends: list[tuple[Any, Exception | None]] = []
 
-    def drive(self, coroutine: Any) -> Driver:
-        driver = Driver(
-            coroutine, lambda value, error: self.ends.append((value, error)), copy_context()
-        )
-        driver.start()
-        return driver
+    def drive(self, make: Callable[..., Any], *args: object) -> Driver | None:
+        """Run the coroutine until it ends or waits."""
+        return drive(lambda value, error: self.ends.append((value, error)), make, *args)
 
     def test_at_once(self) -> None:
-        """A coroutine that never waits has ended when start returns."""
+        """A coroutine that never waits has ended when drive returns."""
 
         async def answer() -> int:
             return 3 + await succeed(4)
 
-        self.drive(answer())
+        self.assertIsNone(self.drive(answer))
         self.assertEqual(self.ends, [(7, None)])
 
     def test_waits(self) -> None:
@@ -40,7 +38,7 @@ class DriverTests(SynchronousTestCase):
         async def answer() -> str:
             return await waited + "!"
 
-        self.drive(answer())
+        self.drive(answer)
         self.assertEqual(self.ends, [])
         waited.callback("late")
         self.assertEqual(self.ends, [("late!", None)])
@@ -52,10 +50,24 @@ class DriverTests(SynchronousTestCase):
         async def answer() -> None:
             await failing
 
-        self.drive(answer())
+        self.drive(answer)
         error = ValueError("no")
         failing.errback(error)
         self.assertEqual(self.ends, [(None, error)])
+
+    def test_raises_at_once(self) -> None:
+        """So is what making the coroutine raises, and what its first step does."""
+        error = ValueError("no")
+
+        def make() -> Any:
+            raise error
+
+        async def answer() -> None:
+            raise error
+
+        self.assertIsNone(self.drive(make))
+        self.assertIsNone(self.drive(answer))
+        self.assertEqual(self.ends, [(None, error)] * 2)
 
     def test_cancel(self) -> None:
         """Cancelling raises CancelledError where the coroutine waits, and its clean-up runs."""
@@ -67,7 +79,9 @@ class DriverTests(SynchronousTestCase):
             finally:
                 cleaned.append(True)
 
-        self.drive(answer()).cancel()
+        driver = self.drive(answer)
+        assert driver is not None
+        driver.cancel()
         self.assertEqual(cleaned, [True])
         self.assertIsInstance(self.ends[0][1], CancelledError)
 
@@ -84,8 +98,8 @@ class DriverTests(SynchronousTestCase):
             _current.reset(token)
             seen.append(_current.get())
 
-        self.drive(answer("a"))
-        self.drive(answer("b"))
+        self.drive(answer, "a")
+        self.drive(answer, "b")
         self.assertEqual(_current.get(), "outside")
         waits[1].callback(None)
         waits[0].callback(None)
