@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -36,7 +36,9 @@ from gorego_tw.storage.disk_threads import DiskThreadPool
 from gorego_tw.storage.empty_blob import EmptyBlob
 from gorego_tw.storage.folder import FolderError
 from gorego_tw.storage.tier import LocalTier
+from gorego_tw.storage.write_probe import WriteProbe
 from gorego_tw.telemetry.registry import make_registry
+from gorego_tw.web.health import Check, Finding
 from gorego_tw.web.health import Health as HealthPage
 from gorego_tw.web.metrics import Metrics
 from gorego_tw.web.root import Root
@@ -80,7 +82,9 @@ def assemble(
     health = Health()
     services = cache_services(tier, configuration)
     server = make_server([*services, health], configuration, reactor)
-    yield from web_ports(configuration, is_ready, reactor)
+    yield (probe := WriteProbe(tier.files, threads, reactor))
+    checks = {"started": started(is_ready), "local_tier": writable(probe)}
+    yield from web_ports(configuration, checks, reactor)
     yield (port := grpc_port(configuration, server, reactor))
     yield SettledHeap()
     yield Announcement(
@@ -134,6 +138,21 @@ def cache_services(tier: LocalTier, configuration: Configuration) -> list[IRPCSe
     ]
 
 
+def started(is_ready: Callable[[], bool]) -> Check:
+    """Whether all services run and none was told to stop."""
+
+    def check() -> Finding:
+        ready = is_ready()
+        return Finding(ready, "" if ready else "starting or shutting down")
+
+    return check
+
+
+def writable(probe: WriteProbe) -> Check:
+    """Whether the local tier took what was written to try it."""
+    return lambda: Finding(probe.failure is None, probe.failure or "", probe.age_seconds)
+
+
 def make_server(
     services: Iterable[IRPCService], configuration: Configuration, reactor: Any
 ) -> GRPCFactory:
@@ -166,10 +185,11 @@ def grpc_port(configuration: Configuration, server: GRPCFactory, reactor: Any) -
 
 
 def web_ports(
-    configuration: Configuration, is_ready: Callable[[], bool], reactor: Any
+    configuration: Configuration, checks: Mapping[str, Check], reactor: Any
 ) -> Iterator[Port]:
     """Where operators and their tools look, if they are to.
 
+    :param checks: what has to be well for calls to be taken.
     :raises StartError: the address is none.
     """
     key, address = "telemetry.metrics_addr", configuration.settings.telemetry.metrics_addr
@@ -179,8 +199,8 @@ def web_ports(
         Root(
             {
                 "metrics": Metrics(make_registry()),
-                "healthz": HealthPage(lambda: True),
-                "readyz": HealthPage(is_ready),
+                "healthz": HealthPage({"process": lambda: Finding(True)}),
+                "readyz": HealthPage(checks),
             }
         ),
         reactor=reactor,

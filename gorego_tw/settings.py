@@ -7,16 +7,31 @@ something else. What a key is for is told in etc/config.yaml.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from gorego_tw.errors import InvalidArgument
 from gorego_tw.listen_address import ALLOWED, endpoint_description
+from gorego_tw.remote.target import ALLOWED as TARGETS
+from gorego_tw.remote.target import parse_target
+from gorego_tw.resource_name import check_instance_name
 
 #: Bytes of a gigabyte, as ``max_size_gb`` counts.
 GB = 1_000_000_000
+
+#: What travels on to the backing cache if nothing is said: who calls and why, under its name and the one
+#: that Pants still uses.
+REQUEST_METADATA = (
+    "build.bazel.remote.execution.v2.requestmetadata-bin",
+    "google.devtools.remoteexecution.v1test.requestmetadata-bin",
+)
+
+#: What may be a header's name (RFC 9110 section 5.1): no pseudo-header, no blank.
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 #: A reply or a batch of the size that is advertised must fit with what is around it, in bytes.
 LEAST_MESSAGE_BYTES = 4 * 1024 * 1024
@@ -45,6 +60,35 @@ def _listenable_or_empty(address: str) -> str:
     return _listenable(address) if address else address
 
 
+def _target_or_empty(target: str) -> str:
+    if target:
+        parse_target(target)
+    return target
+
+
+def _instance_name(name: str) -> str:
+    try:
+        return check_instance_name(name)
+    except InvalidArgument as error:
+        raise ValueError(error.message) from None
+
+
+def _name(name: str) -> str:
+    """A name as it is on the wire, which HTTP/2 wants in lower case."""
+    if not _HEADER_NAME.fullmatch(name):
+        raise ValueError(f"{name[:80]!r} is not the name of a header")
+    return name.lower()
+
+
+def _names(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(_name, names))
+
+
+def _headers(headers: Mapping[str, str]) -> Mapping[str, str]:
+    return {_name(name): value for name, value in headers.items()}
+
+
+FreshnessName = Literal["local", "revalidate", "strict"]
 Folder = Annotated[str, AfterValidator(_absolute)]
 ListenAddress = Annotated[str, AfterValidator(_listenable)]
 File = Field(default="", description="the path of a PEM file, or nothing")
@@ -87,20 +131,54 @@ class ClientTLS(Section):
 class BackingCache(Section):
     """The cache behind this one."""
 
-    target: str = Field(default="", description="an address such as grpc://host:port, or nothing")
-    instance_name: str = Field(
+    target: Annotated[str, AfterValidator(_target_or_empty)] = Field(
+        default="", description=f"{TARGETS}, or nothing"
+    )
+    instance_name: Annotated[str, AfterValidator(_instance_name)] = Field(
         default="", description="a name, with slashes if need be, or nothing"
     )
-    headers: Mapping[str, str] = Field(
+    headers: Annotated[Mapping[str, str], AfterValidator(_headers)] = Field(
         default_factory=dict, description="names of headers, each with a text"
+    )
+    forward_headers: Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_names)] = (
+        Field(default=REQUEST_METADATA, description="a list of names of headers")
+    )
+    connections: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=2, description="a whole number from 1 to 64"
     )
     compression: Literal["none", "zstd"] = Field(default="none", description="none or zstd")
     tls: ClientTLS = ClientTLS()
+    timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = Field(
+        default=60, description="a number of seconds above 0, up to 3600"
+    )
     put_retry_count: Annotated[int, Field(ge=0, le=100)] = Field(
         default=3, description="a whole number from 0 to 100"
     )
     write_policy: Literal["through", "back", "through_or_back", "around"] = Field(
         default="through", description="through, back, through_or_back or around"
+    )
+    write_back_max_entries: Annotated[int, Field(ge=1, le=10_000_000)] = Field(
+        default=100_000, description="a whole number from 1 to 10000000"
+    )
+    max_backing_blob_size_bytes: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="a whole number of bytes; 0 is no limit"
+    )
+    fetch_grace_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
+        default=10, description="a number of seconds from 0 to 3600"
+    )
+    presence_seconds: Annotated[float, Field(ge=0, le=86400)] = Field(
+        default=60, description="a number of seconds from 0 to 86400"
+    )
+    renewals_per_minute: Annotated[int, Field(ge=0, le=10_000_000)] = Field(
+        default=6000, description="a whole number from 0 (none) to 10000000"
+    )
+    action_result_when_down: Literal["not_found", "unavailable"] = Field(
+        default="not_found", description="not_found or unavailable"
+    )
+    freshness: FreshnessName = Field(default="local", description="local, revalidate or strict")
+    freshness_by_instance_name: Mapping[str, FreshnessName] = Field(
+        default_factory=dict,
+        description="instance names, each with local, revalidate or strict",
     )
 
 

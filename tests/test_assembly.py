@@ -64,14 +64,14 @@ class AssembleTests(AssemblyTestCase):
         services = list(assemble(self.configuration(), self.reactor, lambda: True))
         names = self.names(services)
         self.assertEqual(names[:3], ["ExitSignals", "InlineDiskThreads", "Opened"])
-        self.assertEqual(names[-4:], ["Janitor", "Port", "Port", "Announcement"])
+        self.assertEqual(names[-4:], ["Port", "Port", "SettledHeap", "Announcement"])
         opened = next(service for service in services if isinstance(service, Opened))
         self.successResultOf(opened.stopService())
 
     def test_no_page_without_an_address(self) -> None:
         """An empty metrics_addr opens no port for the pages."""
         configuration = self.configuration(GOREGO_TELEMETRY_METRICS_ADDR="")
-        self.assertEqual(list(web_ports(configuration, lambda: True, self.reactor)), [])
+        self.assertEqual(list(web_ports(configuration, {}, self.reactor)), [])
 
     def test_all_services_are_there(self) -> None:
         """The four services of a cache are served, under their public names."""

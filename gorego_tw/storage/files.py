@@ -1,7 +1,7 @@
 """Where blobs are as files, and how these come and go: by renaming, whole."""
 
 # Names are strings: to make a Path takes as long as to open the file.
-# ruff: noqa: PTH103, PTH104, PTH108, PTH116, PTH120, PTH208
+# ruff: noqa: PTH123, PTH103, PTH104, PTH108, PTH116, PTH120, PTH208
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from itertools import count
 
 from gorego_tw.digest import DigestFunction
 from gorego_tw.storage.folder import Folder
+from gorego_tw.storage.records import BLOCK_BYTES
 
 #: Names in the folder of uploads that no later process asks for begin so.
 TEMPORARY = "put-"
@@ -110,6 +111,15 @@ class BlobFiles:
             return os.stat(self.partial(name)).st_size
         except FileNotFoundError:
             return None
+
+    def try_to_write(self) -> None:
+        """Write a page and delete it. It may take long; any thread may."""
+        path = self.temporary()
+        try:
+            with open(path, "wb") as file:
+                file.write(bytes(BLOCK_BYTES))
+        finally:
+            _delete(path)
 
     def free_bytes(self) -> int:
         """What the file system has left for us, in bytes."""
