@@ -9,8 +9,8 @@ import lmdb
 from gorego_tw.errors import StatusError, Unavailable
 from gorego_tw.storage.failures import no_room
 
-#: Databases of the environment: blobs, small, actions, meta.
-_DATABASES = 4
+#: Databases of the environment: blobs, small, actions, meta, pending.
+_DATABASES = 5
 
 #: The least address space for the map, in bytes. The file is as long as what is in it.
 _LEAST_MAP_BYTES = 16 << 30
@@ -34,6 +34,7 @@ class Environment:
     :ivar small: the bytes of the small ones.
     :ivar actions: action results.
     :ivar meta: tallies and announcements.
+    :ivar pending: what has still to be uploaded.
     :raises IndexDamaged: LMDB refuses the file.
     """
 
@@ -56,6 +57,7 @@ class Environment:
             self.small = self._environment.open_db(b"small")
             self.actions = self._environment.open_db(b"actions")
             self.meta = self._environment.open_db(b"meta")
+            self.pending = self._environment.open_db(b"pending")
         except lmdb.Error as error:
             raise IndexDamaged(str(error)) from error
         self.begin = self._environment.begin

@@ -36,6 +36,12 @@ class Index:
         self._small = environment.small
         self._actions = environment.actions
         self._meta = environment.meta
+        self._measured = (
+            environment.blobs,
+            environment.small,
+            environment.actions,
+            environment.pending,
+        )
         self._page_bytes = 0
         self._unmeasured = _MEASURE_EVERY
         self._tallies = {key[0]: unpack_tally(value) for key, value in self._meta_entries(TALLY)}
@@ -104,7 +110,7 @@ class Index:
         if self._unmeasured >= _MEASURE_EVERY:
             try:
                 with self._begin() as txn:
-                    stats = [txn.stat(db) for db in (self._blobs, self._small, self._actions)]
+                    stats = [txn.stat(db) for db in self._measured]
             except lmdb.Error as error:
                 raise trouble(error) from error
             pages = sum(s["branch_pages"] + s["leaf_pages"] + s["overflow_pages"] for s in stats)

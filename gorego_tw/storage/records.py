@@ -13,7 +13,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from gorego_tw.digest import Digest, DigestFunction
-from gorego_tw.interfaces import StoredActionResult
+from gorego_tw.interfaces import ActionKey, StoredActionResult
 
 #: The first byte of an action result's key. A blob's key begins with its digest function, 1 to 9.
 ACTIONS = 0
@@ -39,6 +39,7 @@ _BLOB = Struct("<IBQQ")
 _ACTION = Struct("<II")
 _REFERENCES = Struct("<IB?")
 _TALLY = Struct("<qq")
+_PENDING = Struct("<d?QQ")
 _KEY_BYTES = {function: 1 + function.hash_bytes for function in DigestFunction}
 
 
@@ -68,6 +69,29 @@ class Tally(NamedTuple):
     def plus(self, change: Tally) -> Tally:
         """Both together."""
         return Tally(self.entries + change.entries, self.file_bytes + change.file_bytes)
+
+
+class PendingRecord(NamedTuple):
+    """What has to be uploaded: a blob, or an action result.
+
+    ``size_bytes`` is what the upload comes to. ``added`` is in seconds since the epoch.
+    ``may_be_there`` says of a blob that it is worth asking for before it is uploaded.
+    """
+
+    subject: Digest | ActionKey
+    size_bytes: int
+    added: float
+    may_be_there: bool = False
+
+    @property
+    def is_action(self) -> bool:
+        """Whether it is an action result."""
+        return isinstance(self.subject, ActionKey)
+
+    def __str__(self) -> str:
+        if isinstance(self.subject, ActionKey):
+            return f"result of the action {self.subject.action}"
+        return f"blob {self.subject}"
 
 
 def disk_bytes(size_bytes: int) -> int:
@@ -158,3 +182,36 @@ def pack_tally(tally: Tally) -> bytes:
 def unpack_tally(value: bytes) -> Tally:
     """The tally in that value."""
     return Tally._make(_TALLY.unpack(value))
+
+
+def pack_pending(record: PendingRecord) -> bytes:
+    """The value of what is to be uploaded, under its key in the index.
+
+    That key is a blob's digest; an action result's is a hash, so its name follows.
+    """
+    subject = record.subject
+    digest = subject.action if isinstance(subject, ActionKey) else subject
+    fixed = _PENDING.pack(record.added, record.may_be_there, record.size_bytes, digest.size_bytes)
+    if not isinstance(subject, ActionKey):
+        return fixed
+    return fixed + digest.key + subject.instance_name.encode("utf-8", "surrogatepass")
+
+
+def unpack_pending(key: bytes, value: bytes) -> PendingRecord:
+    """What is to be uploaded, by its key in the index and the value of :func:`pack_pending`.
+
+    :raises DamagedRecord: it is none.
+    """
+    try:
+        added, may_be_there, size_bytes, digest_bytes = _PENDING.unpack_from(value)
+        if key[0] != ACTIONS:
+            return PendingRecord(Digest(key, digest_bytes), size_bytes, added, may_be_there)
+        name = value[_PENDING.size :]
+        end = _KEY_BYTES[DigestFunction(name[0])]
+        if len(name) < end:
+            raise DamagedRecord("too short")
+        instance_name = name[end:].decode("utf-8", "surrogatepass")
+    except (struct.error, IndexError, ValueError) as error:
+        raise DamagedRecord(str(error)) from None
+    action = ActionKey(instance_name, Digest(name[:end], digest_bytes))
+    return PendingRecord(action, size_bytes, added, may_be_there)

@@ -7,19 +7,22 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from gorego_tw.digest import Digest, DigestFunction
-from gorego_tw.interfaces import StoredActionResult
+from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.storage.records import (
     BlobRecord,
     DamagedRecord,
+    PendingRecord,
     Tally,
     disk_bytes,
     pack_action,
     pack_blob,
+    pack_pending,
     pack_tally,
     renewed,
     unpack_action,
     unpack_blob,
     unpack_last_used,
+    unpack_pending,
     unpack_size,
     unpack_tally,
 )
@@ -34,6 +37,8 @@ digests = st.sampled_from(DigestFunction).flatmap(
 )
 results = st.builds(StoredActionResult, st.binary(), st.lists(digests, max_size=20).map(tuple))
 seconds = st.integers(0, 2**32 - 1)
+moments = st.floats(0, 2**33)
+actions = st.builds(ActionKey, st.text(st.characters(exclude_categories=())), digests)
 
 
 class RecordTests(SynchronousTestCase):
@@ -72,6 +77,30 @@ class RecordTests(SynchronousTestCase):
         """A renewed record is the same with another last use."""
         expected = record._replace(last_used=last_used)
         self.assertEqual(unpack_blob(renewed(pack_blob(record), last_used)), expected)
+
+    @given(st.builds(PendingRecord, digests, sizes, moments, st.booleans()))
+    def test_pending_blobs(self, record: PendingRecord) -> None:
+        """What is to be uploaded comes back as it was packed, a blob by its key."""
+        assert isinstance(record.subject, Digest)
+        self.assertEqual(unpack_pending(record.subject.key, pack_pending(record)), record)
+        self.assertFalse(record.is_action)
+
+    @given(st.builds(PendingRecord, actions, sizes, moments, st.booleans()))
+    def test_pending_actions(self, record: PendingRecord) -> None:
+        """So does an action result, whatever its instance name is; half a record is none."""
+        packed = pack_pending(record)
+        self.assertEqual(unpack_pending(b"\0" + bytes(32), packed), record)
+        self.assertTrue(record.is_action)
+        self.assertRaises(DamagedRecord, unpack_pending, b"\0", packed[:40])
+        self.assertRaises(DamagedRecord, unpack_pending, b"\0", packed[:20])
+
+    def test_pending_names(self) -> None:
+        """What is to be uploaded has a name for the log."""
+        digest = Digest(b"\1" + bytes(32), 7)
+        name = f"{'00' * 32}/7"
+        self.assertEqual(str(PendingRecord(digest, 7, 0)), f"blob {name}")
+        action = PendingRecord(ActionKey("", digest), 7, 0)
+        self.assertEqual(str(action), f"result of the action {name}")
 
     def test_tallies(self) -> None:
         """Tallies come back as they were packed, and add up."""
