@@ -27,6 +27,11 @@ MOST_TRASH_BYTES = 256 << 20
 TIDY_SECONDS = 600.0
 
 
+def nothing_pinned(_: bytes) -> bool:
+    """No entry has to stay."""
+    return False
+
+
 class Janitor(Periodic):
     """Evicts what was not used for longest, as long as there is too much.
 
@@ -34,13 +39,19 @@ class Janitor(Periodic):
 
     :param tier: what it keeps in order.
     :param random: where samples are taken.
+    :param pinned: whether the entry with that key must stay.
     :ivar evicted_entries: how many blobs and action results it has evicted.
     :ivar evicted_bytes: how much of the disk they took, in bytes.
     :ivar last_evicted_age_seconds: how long the last one had not been used, in seconds.
     :ivar observe: called after each slice with its entries and bytes.
     """
 
-    def __init__(self, tier: LocalTier, random: Random) -> None:
+    def __init__(
+        self,
+        tier: LocalTier,
+        random: Random,
+        pinned: Callable[[bytes], bool] = nothing_pinned,
+    ) -> None:
         super().__init__("eviction", self.make_room, LOOK_SECONDS, tier.clock)
         self.evicted_entries = 0
         self.evicted_bytes = 0
@@ -54,6 +65,7 @@ class Janitor(Periodic):
             tallies=lambda: tier.index.tallies,
             neighbours=tier.index.neighbours,
             latest=tier.last_use.latest,
+            pinned=pinned,
             random=random,
         )
 

@@ -20,8 +20,9 @@ SAMPLE = 16
 #: How many of the oldest seen so far are remembered from sample to sample.
 POOL = 32
 
-#: How often a sample may hold nothing but what is gone or in use again, before we give up.
-_ATTEMPTS = 8
+#: How often a sample may hold nothing but what is gone, in use again or pinned, before we give up:
+#: 512 entries in 0.8 ms. If 99 of 100 are pinned, one of 200 searches finds none to go.
+_ATTEMPTS = 32
 
 #: More than enough random bytes to meet any entry: the first of a hash that is longer.
 _RANDOM_BYTES = 8
@@ -40,6 +41,7 @@ class SampledLRU:
     :param tallies: how many entries there are of each kind, the first byte of their keys.
     :param neighbours: up to that many entries of one kind from a key on, with their last uses.
     :param latest: the last use of an entry, given what ``neighbours`` said.
+    :param pinned: whether an entry must stay whatever its last use is.
     """
 
     def __init__(
@@ -48,16 +50,18 @@ class SampledLRU:
         tallies: Callable[[], Mapping[int, Tally]],
         neighbours: Callable[[bytes, int], list[tuple[bytes, int]]],
         latest: Callable[[bytes, int], int],
+        pinned: Callable[[bytes], bool],
         random: Random,
     ) -> None:
         self._tallies = tallies
         self._neighbours = neighbours
         self._latest = latest
+        self._pinned = pinned
         self._random = random
         self._pool: list[Candidate] = []
 
     def oldest(self) -> Candidate | None:
-        """The entry that should go; None if there is none.
+        """The entry that should go; None if there is none, or hardly any that may.
 
         It is not offered again, unless a later sample meets it.
         """
@@ -85,7 +89,9 @@ class SampledLRU:
         return True
 
     def _is_current(self, candidate: Candidate) -> bool:
-        """Whether it is still there, and was not used since it was seen."""
+        """Whether it is still there, is not pinned, and was not used since it was seen."""
+        if self._pinned(candidate.key):
+            return False
         found = self._neighbours(candidate.key, 1)
         if not found or found[0][0] != candidate.key:
             return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from random import Random
 
 from twisted.application.service import IService
@@ -11,9 +12,10 @@ from zope.interface.verify import verifyObject
 
 from gorego_tw.digest import Digest
 from gorego_tw.errors import ResourceExhausted, Unavailable
-from gorego_tw.eviction.janitor import LOOK_SECONDS, Janitor
+from gorego_tw.eviction.janitor import LOOK_SECONDS, Janitor, nothing_pinned
 from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.storage.disk_threads import HeldDiskThreads
+from gorego_tw.storage.pending import Pending
 from gorego_tw.storage.tier import LocalTier
 from gorego_tw.storage.uploads import ABANDONED_SECONDS
 from tests.storage.tiers import LIMIT_BYTES, TierTestCase, blob, open_files, put, read
@@ -26,12 +28,17 @@ class JanitorTestCase(TierTestCase):
         super().setUp()
         self.employ(self.reopen(LIMIT))
 
-    def employ(self, tier: LocalTier) -> None:
+    def employ(self, tier: LocalTier, pinned: Callable[[bytes], bool] = nothing_pinned) -> None:
         """Start a janitor, stopped before the tier is closed."""
-        self.janitor = Janitor(tier, Random(1))
+        self.janitor = Janitor(tier, Random(1), pinned)
         self.janitor.startService()
         janitor = self.janitor
         self.addCleanup(lambda: janitor.running and janitor.stopService())
+
+    async def employ_another(self, pending: Pending) -> None:
+        """Have a janitor that leaves alone what is pending."""
+        await self.janitor.stopService()
+        self.employ(self.tier, pending.is_pinned)
 
     def work(self, seconds: float = LOOK_SECONDS) -> None:
         """Let it do what it has to."""
@@ -115,6 +122,42 @@ class JanitorTests(JanitorTestCase):
         self.fill(2, seed=500)
         self.work()
         self.assertTrue(1000 <= self.janitor.last_evicted_age_seconds <= 1042)
+
+    def test_pinned(self) -> None:
+        """What is to be uploaded stays, however old it is, until it was."""
+        pinned = self.fill(10)
+        pending = Pending(self.tier.environment, self.clock, max_bytes=1 << 30)
+        for digest in pinned:
+            pending.add_blob(digest)
+        self.successResultOf(Deferred.fromCoroutine(self.employ_another(pending)))
+        self.pass_through(60, seed=1000)
+        self.assertEqual(self.missing(pinned), [])
+        self.assertGreater(self.janitor.evicted_entries, 20)
+        for digest in pinned:
+            pending.done(digest.key)
+        self.tier.last_use.now += 1
+        self.pass_through(120, seed=2000)
+        self.assertEqual(self.missing(pinned), pinned)
+
+    def test_everything_pinned(self) -> None:
+        """Where everything is to be uploaded there is no room, until something was."""
+        pending = Pending(self.tier.environment, self.clock, max_bytes=1 << 30)
+        self.successResultOf(Deferred.fromCoroutine(self.employ_another(pending)))
+        pinned = self.fill(43)
+        for digest in pinned:
+            pending.add_blob(digest)
+        self.work()
+        self.assertEqual(self.janitor.evicted_entries, 0)
+        digest, data = blob(200_000, 99)
+        self.failureResultOf(put(self.tier.blobs, digest, data), ResourceExhausted)
+        self.work()
+        self.assertEqual(self.missing(pinned), [])
+        for done in pinned[:5]:
+            pending.done(done.key)
+        self.failureResultOf(put(self.tier.blobs, digest, data), ResourceExhausted)
+        self.work()
+        self.successResultOf(put(self.tier.blobs, digest, data))
+        self.assertEqual(self.missing(pinned[5:]), [])
 
     def test_observer(self) -> None:
         """Who counts is told of each slice."""

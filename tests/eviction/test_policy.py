@@ -23,8 +23,13 @@ class Entries:
             for _ in range(count)
         }
         self.renewed: dict[bytes, int] = {}
+        self.pinned: set[bytes] = set()
         self.policy = SampledLRU(
-            tallies=self.tallies, neighbours=self.neighbours, latest=self.latest, random=random
+            tallies=self.tallies,
+            neighbours=self.neighbours,
+            latest=self.latest,
+            pinned=self.pinned.__contains__,
+            random=random,
         )
 
     def tallies(self) -> dict[int, Tally]:
@@ -92,3 +97,30 @@ class SampledLRUTests(SynchronousTestCase):
         entries.last_used = dict(kept)
         gone = {(entries.evict() or (b"", 0))[0] for _ in range(10)}
         self.assertEqual(gone, set(kept))
+
+    def test_pinned(self) -> None:
+        """What is pinned stays, however old it is, and the search ends when nothing else is left."""
+        entries = Entries((1, 60), (0, 40))
+        old = sorted(entries.last_used, key=lambda key: entries.last_used[key])
+        entries.pinned.update(old[:90])
+        self.assertEqual({(entries.evict() or (b"", 0))[0] for _ in range(10)}, set(old[90:]))
+        self.assertIsNone(entries.evict())
+        entries.pinned.clear()
+        self.assertIsNotNone(entries.evict())
+
+    def test_old_ones_go_among_pinned(self) -> None:
+        """Where half is pinned, and the older half, those that go are old among the others."""
+        entries = Entries((1, 1000))
+        old = sorted(entries.last_used, key=lambda key: entries.last_used[key])
+        entries.pinned.update(old[:500])
+        gone = [(entries.evict() or (b"", 0))[0] for _ in range(50)]
+        self.assertGreaterEqual(len(set(gone) & set(old[500:600])), 45)
+
+    def test_pinned_since(self) -> None:
+        """What was pinned after it was seen does not go."""
+        entries = Entries((1, 100))
+        entries.evict()
+        old = sorted(entries.last_used, key=lambda key: entries.last_used[key])[:50]
+        entries.pinned.update(old)
+        gone = {(entries.evict() or (b"", 0))[0] for _ in range(40)}
+        self.assertEqual(gone & set(old), set())
