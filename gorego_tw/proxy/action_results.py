@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -26,6 +28,7 @@ class ProxyActionResults:
     :param upstream: those of the backing cache, complete too.
     :param rules: when the backing cache is asked in spite of a local hit.
     :param policy: what becomes of writes.
+    :param is_pending: whether the local result has still to be uploaded, so that it is the newest.
     :ivar compared: how many local hits were compared with the backing cache.
     :ivar different: in how many of them it had another result, which was taken over.
     """
@@ -40,6 +43,7 @@ class ProxyActionResults:
         *,
         rules: FreshnessRules,
         policy: WritePolicy,
+        is_pending: Callable[[ActionKey], bool],
     ) -> None:
         self.compared = 0
         self.different = 0
@@ -48,6 +52,7 @@ class ProxyActionResults:
         self._upstream = upstream
         self._rules = rules
         self._policy = policy
+        self._is_pending = is_pending
         self._fetches: SharedWork[ActionKey, StoredActionResult] = SharedWork(self._fetch)
         self._comparisons: SharedWork[ActionKey, None] = SharedWork(self._compare)
 
@@ -58,7 +63,7 @@ class ProxyActionResults:
         :raises Unavailable: it is not here, and the backing cache is in trouble.
         """
         freshness = self._rules.of(key.instance_name)
-        if freshness is Freshness.STRICT:
+        if freshness is Freshness.STRICT and not self._is_pending(key):
             return await self._fetches(key)
         try:
             result = await self._local.get(key)
@@ -74,11 +79,16 @@ class ProxyActionResults:
 
     async def _fetch(self, key: ActionKey) -> StoredActionResult:
         result = await self._upstream.get(key)
-        await self._kept.put(key, result)
+        await self._take_over(key, result)
         return result
 
+    async def _take_over(self, key: ActionKey, result: StoredActionResult) -> None:
+        # What was written here meanwhile is newer, and was acknowledged.
+        if not self._is_pending(key):
+            await self._kept.put(key, result)
+
     def _begin_comparison(self, key: ActionKey) -> None:
-        if len(self._comparisons) < MOST_COMPARISONS:
+        if len(self._comparisons) < MOST_COMPARISONS and not self._is_pending(key):
             compared: Deferred[None] = self._comparisons(key)
             compared.addErrback(lambda failure: failure.trap(StatusError) and None)
 
@@ -95,4 +105,4 @@ class ProxyActionResults:
                 "action {action}: the backing cache has another result, which is taken over",
                 action=str(key.action),
             )
-            await self._kept.put(key, there)
+            await self._take_over(key, there)

@@ -52,11 +52,17 @@ class ProxyActionResultsTests(SynchronousTestCase):
         self.kept = MemoryActionResults()
         self.upstream = SlowResults()
         self.policy = RecordingPolicy()
+        self.pending: set[ActionKey] = set()
         rules = FreshnessRules(
             Freshness.LOCAL, {"compared": Freshness.REVALIDATE, "strict": Freshness.STRICT}
         )
         self.results = ProxyActionResults(
-            self.kept, self.kept, self.upstream, rules=rules, policy=self.policy
+            self.kept,
+            self.kept,
+            self.upstream,
+            rules=rules,
+            policy=self.policy,
+            is_pending=self.pending.__contains__,
         )
 
     def get(self, key: ActionKey) -> StoredActionResult:
@@ -108,6 +114,27 @@ class ProxyActionResultsTests(SynchronousTestCase):
         self.failureResultOf(self.results.get(STRICT), NotFound)
         self.upstream.failure = Unavailable("backing cache: down")
         self.failureResultOf(self.results.get(STRICT), Unavailable)
+
+    def test_pending(self) -> None:
+        """What was written here and has still to be uploaded is newer than what is there, however strict."""
+        for key in (STRICT, COMPARED):
+            self.kept.results[key] = HERE
+            self.upstream.results[key] = THERE
+            self.pending.add(key)
+            self.assertEqual(self.get(key), HERE)
+            self.assertEqual(self.kept.results[key], HERE)
+        self.assertEqual(self.upstream.asked, [])
+
+    def test_written_meanwhile(self) -> None:
+        """What was written here while the backing cache was asked is not overwritten."""
+        self.upstream.results[FINAL] = THERE
+        self.upstream.slow = True
+        getting = Deferred.fromCoroutine(self.results.get(FINAL))
+        self.kept.results[FINAL] = HERE
+        self.pending.add(FINAL)
+        self.upstream.gates.pop().callback(None)
+        self.assertEqual(self.successResultOf(getting), THERE)
+        self.assertEqual(self.kept.results[FINAL], HERE)
 
     def test_compared(self) -> None:
         """A local hit is answered at once; a difference found afterwards is counted and taken over."""
