@@ -1,0 +1,191 @@
+"""The calls that a backing cache is asked with, each with a deadline and a failure of ours."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from contextlib import suppress
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from google.protobuf.message import Message
+from grpc.aio import EOF, AioRpcError
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from gorego_tw.errors import Unavailable
+from gorego_tw.forwarding import Metadata
+from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
+from gorego_tw.pb.google.bytestream import bytestream_pb2 as bs
+from gorego_tw.remote.breaker import Breaker
+from gorego_tw.remote.bridge import deferred
+from gorego_tw.remote.connections import Connections
+from gorego_tw.remote.retry import Retrying
+from gorego_tw.remote.status import status_of
+
+T = TypeVar("T")
+RequestT = TypeVar("RequestT", bound=Message)
+ReplyT = TypeVar("ReplyT", bound=Message)
+
+_REAPI = "/build.bazel.remote.execution.v2."
+_BYTE_STREAM = "/google.bytestream.ByteStream/"
+
+
+class UnaryMethod(NamedTuple, Generic[RequestT, ReplyT]):
+    """A method of one request and one reply."""
+
+    path: str
+    request_type: type[RequestT]
+    reply_type: type[ReplyT]
+
+
+GET_CAPABILITIES = UnaryMethod(
+    f"{_REAPI}Capabilities/GetCapabilities", pb.GetCapabilitiesRequest, pb.ServerCapabilities
+)
+FIND_MISSING_BLOBS = UnaryMethod(
+    f"{_REAPI}ContentAddressableStorage/FindMissingBlobs",
+    pb.FindMissingBlobsRequest,
+    pb.FindMissingBlobsResponse,
+)
+BATCH_READ_BLOBS = UnaryMethod(
+    f"{_REAPI}ContentAddressableStorage/BatchReadBlobs",
+    pb.BatchReadBlobsRequest,
+    pb.BatchReadBlobsResponse,
+)
+BATCH_UPDATE_BLOBS = UnaryMethod(
+    f"{_REAPI}ContentAddressableStorage/BatchUpdateBlobs",
+    pb.BatchUpdateBlobsRequest,
+    pb.BatchUpdateBlobsResponse,
+)
+GET_ACTION_RESULT = UnaryMethod(
+    f"{_REAPI}ActionCache/GetActionResult", pb.GetActionResultRequest, pb.ActionResult
+)
+UPDATE_ACTION_RESULT = UnaryMethod(
+    f"{_REAPI}ActionCache/UpdateActionResult", pb.UpdateActionResultRequest, pb.ActionResult
+)
+QUERY_WRITE_STATUS = UnaryMethod(
+    f"{_BYTE_STREAM}QueryWriteStatus", bs.QueryWriteStatusRequest, bs.QueryWriteStatusResponse
+)
+
+
+class Link:
+    """Calls to one backing cache.
+
+    :param headers: sent with every call; what a call brings itself goes before.
+    :param breaker: says whether calls may go out, and is told how they end.
+    :param retrying: tries unary calls again. Streams are resumed by who knows how far they were.
+    :param timeout_seconds: how long a unary call, or a stream without a message, may take.
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        *,
+        headers: Metadata,
+        breaker: Breaker,
+        retrying: Retrying,
+        timeout_seconds: float,
+        clock: IReactorTime,
+    ) -> None:
+        self.breaker = breaker
+        self.retrying = retrying
+        self._connections = connections
+        self._headers = headers
+        self._seconds = timeout_seconds
+        self._clock = clock
+
+    async def unary(
+        self, method: UnaryMethod[RequestT, ReplyT], request: RequestT, *, metadata: Metadata = ()
+    ) -> ReplyT:
+        """The reply, if need be at a later try."""
+        return await self.retrying.run(
+            lambda: self.breaker.guard(lambda: self.once(method, request, metadata))
+        )
+
+    async def once(
+        self, method: UnaryMethod[RequestT, ReplyT], request: RequestT, metadata: Metadata = ()
+    ) -> ReplyT:
+        """The reply at the first try, whatever the breaker says."""
+        async with self._connections.place() as connection:
+            stub = connection.stub(
+                "unary_unary",
+                method.path,
+                method.request_type.SerializeToString,
+                method.reply_type.FromString,
+            )
+            call = stub(request, timeout=self._seconds, metadata=self._metadata(metadata))
+            reply: ReplyT = await self._told(deferred(call))
+            return reply
+
+    async def read(
+        self, request: bs.ReadRequest, *, metadata: Metadata = ()
+    ) -> AsyncGenerator[bytes, None]:
+        """The data of each reply to one ByteStream.Read. Closing the iterator breaks it off.
+
+        A message is asked for when the one before was taken, so the peer waits for who is slow.
+        """
+        self.breaker.check()
+        async with self._connections.place() as connection:
+            stub = connection.stub(
+                "unary_stream",
+                f"{_BYTE_STREAM}Read",
+                bs.ReadRequest.SerializeToString,
+                bs.ReadResponse.FromString,
+            )
+            call = stub(request, metadata=self._metadata(metadata))
+            try:
+                while (reply := await self._next(call.read())) is not EOF:
+                    yield reply.data
+            finally:
+                call.cancel()
+
+    async def write(
+        self, requests: AsyncIterator[bs.WriteRequest], *, metadata: Metadata = ()
+    ) -> bs.WriteResponse:
+        """The reply to one ByteStream.Write, which may come before all requests were taken."""
+        self.breaker.check()
+        async with self._connections.place() as connection:
+            stub = connection.stub(
+                "stream_unary",
+                f"{_BYTE_STREAM}Write",
+                bs.WriteRequest.SerializeToString,
+                bs.WriteResponse.FromString,
+            )
+            call = stub(metadata=self._metadata(metadata))
+            try:
+                await self._send(call, requests)
+                reply: bs.WriteResponse = await self._next(call)
+                return reply
+            finally:
+                call.cancel()
+
+    async def _send(self, call: Any, requests: AsyncIterator[bs.WriteRequest]) -> None:
+        # A call that was answered meanwhile takes no more, and the answer says what became of it.
+        with suppress(asyncio.InvalidStateError, AioRpcError):
+            async for request in requests:
+                if call.done():
+                    return
+                await self._in_time(call.write(request))
+            await self._in_time(call.done_writing())
+
+    async def _next(self, awaitable: Awaitable[T]) -> T:
+        """One step of a stream, counted by the breaker."""
+        return await self.breaker.watch(lambda: self._told(self._in_time(awaitable)))
+
+    def _in_time(self, awaitable: Awaitable[T]) -> Deferred[T]:
+        return deferred(awaitable).addTimeout(self._seconds, self._clock, self._too_late)
+
+    async def _told(self, step: Deferred[T]) -> T:
+        try:
+            return await step
+        except AioRpcError as error:
+            raise status_of(error, self._seconds) from None
+
+    def _too_late(self, _: object, seconds: float) -> Failure:
+        return Failure(Unavailable(f"backing cache: deadline exceeded after {seconds:g} s"))
+
+    def _metadata(self, metadata: Metadata) -> Metadata:
+        if not metadata:
+            return self._headers
+        own = {name for name, _ in metadata}
+        return (*metadata, *(pair for pair in self._headers if pair[0] not in own))

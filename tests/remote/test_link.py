@@ -1,0 +1,178 @@
+"""Tests of gorego_tw.remote.link, with a server on a socket."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import RetryInfo
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
+
+from gorego_tw.errors import NotFound, ResourceExhausted, Unavailable
+from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
+from gorego_tw.pb.google.bytestream.bytestream_pb2 import ReadRequest, WriteRequest
+from gorego_tw.remote.breaker import FAILURES, CircuitOpen, State
+from gorego_tw.remote.link import GET_ACTION_RESULT
+from tests.remote.peer import PeerTestCase
+
+REQUEST = pb.GetActionResultRequest(instance_name="main")
+
+
+async def messages(count: int, size_bytes: int = 1000) -> AsyncIterator[WriteRequest]:
+    """The messages of a write."""
+    for number in range(count):
+        yield WriteRequest(data=bytes(size_bytes), finish_write=number == count - 1)
+
+
+class UnaryTests(PeerTestCase):
+    async def test_reply(self) -> None:
+        """A call has its reply."""
+        reply = await self.link().unary(GET_ACTION_RESULT, REQUEST)
+        self.assertTrue(reply.stdout_raw.startswith(b"main"))
+
+    async def test_metadata(self) -> None:
+        """Every call carries the static headers, unless it brings its own."""
+        link = self.link(headers=(("static", "always"), ("own", "static")))
+        await link.unary(GET_ACTION_RESULT, REQUEST)
+        await link.unary(GET_ACTION_RESULT, REQUEST, metadata=(("own", "mine"),))
+        seen = [call[1:] for call in self.service.calls]
+        self.assertEqual(seen, [("always", "static"), ("always", "mine")])
+
+    async def test_failure(self) -> None:
+        """A failure is ours, with its details, and says where it was."""
+        detail = RetryInfo(retry_delay=Duration(seconds=7))
+        self.service.failures = [ResourceExhausted("full", detail)]
+        link = self.link(retries=0)
+        error = await self.failed(link.unary(GET_ACTION_RESULT, REQUEST), ResourceExhausted)
+        self.assertEqual((error.message, error.details), ("backing cache: full", (detail,)))
+
+    async def test_retried(self) -> None:
+        """What may go well is tried again, an answer is not."""
+        self.service.failures = [Unavailable("busy"), Unavailable("busy")]
+        await self.link().unary(GET_ACTION_RESULT, REQUEST)
+        self.assertEqual(len(self.service.calls), 3)
+        self.service.failures = [NotFound("none")]
+        await self.failed(self.link().unary(GET_ACTION_RESULT, REQUEST), NotFound)
+        self.assertEqual(len(self.service.calls), 4)
+
+    async def test_deadline(self) -> None:
+        """A peer that does not answer in time is in trouble, and the message says after how long."""
+        self.service.held = True
+        link = self.link(retries=0, seconds=0.1)
+        error = await self.failed(link.unary(GET_ACTION_RESULT, REQUEST), Unavailable)
+        self.assertEqual(error.message, "backing cache: deadline exceeded after 0.1 s")
+
+    async def test_cancel(self) -> None:
+        """Who leaves takes the call along."""
+        self.service.held = True
+        calling = Deferred.fromCoroutine(self.link().unary(GET_ACTION_RESULT, REQUEST))
+        await self.turns()
+        calling.cancel()
+        await self.failed(calling, CancelledError)
+        await self.turns()
+        self.assertEqual((self.service.cancelled, self.connections.in_flight), (1, 0))
+
+    async def test_nobody_there(self) -> None:
+        """A peer that is not there is in trouble; after a few calls it is left alone."""
+        await self.port.stopListening()
+        link = self.link(retries=0)
+        for _ in range(FAILURES):
+            await self.failed(link.unary(GET_ACTION_RESULT, REQUEST), Unavailable)
+        self.assertIs(self.breaker.state, State.OPEN)
+        await self.failed(link.unary(GET_ACTION_RESULT, REQUEST), CircuitOpen)
+
+    async def test_many(self) -> None:
+        """More calls than a connection bears at once wait for a place, and all are answered."""
+        link = self.link()
+        calls = [
+            Deferred.fromCoroutine(link.unary(GET_ACTION_RESULT, REQUEST)) for _ in range(1500)
+        ]
+        self.assertGreater(self.connections.waiting, 900)
+        await gatherResults(calls)
+        self.assertEqual((self.connections.waiting, self.connections.in_flight), (0, 0))
+
+    async def test_several_connections(self) -> None:
+        """Calls are spread evenly over the connections."""
+        self.service.held = True
+        link = self.link(count=3)
+        calls = [Deferred.fromCoroutine(link.unary(GET_ACTION_RESULT, REQUEST)) for _ in range(6)]
+        await self.turns()
+        self.assertEqual(self.factory.connections, 3)
+        self.service.release()
+        await gatherResults(calls)
+
+
+class ReadTests(PeerTestCase):
+    async def test_pieces(self) -> None:
+        """The data of each message comes in order."""
+        self.service.pieces = [b"one", b"", b"two"]
+        link = self.link()
+        pieces = [piece async for piece in link.read(ReadRequest(resource_name="x"))]
+        self.assertEqual(pieces, [b"one", b"", b"two"])
+
+    async def test_not_found(self) -> None:
+        """What is absent is absent at the first step."""
+        self.service.failures = [NotFound("none")]
+        await self.failed(anext(self.link().read(ReadRequest())), NotFound)
+        self.assertEqual(self.connections.in_flight, 0)
+
+    async def test_breaks(self) -> None:
+        """A stream that breaks gives what had come, then the failure, which the breaker counts."""
+        self.service.pieces = [b"one"]
+        self.service.failures = [Unavailable("gone")]
+        pieces = self.link().read(ReadRequest())
+        self.assertEqual(await anext(pieces), b"one")
+        await self.failed(anext(pieces), Unavailable)
+
+    async def test_back_pressure(self) -> None:
+        """Who does not ask for more is sent no more than the windows hold."""
+        self.service.pieces = [bytes(1 << 20)] * 100
+        async with aclosing(self.link().read(ReadRequest())) as pieces:
+            await anext(pieces)
+            await self.turns(0.3)
+            self.assertLess(self.service.taken, 30)
+        await self.turns()
+        self.assertEqual(self.connections.in_flight, 0)
+        self.assertLess(self.service.taken, 100)
+
+    async def test_hangs(self) -> None:
+        """A stream without a sign of life is given up."""
+        self.service.held = True
+        error = await self.failed(anext(self.link(seconds=0.1).read(ReadRequest())), Unavailable)
+        self.assertIn("deadline exceeded after 0.1 s", error.message)
+        await self.turns()
+        self.assertEqual(self.service.cancelled, 1)
+
+
+class WriteTests(PeerTestCase):
+    async def test_whole(self) -> None:
+        """All messages arrive, and the reply comes."""
+        reply = await self.link().write(messages(20))
+        self.assertEqual((reply.committed_size, self.service.taken), (20_000, 20))
+
+    async def test_answered_early(self) -> None:
+        """A peer that has enough answers before the end; the rest is not sent."""
+        self.service.answer_after = 1
+        reply = await self.link().write(messages(1000, 100_000))
+        self.assertEqual(reply.committed_size, 100_000)
+
+    async def test_failure(self) -> None:
+        """A refusal ends the write."""
+        self.service.failures = [ResourceExhausted("full")]
+        await self.failed(self.link().write(messages(1000, 100_000)), ResourceExhausted)
+        self.assertEqual(self.connections.in_flight, 0)
+
+    async def test_peer_does_not_take(self) -> None:
+        """A peer that takes nothing makes the write wait, and in the end give up."""
+        self.service.held = True
+        sent = []
+
+        async def counted() -> AsyncIterator[WriteRequest]:
+            async for message in messages(100, 1 << 20):
+                sent.append(message)
+                yield message
+
+        error = await self.failed(self.link(seconds=0.2).write(counted()), Unavailable)
+        self.assertIn("deadline exceeded", error.message)
+        self.assertLess(len(sent), 30)
