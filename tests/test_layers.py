@@ -33,6 +33,7 @@ LAYERS = (
     {"telemetry"},
     {"grpc"},
     {"http2"},
+    {"zstd"},
     {
         "pb",
         "body",

@@ -1,4 +1,4 @@
-"""Tests of gorego_tw.reapi.compression and gorego_tw.reapi.zstd_frame."""
+"""Tests of gorego_tw.zstd.compression and gorego_tw.zstd.blocks."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gorego_tw.digest import Digest, digest_of
 from gorego_tw.errors import DigestMismatch, InvalidArgument
-from gorego_tw.reapi.compression import PIECE_BYTES, Decompressor, compress, compress_chunks
-from gorego_tw.reapi.zstd_frame import Blocks
+from gorego_tw.zstd.compression import PIECE_BYTES, Decompressor, compress, compress_chunks
+from gorego_tw.zstd.blocks import Blocks
 from tests.reapi.fakes import SHA256, ServiceTestCase, collect
 
 NOISE = random.Random(1).randbytes(300_000)

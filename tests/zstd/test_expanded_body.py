@@ -1,4 +1,4 @@
-"""Tests of gorego_tw.reapi.expanded_body."""
+"""Tests of gorego_tw.zstd.expanded_body."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from zope.interface.verify import verifyObject
 from gorego_tw.digest import digest_of
 from gorego_tw.errors import DigestMismatch
 from gorego_tw.interfaces import IBlobBody
-from gorego_tw.reapi.compression import PIECE_BYTES
-from gorego_tw.reapi.expanded_body import ExpandedBody
+from gorego_tw.zstd.compression import PIECE_BYTES
+from gorego_tw.zstd.expanded_body import ExpandedBody
 from tests.reapi.fakes import SHA256, ServiceTestCase, collect, stream
 
 DATA = b"text " * 100_000

@@ -8,7 +8,7 @@ import zstandard
 
 from gorego_tw.digest import Digest
 from gorego_tw.errors import DigestMismatch, InvalidArgument
-from gorego_tw.reapi.zstd_frame import Blocks
+from gorego_tw.zstd.blocks import Blocks
 
 #: The largest piece handed to the compressor or given out, in bytes: the size of a zstd block.
 PIECE_BYTES = 128 * 1024

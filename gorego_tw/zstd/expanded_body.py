@@ -8,7 +8,7 @@ from zope.interface import implementer
 
 from gorego_tw.digest import Digest
 from gorego_tw.interfaces import IBlobBody
-from gorego_tw.reapi.compression import Decompressor
+from gorego_tw.zstd.compression import Decompressor
 
 
 @implementer(IBlobBody)
