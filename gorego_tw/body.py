@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 from zope.interface import implementer
 
 from gorego_tw.interfaces import IBlobBody
+
+#: The largest piece of a body (:meth:`IBlobBody.chunks`), in bytes.
+PIECE_BYTES = 1 << 20
+
+
+def parts(data: bytes | memoryview) -> Iterator[bytes | memoryview]:
+    """``data`` in pieces as a body has them: as it is, if it is none too large."""
+    if len(data) <= PIECE_BYTES:
+        yield data
+        return
+    view = memoryview(data)
+    for at in range(0, len(view), PIECE_BYTES):
+        yield view[at : at + PIECE_BYTES]
 
 
 @implementer(IBlobBody)

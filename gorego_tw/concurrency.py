@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 from twisted.application.service import Service
@@ -65,6 +65,15 @@ async def closing(iterator: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]
             await close()
 
 
+@contextmanager
+def first_failure() -> Iterator[None]:
+    """What went wrong matters, not where in the list of a ``gatherResults``."""
+    try:
+        yield
+    except FirstError as first:
+        first.subFailure.raiseException()
+
+
 async def gather(
     coroutines: Iterable[Coroutine[Deferred[Any], Any, T]], width: int = GATHER_WIDTH
 ) -> list[T]:
@@ -84,12 +93,11 @@ async def gather(
     while len(workers) < width and not (workers and workers[-1].called):
         workers.append(Deferred.fromCoroutine(work()))
     try:
-        await gatherResults(workers, consumeErrors=True)
-    except FirstError as first:
+        with first_failure():
+            await gatherResults(workers, consumeErrors=True)
+    except BaseException:
         for worker in workers:
             worker.cancel()
-        # What went wrong matters, not where in the list.
-        first.subFailure.raiseException()
         raise
     return [results[at] for at in range(len(results))]
 

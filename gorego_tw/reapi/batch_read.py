@@ -8,10 +8,10 @@ from gorego_tw.errors import ResourceExhausted, StatusError
 from gorego_tw.interfaces import IBlobAccess
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
 from gorego_tw.reapi.batch import Answers
-from gorego_tw.zstd.compression import PIECE_BYTES, compress
 from gorego_tw.reapi.digests import parse_function, parse_message
 from gorego_tw.reapi.limits import Limits
 from gorego_tw.storage.disk_threads import DiskThreads
+from gorego_tw.zstd.compression import PIECE_BYTES, compress
 
 _Answer = pb.BatchReadBlobsResponse.Response
 

@@ -12,8 +12,8 @@ from gorego_tw.interfaces import IBlobAccess, IBlobBody
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
 from gorego_tw.reapi.batch import Answers
 from gorego_tw.reapi.digests import check_size, parse_function, parse_message
-from gorego_tw.zstd.expanded_body import ExpandedBody
 from gorego_tw.reapi.limits import Limits
+from gorego_tw.zstd.expanded_body import ExpandedBody
 
 _IDENTITY = pb.Compressor.IDENTITY
 _ZSTD = pb.Compressor.ZSTD

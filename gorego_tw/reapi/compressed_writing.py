@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from gorego_tw.errors import InvalidArgument
 from gorego_tw.interfaces import IBlobAccess
-from gorego_tw.zstd.expanded_body import ExpandedBody
 from gorego_tw.reapi.writing import Messages
 from gorego_tw.resource_name import WriteName
+from gorego_tw.zstd.expanded_body import ExpandedBody
 
 
 async def write_compressed(name: WriteName, messages: Messages, blobs: IBlobAccess) -> int | None:

@@ -10,8 +10,8 @@ from gorego_tw.errors import InvalidArgument, OutOfRange
 from gorego_tw.grpc.router import Buffers
 from gorego_tw.interfaces import IBlobBody
 from gorego_tw.pb.google.bytestream.bytestream_pb2 import ReadRequest
-from gorego_tw.zstd.compression import compress_chunks
 from gorego_tw.resource_name import Compressor, ReadName
+from gorego_tw.zstd.compression import compress_chunks
 
 #: ReadResponse.data: field 10, with a length before it.
 _DATA_TAG = b"\x52"

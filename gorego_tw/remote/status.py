@@ -38,6 +38,8 @@ _ANSWERS: Mapping[StatusCode, type[StatusError]] = {
     StatusCode.UNIMPLEMENTED: Unimplemented,
 }
 
+_BY_NUMBER: Mapping[int, StatusCode] = {code.value[0]: code for code in StatusCode}
+
 _DETAILS_KEY = "grpc-status-details-bin"
 _TYPE_PREFIX = "google.rpc."
 
@@ -56,15 +58,28 @@ def status_of(error: AioRpcError, seconds: float) -> StatusError:
     return cls(f"backing cache: {text or code.name}", *_details(error))
 
 
+def error_of(status: Status) -> StatusError:
+    """The failure of one blob of a batch."""
+    try:
+        cls = _ANSWERS.get(_BY_NUMBER[status.code])
+    except KeyError:
+        cls = None
+    message = f"backing cache: {status.message or f'status {status.code}'}"
+    return (cls or Unavailable)(message, *_known(status))
+
+
 def _details(error: AioRpcError) -> list[Message]:
     for key, value in error.trailing_metadata() or ():
         if key == _DETAILS_KEY and isinstance(value, bytes):
             try:
-                packed = Status.FromString(value).details
+                return _known(Status.FromString(value))
             except DecodeError:
                 return []
-            return [message for any_ in packed if (message := _unpacked(any_)) is not None]
     return []
+
+
+def _known(status: Status) -> list[Message]:
+    return [message for packed in status.details if (message := _unpacked(packed)) is not None]
 
 
 def _unpacked(packed: Message) -> Message | None:

@@ -151,10 +151,14 @@ class PeerTestCase(TestCase):
         if not isinstance(reactor, AsyncioSelectorReactor):
             raise SkipTest("needs trial --reactor=asyncio, as grpcio's client does")
         asyncio.set_event_loop(reactor._asyncioEventloop)
-        self.service = ScriptedService()
         self.breaker: Breaker
         self.path = str(Path(tempfile.mkdtemp(prefix="peer")) / "socket")
-        self.serve([self.service])
+        self.serve(self.services())
+
+    def services(self) -> Iterable[IRPCService]:
+        """What is served."""
+        self.service = ScriptedService()
+        return [self.service]
 
     def serve(self, services: Iterable[IRPCService]) -> None:
         """Listen."""
@@ -166,10 +170,11 @@ class PeerTestCase(TestCase):
     async def gone(self) -> None:
         """Stop listening, and wait until all clients are gone."""
         await maybeDeferred(self.port.stopListening)
-        # A failure that a test looked at holds its call, and that the connection, until it is garbage.
-        gc.collect()
         while self.factory.connections:
-            await self.turns(0.001)
+            # A failure that a test looked at holds its call, and that the connection, until it
+            # is garbage.
+            gc.collect()
+            await self.turns(0.005)
 
     def link(
         self, *, retries: int = 2, seconds: float = 10, count: int = 1, headers: Metadata = ()

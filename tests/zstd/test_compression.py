@@ -10,8 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gorego_tw.digest import Digest, digest_of
 from gorego_tw.errors import DigestMismatch, InvalidArgument
-from gorego_tw.zstd.compression import PIECE_BYTES, Decompressor, compress, compress_chunks
 from gorego_tw.zstd.blocks import Blocks
+from gorego_tw.zstd.compression import PIECE_BYTES, Decompressor, compress, compress_chunks
 from tests.reapi.fakes import SHA256, ServiceTestCase, collect
 
 NOISE = random.Random(1).randbytes(300_000)

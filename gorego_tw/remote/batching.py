@@ -1,0 +1,98 @@
+"""Questions asked in one turn of the reactor leave as one call."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable
+from contextvars import Context
+from typing import Generic, NamedTuple, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from gorego_tw.forwarding import Metadata, forwarded
+
+Q = TypeVar("Q")
+R = TypeVar("R")
+
+#: Metadata whose names end so tells who asks and why, and does not decide what may be asked: a call
+#: for many carries that of the first.
+_INFORMATIVE = "requestmetadata-bin"
+
+
+class _Asked(NamedTuple, Generic[Q, R]):
+    question: Q
+    metadata: Metadata
+    answer: Deferred[R]
+
+
+class Batcher(Generic[Q, R]):
+    """Collects questions.
+
+    As many wait, for one turn, as there are calls that ask, which the transport bounds.
+
+    :param send: asks them in one call, and gives the answers in their order.
+    :param weigh: what a question takes of a call.
+    :param most: how much one call holds.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[list[Q], Metadata], Awaitable[list[R]]],
+        *,
+        weigh: Callable[[Q], int],
+        most: Callable[[], int],
+        clock: IReactorTime,
+    ) -> None:
+        self._send = send
+        self._weigh = weigh
+        self._most = most
+        self._clock = clock
+        self._groups: dict[Hashable, list[_Asked[Q, R]]] = {}
+
+    def ask(self, question: Q, kind: Hashable = None) -> Deferred[R]:
+        """The answer. Who cancels leaves the others alone.
+
+        :param kind: questions of two kinds never share a call, nor do those of callers whose
+            metadata may give them different rights.
+        """
+        metadata = forwarded()
+        rights = tuple(pair for pair in metadata if not pair[0].endswith(_INFORMATIVE))
+        if not self._groups:
+            self._clock.callLater(0, self._leave)
+        answer: Deferred[R] = Deferred()
+        group = self._groups.setdefault((kind, rights), [])
+        group.append(_Asked(question, metadata, answer))
+        return answer
+
+    def _leave(self) -> None:
+        groups, self._groups = self._groups, {}
+        for group in groups.values():
+            batch: list[_Asked[Q, R]] = []
+            weight = 0
+            for asked in group:
+                if asked.answer.called:
+                    continue  # who asked has gone
+                weight += self._weigh(asked.question)
+                if batch and weight > self._most():
+                    self._begin(batch)
+                    batch, weight = [], self._weigh(asked.question)
+                batch.append(asked)
+            if batch:
+                self._begin(batch)
+
+    def _begin(self, batch: list[_Asked[Q, R]]) -> None:
+        # In a context of its own: it is nobody's call alone.
+        sent = Context().run(Deferred.fromCoroutine, self._asked(batch))
+        sent.addErrback(self._failed, batch)
+
+    async def _asked(self, batch: list[_Asked[Q, R]]) -> None:
+        answers = await self._send([asked.question for asked in batch], batch[0].metadata)
+        for asked, answer in zip(batch, answers, strict=True):
+            if not asked.answer.called:
+                asked.answer.callback(answer)
+
+    def _failed(self, failure: Failure, batch: list[_Asked[Q, R]]) -> None:
+        for asked in batch:
+            if not asked.answer.called:
+                asked.answer.errback(failure)

@@ -1,0 +1,132 @@
+"""Tests of gorego_tw.remote.batching."""
+
+from __future__ import annotations
+
+from contextvars import copy_context
+from functools import partial
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from gorego_tw.errors import Unavailable
+from gorego_tw.forwarding import Metadata, forwarded, source
+from gorego_tw.remote.batching import Batcher
+
+
+class BatcherTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.sent: list[tuple[list[str], Metadata]] = []
+        self.gate: Deferred[None] | None = None
+        self.failure: Exception | None = None
+        self.batcher: Batcher[str, str] = Batcher(
+            self.send, weigh=len, most=lambda: 6, clock=self.clock
+        )
+
+    async def send(self, questions: list[str], metadata: Metadata) -> list[str]:
+        """Answers in capitals."""
+        self.sent.append((questions, metadata))
+        self.assertEqual(forwarded(), ())
+        if self.gate is not None:
+            await self.gate
+        if self.failure is not None:
+            raise self.failure
+        return [question.upper() for question in questions]
+
+    def ask(self, question: str, kind: str = "", **metadata: str) -> Deferred[str]:
+        """Ask, in a call with that metadata."""
+        context = copy_context()
+        context.run(source.set, lambda: tuple(metadata.items()))
+        return context.run(self.batcher.ask, question, kind)
+
+    def questions(self) -> list[list[str]]:
+        """What left, call by call."""
+        return [questions for questions, _ in self.sent]
+
+    def test_one_turn(self) -> None:
+        """What is asked in one turn leaves as one call, and each has its own answer."""
+        answers = [self.ask("a"), self.ask("b")]
+        self.assertEqual(self.sent, [])
+        self.clock.advance(0)
+        self.assertEqual(self.questions(), [["a", "b"]])
+        self.assertEqual([self.successResultOf(answer) for answer in answers], ["A", "B"])
+
+    def test_next_turn(self) -> None:
+        """What is asked in the next turn leaves in the next call, while the first is under way."""
+        self.gate = Deferred()
+        first = self.ask("a")
+        self.clock.advance(0)
+        second = self.ask("b")
+        self.clock.advance(0)
+        self.assertEqual(self.questions(), [["a"], ["b"]])
+        self.assertNoResult(first)
+        self.assertNoResult(second)
+
+    def test_limit(self) -> None:
+        """A call holds so much and no more; what is larger by itself leaves alone."""
+        for question in ("aaa", "bbb", "c", "ddddddddd", "e"):
+            self.ask(question)
+        self.clock.advance(0)
+        self.assertEqual(self.questions(), [["aaa", "bbb"], ["c"], ["ddddddddd"], ["e"]])
+
+    def test_kinds(self) -> None:
+        """Questions of two kinds do not share a call."""
+        self.ask("a", "x")
+        self.ask("b", "y")
+        self.ask("c", "x")
+        self.clock.advance(0)
+        self.assertEqual(self.questions(), [["a", "c"], ["b"]])
+
+    def test_rights(self) -> None:
+        """Callers with different credentials do not share a call; who asks and why is no credential."""
+        self.ask("a", authorization="one", requestmetadata_bin="x")
+        self.ask("b", authorization="two")
+        self.clock.advance(0)
+        self.assertEqual(self.questions(), [["a"], ["b"]])
+        context = copy_context()
+        for value in (b"1", b"2"):
+            context.run(source.set, partial(tuple, [("x.requestmetadata-bin", value)]))
+            context.run(self.batcher.ask, "c")
+        self.clock.advance(0)
+        self.assertEqual(self.sent[2:], [(["c", "c"], (("x.requestmetadata-bin", b"1"),))])
+
+    def test_failure(self) -> None:
+        """A failure goes to all who asked."""
+        self.failure = Unavailable("down")
+        answers = [self.ask("a"), self.ask("b")]
+        self.clock.advance(0)
+        for answer in answers:
+            self.failureResultOf(answer, Unavailable)
+
+    def test_leaving(self) -> None:
+        """Who leaves before the call leaves is not asked for; who leaves later harms nobody."""
+        self.gate = Deferred()
+        first, second, third = self.ask("a"), self.ask("b"), self.ask("c")
+        first.cancel()
+        self.failureResultOf(first, CancelledError)
+        self.clock.advance(0)
+        self.assertEqual(self.questions(), [["b", "c"]])
+        second.cancel()
+        self.failureResultOf(second, CancelledError)
+        self.gate.callback(None)
+        self.assertEqual(self.successResultOf(third), "C")
+
+    def test_all_leave(self) -> None:
+        """If all leave, nothing is asked."""
+        first = self.ask("a")
+        first.cancel()
+        self.failureResultOf(first, CancelledError)
+        self.clock.advance(0)
+        self.assertEqual(self.sent, [])
+
+    def test_leaving_before_a_failure(self) -> None:
+        """A failure that nobody waits for any more is no error."""
+        self.gate = Deferred()
+        first = self.ask("a")
+        self.clock.advance(0)
+        first.cancel()
+        self.failureResultOf(first, CancelledError)
+        self.failure = Unavailable("down")
+        self.gate.callback(None)
+        self.assertEqual(self.flushLoggedErrors(), [])
