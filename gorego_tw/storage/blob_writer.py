@@ -80,6 +80,11 @@ class BlobWriter:
         self._fd = -1
 
     @property
+    def fd(self) -> int:
+        """The open file, for who reads what is written already; -1 if there is none."""
+        return self._fd
+
+    @property
     def written_bytes(self) -> int:
         """How many bytes are in the file."""
         return self._written

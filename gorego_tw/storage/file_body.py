@@ -12,16 +12,11 @@ from gorego_tw.errors import DataLoss, StatusError
 from gorego_tw.interfaces import IBlobBody
 from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.failures import status_of
+from gorego_tw.storage.reading import read_now
 
 #: How much is read at once, in bytes. Larger pieces are read hardly faster (9.2 GB/s with this,
 #: 9.6 GB/s with 512 KiB) but leave the processor's cache before they are sent.
 READ_CHUNK = 128 * 1024
-
-#: What preadv says where the page is not in memory, or where it cannot tell.
-_NOT_NOW = frozenset({errno.EAGAIN, errno.EOPNOTSUPP})
-
-#: Not a number that Linux alone has: elsewhere every read takes a thread.
-_NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)
 
 
 @implementer(IBlobBody)
@@ -72,7 +67,7 @@ class FileBody:
         :raises DataLoss: there are none, or the disk cannot read them.
         """
         try:
-            count = self._read_now(into, offset)
+            count = read_now(self._fd, into, offset)
             if count is None:
                 count = await self._threads.run(os.preadv, self._fd, [into], offset)
         except OSError as error:
@@ -84,16 +79,6 @@ class FileBody:
 
     def __del__(self) -> None:
         self.discard()
-
-    def _read_now(self, into: memoryview, offset: int) -> int | None:
-        if _NOWAIT is None:
-            return None
-        try:
-            return os.preadv(self._fd, (into,), offset, _NOWAIT)
-        except OSError as error:
-            if error.errno in _NOT_NOW:
-                return None
-            raise
 
     def _failure(self, error: OSError) -> StatusError:
         if error.errno != errno.EIO:

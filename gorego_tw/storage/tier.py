@@ -12,6 +12,7 @@ from twisted.internet.task import deferLater
 
 from gorego_tw.concurrency import Periodic
 from gorego_tw.errors import StatusError
+from gorego_tw.storage.arrival import Arrivals
 from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.environment import Environment, IndexDamaged
 from gorego_tw.storage.files import BlobFiles
@@ -39,7 +40,8 @@ class LocalTier:
 
     :ivar blobs: its CAS.
     :ivar action_results: its action cache, not checked for completeness.
-    :ivar uploads: blobs that arrive.
+    :ivar uploads: blobs that clients send.
+    :ivar arrivals: blobs that come from elsewhere, and are read while they come.
     :ivar inventory: both stores' entries, for who evicts them.
     """
 
@@ -53,6 +55,7 @@ class LocalTier:
     blobs: LocalBlobs
     action_results: LocalActionResults
     uploads: Uploads
+    arrivals: Arrivals
     clock: IReactorTime
     threads: DiskThreads
 
@@ -158,6 +161,7 @@ class LocalTier:
             ),
             action_results=LocalActionResults(index, inventory, space, last_use),
             uploads=Uploads(inventory, files=files, space=space, threads=threads, clock=clock),
+            arrivals=Arrivals(inventory, files=files, space=space, threads=threads, clock=clock),
             clock=clock,
             threads=threads,
         )

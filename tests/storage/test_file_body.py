@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gorego_tw.concurrency import closing
 from gorego_tw.errors import DataLoss, Unavailable
-from gorego_tw.storage import file_body
+from gorego_tw.storage import reading as storage_reading
 from gorego_tw.storage.disk_threads import HeldDiskThreads
 from gorego_tw.storage.file_body import READ_CHUNK, FileBody, FilePieces
 from tests.storage.tiers import blob, open_files
@@ -74,7 +74,7 @@ class FileBodyTests(SynchronousTestCase):
 
     def test_other_systems(self) -> None:
         """Where there is no RWF_NOWAIT, every read takes a thread."""
-        self.patch(file_body, "_NOWAIT", None)
+        self.patch(storage_reading, "_NOWAIT", None)
         reading = Deferred.fromCoroutine(self.read(self.body()))
         self.threads.release()
         self.assertEqual(self.successResultOf(reading), self.data)

@@ -1,0 +1,241 @@
+"""A blob that comes from elsewhere and is read while it comes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from gorego_tw.digest import Digest
+from gorego_tw.errors import DataLoss, DigestMismatch
+from gorego_tw.interfaces import IBlobBody
+from gorego_tw.storage.arriving_body import ArrivingBody
+from gorego_tw.storage.blob_writer import BlobWriter, check_size
+from gorego_tw.storage.disk_threads import DiskThreads
+from gorego_tw.storage.failures import telling
+from gorego_tw.storage.files import BlobFiles
+from gorego_tw.storage.inventory import Inventory
+from gorego_tw.storage.reading import read_now
+from gorego_tw.storage.records import INLINE_LIMIT
+from gorego_tw.storage.space import Space
+from gorego_tw.storage.tail import Tail
+from gorego_tw.storage.waiting_line import WaitingLine
+
+#: How much may be in memory that is not in the file yet, in bytes: a segment that is being written
+#: and one that fills up meanwhile. Beyond that the sender has to wait.
+MOST_UNWRITTEN_BYTES = 1024 * 1024
+
+
+class Arrival:
+    """One blob on its way in. One sender appends, one call at a time, and ends with ``finish`` and
+    ``complete``, or with ``abandon``; any number of readers read meanwhile.
+
+    No reader gets the last piece before all is verified, so none ends with wrong bytes.
+
+    :raises ResourceExhausted: no room for the blob.
+    """
+
+    def __init__(
+        self,
+        digest: Digest,
+        *,
+        inventory: Inventory,
+        files: BlobFiles,
+        space: Space,
+        threads: DiskThreads,
+        clock: IReactorTime,
+    ) -> None:
+        self.digest = digest
+        self._inventory = inventory
+        self._files = files
+        self._threads = threads
+        self._reservation = space.reserve(digest.size_bytes)
+        self._path = files.temporary()
+        self._writer = BlobWriter(digest, self._path, threads)
+        self._tail = Tail(digest.size_bytes)
+        self._line = WaitingLine(clock)
+        self._readers = 0
+        self._readable = 0
+        self._failure: Exception | None = None  # what readers are told
+        self._trouble: Exception | None = None  # what the sender is told
+        self._ended = False
+        self._writing = False
+        self._progress: Deferred[None] | None = None  # the sender waits for the disk
+
+    @property
+    def readers(self) -> int:
+        """How many bodies have neither been read to their end nor let go of."""
+        return self._readers
+
+    async def append(self, data: bytes | memoryview) -> None:
+        """Take the next bytes. Waits only if the disk is MOST_UNWRITTEN_BYTES behind.
+
+        :raises DigestMismatch: they are more than the digest announces.
+        :raises ResourceExhausted: the disk is full.
+        """
+        self._raise_trouble()
+        size = self._tail.size_bytes + len(data)
+        if size > self.digest.size_bytes:
+            raise DigestMismatch(f"blob {self.digest}: the data has {size} bytes or more")
+        self._tail.append(data)
+        if size == self.digest.size_bytes:
+            return
+        self._begin_to_write()
+        self._show(size)
+        while self._writing and size - self._writer.written_bytes > MOST_UNWRITTEN_BYTES:
+            await self._wait_for_disk()
+
+    async def finish(self) -> None:
+        """Verify the blob and make it visible in the store. Readers are told by ``complete``.
+
+        :raises DigestMismatch: it has not the digest.
+        :raises ResourceExhausted: the disk is full.
+        """
+        while self._writing:
+            await self._wait_for_disk()
+        self._raise_trouble()
+        check_size(self.digest, self._tail.size_bytes)
+        writer = self._writer
+        while writer.size_bytes < self.digest.size_bytes:
+            rest = self._tail.piece(writer.size_bytes, self.digest.size_bytes)
+            assert rest is not None  # what is not written is held
+            await writer.append(rest)
+        if self.digest.size_bytes <= INLINE_LIMIT:
+            data = writer.verified_bytes()
+            if self._inventory.find(self.digest) is None:
+                self._inventory.add_inline(self.digest, data)
+            return
+        await writer.finish()
+        with telling():
+            self._inventory.add_file(self.digest, self._path)
+
+    def complete(self) -> None:
+        """Let the readers have the last piece of the blob, which is finished."""
+        self._end()
+        self._show(self.digest.size_bytes)
+
+    async def abandon(self, failure: Exception) -> None:
+        """Keep nothing, and tell the readers why: at once, before the disk is done with it."""
+        self._failure = failure
+        self._line.call()
+        while self._writing:
+            await self._wait_for_disk()
+        with suppress(OSError):  # deleted at the next start
+            self._files.delete(self._path)
+        self._end()
+
+    def body(self, left: Callable[[], object] = bool) -> IBlobBody:
+        """The blob for one more reader; not after ``complete``, when the store has it.
+
+        :param left: called once, when the reader is done with it.
+        """
+        self._readers += 1
+        return ArrivingBody(self, self.digest.size_bytes, lambda: self._reader_left(left))
+
+    async def read(self, offset: int, memory: Callable[[], memoryview]) -> memoryview:
+        """What is there from ``offset`` on, as :class:`gorego_tw.storage.arriving_body.Source` says.
+
+        :raises Exception: what the blob was abandoned with.
+        """
+        while self._failure is None and offset >= self._readable:
+            await self._line.join()
+        if self._failure is not None:
+            raise self._failure.with_traceback(None)
+        piece = self._tail.piece(offset, self._readable)
+        return await self._read_file(offset, memory()) if piece is None else piece
+
+    async def _read_file(self, offset: int, memory: memoryview) -> memoryview:
+        fd = self._writer.fd
+        into = memory[: self._writer.written_bytes - offset]
+        with telling():
+            count = read_now(fd, into, offset)
+            if count is None:
+                count = await self._threads.run(os.preadv, fd, [into], offset)
+        if not count:
+            raise DataLoss("local tier: the blob was truncated while it arrived")
+        return into[:count]
+
+    def _show(self, readable: int) -> None:
+        self._readable = readable
+        self._line.call()
+
+    def _begin_to_write(self) -> None:
+        if not self._writing and self._tail.full_piece(self._writer.size_bytes) is not None:
+            self._writing = True
+            Deferred.fromCoroutine(self._write_segments())
+
+    async def _write_segments(self) -> None:
+        """Write what is full. Nobody cancels this, and nobody but the sender is told how it ends."""
+        writer, tail = self._writer, self._tail
+        try:
+            while self._failure is None and (piece := tail.full_piece(writer.size_bytes)):
+                await writer.append(piece)
+                tail.trim(writer.written_bytes)
+                self._tell_sender()
+        except Exception as error:  # whatever it is, append or finish raises it
+            self._trouble = error
+        self._writing = False
+        self._tell_sender()
+
+    def _wait_for_disk(self) -> Deferred[None]:
+        self._progress = Deferred()
+        return self._progress
+
+    def _tell_sender(self) -> None:
+        progress, self._progress = self._progress, None
+        if progress is not None and not progress.called:
+            progress.callback(None)
+
+    def _raise_trouble(self) -> None:
+        if self._trouble is not None:
+            raise self._trouble
+
+    def _reader_left(self, left: Callable[[], object]) -> None:
+        self._readers -= 1
+        self._close_if_done()
+        left()
+
+    def _end(self) -> None:
+        self._ended = True
+        self._reservation.release()
+        self._close_if_done()
+
+    def _close_if_done(self) -> None:
+        if self._ended and not self._readers:
+            self._writer.close()
+
+
+class Arrivals:
+    """Blobs that come into the local tier from elsewhere."""
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        *,
+        files: BlobFiles,
+        space: Space,
+        threads: DiskThreads,
+        clock: IReactorTime,
+    ) -> None:
+        self._inventory = inventory
+        self._files = files
+        self._space = space
+        self._threads = threads
+        self._clock = clock
+
+    def open(self, digest: Digest) -> Arrival:
+        """Begin to take a blob in.
+
+        :raises ResourceExhausted: no room for it.
+        """
+        return Arrival(
+            digest,
+            inventory=self._inventory,
+            files=self._files,
+            space=self._space,
+            threads=self._threads,
+            clock=self._clock,
+        )
