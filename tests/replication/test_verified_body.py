@@ -1,0 +1,90 @@
+"""Tests of gorego_tw.replication.verified_body."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from gorego_tw.concurrency import closing
+from gorego_tw.errors import DataLoss, Unavailable
+from gorego_tw.interfaces import IBlobBody
+from gorego_tw.replication.verified_body import VerifiedBody
+from tests.storage.tiers import PiecesBody, blob, in_pieces
+
+SIZE = 35_000
+
+
+class VerifiedBodyTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.digest, self.data = blob(SIZE)
+        self.wrong = blob(SIZE, seed=1)[1]
+        self.corrupt = 0
+
+    def body(self, base: IBlobBody) -> VerifiedBody:
+        """What a reader gets of a body."""
+        return VerifiedBody(self.digest, base, self._note)
+
+    def _note(self) -> None:
+        self.corrupt += 1
+
+    async def read(self, base: IBlobBody, into: bytearray, offset: int = 0) -> None:
+        """Read it in pieces."""
+        async with closing(self.body(base).chunks(offset)) as pieces:
+            async for piece in pieces:
+                into += piece
+
+    def test_role(self) -> None:
+        """It is a body."""
+        self.assertTrue(verifyObject(IBlobBody, self.body(in_pieces(self.data))))
+
+    def test_offsets(self) -> None:
+        """The right bytes come from any offset on."""
+        for offset in (0, 1, 9_999, 10_000, 10_001, SIZE - 1, SIZE):
+            base, data = in_pieces(self.data), bytearray()
+            self.successResultOf(self.read(base, data, offset))
+            self.assertEqual(data, self.data[offset:])
+        self.assertEqual(self.corrupt, 0)
+
+    def test_wrong_hash(self) -> None:
+        """Wrong bytes are told before the last piece, and counted."""
+        base, data = in_pieces(self.wrong), bytearray()
+        self.failureResultOf(self.read(base, data), DataLoss)
+        self.assertEqual(data, self.wrong[:30_000])
+        self.assertEqual((self.corrupt, base.closed), (1, True))
+
+    def test_wrong_size(self) -> None:
+        """So are too few and too many."""
+        for data in (self.data[:-1], self.data + b"x", b""):
+            base = PiecesBody(SIZE, data) if data else PiecesBody(SIZE)
+            self.failureResultOf(self.read(base, bytearray()), DataLoss)
+            self.assertTrue(base.closed)
+        self.assertEqual(self.corrupt, 3)
+
+    def test_trouble(self) -> None:
+        """Other failures stay what they are."""
+        base = PiecesBody(SIZE, self.data[:10], error=Unavailable("backing cache: reset"))
+        self.failureResultOf(self.read(base, bytearray()), Unavailable)
+        self.assertEqual((self.corrupt, base.closed), (0, True))
+
+    def test_whole(self) -> None:
+        """The whole is verified, too."""
+        whole = self.body(PiecesBody(SIZE, self.data)).read_all()
+        self.assertEqual(self.successResultOf(whole), self.data)
+        self.failureResultOf(self.body(PiecesBody(SIZE, self.wrong)).read_all(), DataLoss)
+        self.assertEqual(self.corrupt, 1)
+
+    def test_leaving(self) -> None:
+        """A reader that stops lets go of the body."""
+        base = in_pieces(self.data)
+        self.successResultOf(self._read_one(base))
+        self.assertTrue(base.closed)
+
+    async def _read_one(self, base: IBlobBody) -> None:
+        async with closing(self.body(base).chunks()) as pieces:
+            await anext(pieces)
+
+    def test_discarded(self) -> None:
+        """Discarding discards the body."""
+        base = in_pieces(self.data)
+        self.body(base).discard()
+        self.assertTrue(base.closed)
