@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from prometheus_client import CollectorRegistry
 from twisted.application.service import IService
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IStreamServerEndpoint
@@ -14,6 +15,9 @@ from twisted.logger import Logger
 from twisted.web.server import Site
 
 from gorego_tw.announcement import Announcement
+from gorego_tw.backing import Backing, make_backing
+from gorego_tw.backing_metrics import observe_backing
+from gorego_tw.cache import Cache, local_cache
 from gorego_tw.capacity import Capacity, capacity
 from gorego_tw.config import Configuration
 from gorego_tw.eviction.janitor import Janitor
@@ -30,13 +34,14 @@ from gorego_tw.reapi.action_cache import ActionCache
 from gorego_tw.reapi.byte_stream import ByteStream
 from gorego_tw.reapi.capabilities import Capabilities
 from gorego_tw.reapi.cas import ContentAddressableStorage
+from gorego_tw.reapi.forwarding_metadata import ForwardingMetadata
 from gorego_tw.reapi.limits import Limits
-from gorego_tw.storage.completeness import CompletenessChecking
-from gorego_tw.storage.disk_threads import DiskThreadPool
-from gorego_tw.storage.empty_blob import EmptyBlob
+from gorego_tw.remote.breaker import State
+from gorego_tw.storage.disk_threads import DiskThreadPool, DiskThreads
 from gorego_tw.storage.folder import FolderError
 from gorego_tw.storage.tier import LocalTier
 from gorego_tw.storage.write_probe import WriteProbe
+from gorego_tw.telemetry.observed import Observed
 from gorego_tw.telemetry.registry import make_registry
 from gorego_tw.web.health import Check, Finding
 from gorego_tw.web.health import Health as HealthPage
@@ -76,15 +81,27 @@ def assemble(
     size = cache_size(configuration)
     tier = open_tier(configuration, size, threads, reactor)
     yield Opened(tier.close)
+    limits = Limits(max_blob_size_bytes=configuration.settings.max_blob_size_bytes)
+    backing = make_backing(configuration, tier, limits, reactor)
     yield from tier.services
-    yield Janitor(tier, Random())  # noqa: S311 - samples to evict are no secret
+    yield janitor(tier, backing)
+    if backing is not None:
+        yield from backing.services()
 
     health = Health()
-    services = cache_services(tier, configuration)
+    cache = local_cache(tier) if backing is None else backing.cache
+    services = cache_services(cache, limits, threads)
+    if backing is not None:
+        names = configuration.settings.backing_cache.forward_headers
+        services = [ForwardingMetadata(service, names) for service in services]
     server = make_server([*services, health], configuration, reactor)
     yield (probe := WriteProbe(tier.files, threads, reactor))
     checks = {"started": started(is_ready), "local_tier": writable(probe)}
-    yield from web_ports(configuration, checks, reactor)
+    registry = make_registry()
+    if backing is not None:
+        observe_backing(Observed(registry), backing)
+        checks["backing_cache"] = answering(backing)
+    yield from web_ports(configuration, checks, registry, reactor)
     yield (port := grpc_port(configuration, server, reactor))
     yield SettledHeap()
     yield Announcement(
@@ -124,17 +141,21 @@ def open_tier(
         raise _folder_error(configuration, str(error)) from error
 
 
-def cache_services(tier: LocalTier, configuration: Configuration) -> list[IRPCService]:
-    """The services of a cache, on the local tier."""
-    limits = Limits(max_blob_size_bytes=configuration.settings.max_blob_size_bytes)
-    blobs = EmptyBlob(tier.blobs)
-    # References never name the empty blob, so the tier itself can be asked for them.
-    results = CompletenessChecking(tier.action_results, tier.blobs)
+def janitor(tier: LocalTier, backing: Backing | None) -> Janitor:
+    """What keeps the tier below its limit; it leaves alone what has still to be uploaded."""
+    random = Random()  # noqa: S311 - samples to evict are no secret
+    if backing is None:
+        return Janitor(tier, random)
+    return Janitor(tier, random, backing.pending.is_pinned)
+
+
+def cache_services(cache: Cache, limits: Limits, threads: DiskThreads) -> list[IRPCService]:
+    """The services of a cache."""
     return [
         Capabilities(limits),
-        ContentAddressableStorage(blobs, limits, tier.threads),
-        ActionCache(results, blobs, limits),
-        ByteStream(blobs, tier.uploads, limits),
+        ContentAddressableStorage(cache.blobs, limits, threads),
+        ActionCache(cache.action_results, cache.blobs, limits),
+        ByteStream(cache.blobs, cache.uploads, limits),
     ]
 
 
@@ -151,6 +172,17 @@ def started(is_ready: Callable[[], bool]) -> Check:
 def writable(probe: WriteProbe) -> Check:
     """Whether the local tier took what was written to try it."""
     return lambda: Finding(probe.failure is None, probe.failure or "", probe.age_seconds)
+
+
+def answering(backing: Backing) -> Check:
+    """Whether the backing cache answers. Without it local hits go on, so it decides nothing."""
+    breaker = backing.peer.breaker
+
+    def check() -> Finding:
+        closed = breaker.state is State.CLOSED
+        return Finding(closed, breaker.reason, breaker.seconds, required=False)
+
+    return check
 
 
 def make_server(
@@ -185,7 +217,10 @@ def grpc_port(configuration: Configuration, server: GRPCFactory, reactor: Any) -
 
 
 def web_ports(
-    configuration: Configuration, checks: Mapping[str, Check], reactor: Any
+    configuration: Configuration,
+    checks: Mapping[str, Check],
+    registry: CollectorRegistry,
+    reactor: Any,
 ) -> Iterator[Port]:
     """Where operators and their tools look, if they are to.
 
@@ -198,7 +233,7 @@ def web_ports(
     site = Site(
         Root(
             {
-                "metrics": Metrics(make_registry()),
+                "metrics": Metrics(registry),
                 "healthz": HealthPage({"process": lambda: Finding(True)}),
                 "readyz": HealthPage(checks),
             }
@@ -236,8 +271,6 @@ def warn_of_unused(configuration: Configuration) -> None:
             "{place}: not in use yet: connections are not encrypted",
             place=configuration.place("tls"),
         )
-    if settings.backing_cache.target:
-        _log.warn("{place}: not in use yet", place=configuration.place("backing_cache.target"))
     if settings.telemetry.tracing_endpoint:
         place = configuration.place("telemetry.tracing_endpoint")
         _log.warn("{place}: not in use yet", place=place)

@@ -24,9 +24,12 @@ from gorego_tw.assembly import (
     warn_of_unused,
     web_ports,
 )
+from gorego_tw.cache import local_cache
 from gorego_tw.config import Configuration, load
 from gorego_tw.lifecycle import Opened, StartError
+from gorego_tw.reapi.limits import Limits
 from gorego_tw.storage.disk_threads import NoDiskThreads
+from gorego_tw.telemetry.registry import make_registry
 
 
 class Reactor(MemoryReactorClock):
@@ -71,7 +74,7 @@ class AssembleTests(AssemblyTestCase):
     def test_no_page_without_an_address(self) -> None:
         """An empty metrics_addr opens no port for the pages."""
         configuration = self.configuration(GOREGO_TELEMETRY_METRICS_ADDR="")
-        self.assertEqual(list(web_ports(configuration, {}, self.reactor)), [])
+        self.assertEqual(list(web_ports(configuration, {}, make_registry(), self.reactor)), [])
 
     def test_all_services_are_there(self) -> None:
         """The four services of a cache are served, under their public names."""
@@ -79,7 +82,7 @@ class AssembleTests(AssemblyTestCase):
         threads: Any = NoDiskThreads()
         tier = open_tier(configuration, cache_size(configuration), threads, self.reactor)
         self.assertEqual(
-            service_names(cache_services(tier, configuration)),
+            service_names(cache_services(local_cache(tier), Limits(), threads)),
             [
                 "build.bazel.remote.execution.v2.ActionCache",
                 "build.bazel.remote.execution.v2.Capabilities",

@@ -73,6 +73,7 @@ class Breaker:
 
     :param name: of the peer, for the log.
     :param failures: so many in a row open it.
+    :ivar name: as given.
     :ivar state: now.
     :ivar opened: how often it has opened.
     :ivar refused: how many calls failed at once.
@@ -86,7 +87,7 @@ class Breaker:
         self.opened = 0
         self.refused = 0
         self.observers: list[Callable[[State], object]] = []
-        self._name = name
+        self.name = name
         self._clock = clock
         self._most = failures
         self._failures = 0
@@ -167,14 +168,14 @@ class Breaker:
         if self.state is State.CLOSED:
             self._log.info(
                 "{name} answers again, after {seconds:.1f} s",
-                name=self._name,
+                name=self.name,
                 seconds=self.seconds,
             )
         else:
             self.opened += 1
             self._log.warn(
                 "{name} is left alone after {failures} failures in a row, the last: {reason}",
-                name=self._name,
+                name=self.name,
                 failures=self._failures,
                 reason=self._reason,
             )

@@ -92,6 +92,10 @@ class Copying:
         self._presence.add(set(unknown).difference(missing))
         await gather((self.copy(digest) for digest in missing), WIDTH)
 
+    def close(self) -> None:
+        """Break off what is under way."""
+        self._copies.close()
+
     async def _copy(self, digest: Digest) -> None:
         await self._sink.put_from(digest, lambda: self._source.get(digest))
         self._presence.add((digest,))

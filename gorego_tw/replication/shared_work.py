@@ -28,6 +28,7 @@ class SharedWork(Generic[K, T]):
         self.joined = 0
         self._work = work
         self._waiting: dict[K, list[Deferred[T]]] = {}
+        self._under_way: dict[K, Deferred[None]] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -42,8 +43,15 @@ class SharedWork(Generic[K, T]):
             return waiter
         self._waiting[key] = [waiter]
         work = detached().run(Deferred.fromCoroutine, self._work(key))
-        work.addBoth(self._ended, key)
+        self._under_way[key] = work.addBoth(self._ended, key)
+        if key not in self._waiting:
+            del self._under_way[key]
         return waiter
+
+    def close(self) -> None:
+        """Break off all of it."""
+        for work in list(self._under_way.values()):
+            work.cancel()
 
     def _leave(self, key: K, waiter: Deferred[T]) -> None:
         waiting = self._waiting.get(key, [])
@@ -51,6 +59,7 @@ class SharedWork(Generic[K, T]):
             waiting.remove(waiter)
 
     def _ended(self, result: T | Failure, key: K) -> None:
+        self._under_way.pop(key, None)
         # Gone before anybody is told: who asks again because of what it is told begins anew.
         for waiter in self._waiting.pop(key):
             if isinstance(result, Failure):

@@ -79,6 +79,15 @@ class SharedWorkTests(SynchronousTestCase):
 
         self.assertEqual(self.successResultOf(SharedWork(quick)("abc")), 3)
 
+    def test_close(self) -> None:
+        """What is under way is broken off, and who waits is told."""
+        waiting = [self.shared("a"), self.shared("b")]
+        self.shared.close()
+        for waiter in waiting:
+            self.failureResultOf(waiter, CancelledError)
+        self.assertEqual(len(self.shared), 0)
+        self.shared.close()
+
     def metadata(self, name: str) -> Metadata:
         """What a call carries."""
         return (("name", name),)

@@ -1,0 +1,275 @@
+"""From ``backing_cache.*`` to the objects: the part of the assembly that is behind the local tier."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from random import Random
+from typing import Any, NamedTuple
+
+from google.protobuf.message import DecodeError
+from twisted.application.service import IService
+
+from gorego_tw.cache import Cache
+from gorego_tw.config import Configuration
+from gorego_tw.digest import Digest
+from gorego_tw.errors import InvalidArgument
+from gorego_tw.interfaces import ActionKey, IActionResults, StoredActionResult
+from gorego_tw.lifecycle import StartError
+from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
+from gorego_tw.proxy.action_results import ProxyActionResults
+from gorego_tw.proxy.blobs import ProxyBlobs
+from gorego_tw.proxy.freshness import Freshness, FreshnessRules
+from gorego_tw.proxy.outage import Outage
+from gorego_tw.proxy.renewal import NotingUse, Renewal, Used
+from gorego_tw.proxy.uploads import ProxyUploads
+from gorego_tw.proxy.upstream_results import ReferencedResults
+from gorego_tw.proxy.write_policy import (
+    Around,
+    Back,
+    Through,
+    ThroughOrBack,
+    UpstreamResults,
+    WritePolicy,
+)
+from gorego_tw.reapi.limits import Limits
+from gorego_tw.reapi.references import References
+from gorego_tw.remote.action_results import RemoteActionResults
+from gorego_tw.remote.blobs import RemoteBlobs
+from gorego_tw.remote.breaker import Breaker, State
+from gorego_tw.remote.capabilities import Capabilities
+from gorego_tw.remote.connections import Connections, Files, credentials
+from gorego_tw.remote.link import Link
+from gorego_tw.remote.probe import Probe
+from gorego_tw.remote.retry import Retrying
+from gorego_tw.remote.session import Session
+from gorego_tw.remote.target import Target, parse_target
+from gorego_tw.replication.copying import Copying
+from gorego_tw.replication.flights import Flights
+from gorego_tw.replication.presence import Presence
+from gorego_tw.replication.write_back import WriteBack
+from gorego_tw.settings import BackingCache
+from gorego_tw.storage.completeness import CompletenessChecking
+from gorego_tw.storage.empty_blob import EmptyBlob
+from gorego_tw.storage.local import action_key
+from gorego_tw.storage.pending import Pending
+from gorego_tw.storage.tier import LocalTier
+
+#: For how long a blob that was renewed in the backing cache is not renewed again, in seconds. A cache
+#: that evicts what was used an hour ago is too small for renewal to help.
+RENEWED_SECONDS = 3600.0
+
+#: What may wait to be uploaded, as a part of the local tier: what waits cannot be evicted, and the
+#: rest has to be enough for everything else.
+PENDING_SHARE = 0.5
+
+
+class Peer(NamedTuple):
+    """A backing cache, whatever it speaks."""
+
+    blobs: Any  # an IBlobAccess and a Sink at once
+    action_results: UpstreamResults
+    greet: Callable[[], Coroutine[Any, Any, None]]
+    close: Callable[[], Awaitable[None]]
+    breaker: Breaker
+    retrying: Retrying
+
+
+def grpc_peer(configuration: Configuration, target: Target, reactor: Any) -> Peer:
+    """One that speaks the Remote Execution API.
+
+    :raises StartError: a certificate cannot be read.
+    """
+    backing = configuration.settings.backing_cache
+    files = Files(backing.tls.ca_file, backing.tls.cert_file, backing.tls.key_file)
+    try:
+        trust = credentials(files) if target.is_encrypted else None
+    except OSError as error:
+        place = configuration.place("backing_cache.tls")
+        raise StartError(
+            f"{place}: {error.filename}: {error.strerror}; allowed: the path of a PEM file"
+        ) from error
+    breaker = Breaker(f"the backing cache {target}", clock=reactor)
+    retrying = Retrying(backing.put_retry_count, clock=reactor, random=_random())
+    connections = Connections(target, backing.connections, trust)
+    link = Link(
+        connections,
+        headers=tuple(backing.headers.items()),
+        breaker=breaker,
+        retrying=retrying,
+        timeout_seconds=backing.timeout_seconds,
+        clock=reactor,
+    )
+    capabilities = Capabilities(link, backing.instance_name)
+    blobs = RemoteBlobs(
+        link,
+        capabilities,
+        instance_name=backing.instance_name,
+        compression=backing.compression == "zstd",
+        max_blob_size_bytes=backing.max_backing_blob_size_bytes,
+        clock=reactor,
+    )
+    results = RemoteActionResults(link, capabilities, backing.instance_name)
+    return Peer(blobs, results, capabilities.refresh, connections.close, breaker, retrying)
+
+
+class Backing:
+    """The two tiers as one cache, and all that keeps them in step.
+
+    :param peer: the backing cache.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        peer: Peer,
+        tier: LocalTier,
+        limits: Limits,
+        reactor: Any,
+    ) -> None:
+        self._settings = settings = configuration.settings.backing_cache
+        self._limits = limits
+        self._clock = reactor
+        self._tier = tier
+        self.peer = peer
+        self.presence = Presence(clock=reactor, seconds=settings.presence_seconds)
+        self.copying = Copying(
+            tier.blobs,
+            peer.blobs,
+            self.presence,
+            max_blob_size_bytes=settings.max_backing_blob_size_bytes,
+        )
+        self.flights = Flights(
+            peer.blobs.get,
+            tier.arrivals,
+            clock=reactor,
+            grace_seconds=settings.fetch_grace_seconds,
+        )
+        self.pending = Pending(
+            tier.environment,
+            reactor,
+            max_entries=settings.write_back_max_entries,
+            max_bytes=round(tier.space.limit_bytes * PENDING_SHARE),
+        )
+        self.write_back = self._write_back()
+        self.policy = self._policy()
+        self.used = Used()
+        self.renewal = Renewal(
+            self.used,
+            peer.blobs,
+            renewed=Presence(clock=reactor, seconds=RENEWED_SECONDS),
+            per_minute=settings.renewals_per_minute,
+            clock=reactor,
+        )
+        self.blobs = ProxyBlobs(
+            NotingUse(tier.blobs, self.used) if settings.renewals_per_minute else tier.blobs,
+            peer.blobs,
+            fetch=self.flights.get,
+            presence=self.presence,
+            policy=self.policy,
+        )
+        self.upstream_results = self._outage(
+            ReferencedResults(peer.action_results, self._references)
+        )
+        self.local_results = self._outage(tier.action_results)
+        self.action_results = ProxyActionResults(
+            self.local_results,
+            tier.action_results,
+            self.upstream_results,
+            rules=_rules(settings),
+            policy=self.policy,
+            is_pending=self._is_pending,
+        )
+        self.cache = Cache(
+            EmptyBlob(self.blobs), self.action_results, ProxyUploads(tier.uploads, self.policy)
+        )
+
+    def services(self) -> Iterator[IService]:
+        """What has to run, in the order of its start."""
+        peer = self.peer
+        yield Session(peer.breaker.name, peer.greet, self._close, self._clock)
+        yield Probe(peer.breaker, peer.greet, clock=self._clock, random=_random())
+        if self._settings.write_policy != "around":
+            peer.breaker.observers.append(self._wake)
+            yield self.write_back
+        if self._settings.renewals_per_minute:
+            yield self.renewal
+
+    def _outage(self, results: IActionResults) -> Outage:
+        """Those of them that are complete in both tiers together; trouble as it is to be told."""
+        as_absence = self._settings.action_result_when_down == "not_found"
+        return Outage(CompletenessChecking(results, self.blobs), as_absence=as_absence)
+
+    def _policy(self) -> WritePolicy:
+        results = self._tier.action_results
+        through = Through(results, self.copying, self.peer.action_results)
+        back = Back(results, self.copying, self.write_back)
+        policies: dict[str, WritePolicy] = {
+            "through": through,
+            "back": back,
+            "through_or_back": ThroughOrBack(through, back),
+            "around": Around(results),
+        }
+        return policies[self._settings.write_policy]
+
+    def _write_back(self) -> WriteBack:
+        return WriteBack(
+            self.pending,
+            upload=self.copying.copy,
+            ensure=self.copying.ensure,
+            put_action=self._put_action,
+            results=self._tier.action_results,
+            clock=self._clock,
+            random=_random(),
+            may_ask=lambda: self.peer.breaker.state is State.CLOSED,
+            is_known=self.copying.is_known,
+            forget=self.presence.forget,
+        )
+
+    async def _put_action(self, key: ActionKey, result: StoredActionResult) -> None:
+        await self.peer.action_results.put(key, result.data)
+
+    async def _references(self, key: ActionKey, data: bytes) -> tuple[Digest, ...]:
+        try:
+            result = pb.ActionResult.FromString(data)
+        except DecodeError:
+            raise InvalidArgument("it is no ActionResult") from None
+        references = References(key.action.function, self.cache.blobs, self._limits)
+        return await references.of(result)
+
+    def _is_pending(self, key: ActionKey) -> bool:
+        return len(self.pending) > 0 and self.pending.is_pinned(action_key(key))
+
+    def _wake(self, state: State) -> None:
+        if state is State.CLOSED:
+            self.write_back.wake()
+
+    async def _close(self) -> None:
+        self.copying.close()
+        await self.flights.close()
+        await self.peer.close()
+
+
+def make_backing(
+    configuration: Configuration, tier: LocalTier, limits: Limits, reactor: Any
+) -> Backing | None:
+    """What is behind the local tier, if anything is.
+
+    :raises StartError: it cannot be what is configured.
+    """
+    if not configuration.settings.backing_cache.target:
+        return None
+    target = parse_target(configuration.settings.backing_cache.target)
+    peer = grpc_peer(configuration, target, reactor)
+    return Backing(configuration, peer, tier, limits, reactor)
+
+
+def _rules(settings: BackingCache) -> FreshnessRules:
+    by_name = settings.freshness_by_instance_name
+    return FreshnessRules(
+        Freshness(settings.freshness),
+        {name: Freshness(value) for name, value in by_name.items()},
+    )
+
+
+def _random() -> Random:
+    return Random()  # noqa: S311 - what it decides is no secret
