@@ -128,12 +128,11 @@ class WarningTests(AssemblyTestCase):
         configuration = self.configuration(
             GOREGO_TLS_CERT_FILE="a",
             GOREGO_TLS_KEY_FILE="b",
-            GOREGO_BACKING_CACHE_TARGET="grpc://host:1",
             GOREGO_TELEMETRY_TRACING_ENDPOINT="host:4317",
         )
         with capturedLogs() as events:
             warn_of_unused(configuration)
-        self.assertEqual(len(events), 3)
+        self.assertEqual(len(events), 2)
         self.assertIn("connections are not encrypted", str(formatEvent(events[0])))
 
     def test_nothing_to_warn_of(self) -> None:

@@ -60,4 +60,3 @@ class Session(Service):
         """Break off what is under way there."""
         super().stopService()
         await self._close()
-

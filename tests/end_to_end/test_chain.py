@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import urllib.request
+from collections.abc import Callable
 from unittest import SkipTest
 
 import grpc
@@ -32,6 +33,13 @@ class ChainTestCase(DaemonTestCase):
         front.metrics_addr = f"127.0.0.1:{free_port()}"
         return front
 
+    def unavailable(self, call: Callable[[], object]) -> str:
+        """Why a call is UNAVAILABLE."""
+        with self.assertRaises(grpc.RpcError) as caught:
+            call()
+        self.assertEqual(caught.exception.code(), grpc.StatusCode.UNAVAILABLE)
+        return str(caught.exception.details())
+
     def metric(self, daemon: Daemon, name: str) -> float:
         """What a metric of a daemon says now; 0 if there is none of that name."""
         page = urllib.request.urlopen(f"http://{daemon.metrics_addr}/metrics", timeout=10).read()
@@ -49,7 +57,9 @@ class BlobTests(ChainTestCase):
             digests = [client.upload(blob) for blob in blobs]
         front = self.make_front().start()
         client = self.connect(front)
-        self.assertEqual(client.find_missing([*digests, digest_of(b"nowhere")]), [digest_of(b"nowhere")])
+        self.assertEqual(
+            client.find_missing([*digests, digest_of(b"nowhere")]), [digest_of(b"nowhere")]
+        )
         for _ in range(2):
             read = [client.read(read_name(digest)) for digest in digests]
             self.assertEqual(read, blobs)
@@ -71,15 +81,10 @@ class BlobTests(ChainTestCase):
         kept = client.upload(b"kept" * 50_000)
         self.backing.kill()
         absent = read_name(digest_of(b"absent"))
-        for _ in range(12):
-            with self.assertRaises(grpc.RpcError) as caught:
-                client.read(absent)
-            self.assertEqual(caught.exception.code(), grpc.StatusCode.UNAVAILABLE)
-        self.assertIn("not asked", caught.exception.details())
+        details = [self.unavailable(lambda: client.read(absent)) for _ in range(12)]
+        self.assertIn("not asked", details[-1])
         self.assertEqual(client.read(read_name(kept)), b"kept" * 50_000)
-        with self.assertRaises(grpc.RpcError) as caught:
-            client.upload(b"new" * 50_000)
-        self.assertEqual(caught.exception.code(), grpc.StatusCode.UNAVAILABLE)
+        self.unavailable(lambda: client.upload(b"new" * 50_000))
         self.assertEqual(self.metric(front, 'gorego_backing_breaker_state{state="open"}'), 1)
         self.backing.start()
         eventually(
