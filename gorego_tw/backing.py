@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from google.protobuf.message import DecodeError
+from OpenSSL.crypto import Error as CryptoError
 from twisted.application.service import IService
+from twisted.web.client import Agent, HTTPConnectionPool
 
 from gorego_tw.cache import Cache
 from gorego_tw.config import Configuration
@@ -38,6 +40,10 @@ from gorego_tw.remote.blobs import RemoteBlobs
 from gorego_tw.remote.breaker import Breaker, State
 from gorego_tw.remote.capabilities import Capabilities
 from gorego_tw.remote.connections import Connections, Files, credentials
+from gorego_tw.remote.http_action_results import HTTPActionResults
+from gorego_tw.remote.http_blobs import HTTPBlobs
+from gorego_tw.remote.http_peer import HTTPPeer
+from gorego_tw.remote.http_tls import ClientPolicy
 from gorego_tw.remote.link import Link
 from gorego_tw.remote.probe import Probe
 from gorego_tw.remote.retry import Retrying
@@ -63,6 +69,13 @@ RENEWED_SECONDS = 3600.0
 PENDING_SHARE = 0.5
 
 
+#: Idle connections that are kept to an HTTP server, and how long one may take to be made, in seconds.
+HTTP_CONNECTIONS = 32
+CONNECT_SECONDS = 10.0
+
+T = TypeVar("T")
+
+
 class Peer(NamedTuple):
     """A backing cache, whatever it speaks."""
 
@@ -80,16 +93,8 @@ def grpc_peer(configuration: Configuration, target: Target, reactor: Any) -> Pee
     :raises StartError: a certificate cannot be read.
     """
     backing = configuration.settings.backing_cache
-    files = Files(backing.tls.ca_file, backing.tls.cert_file, backing.tls.key_file)
-    try:
-        trust = credentials(files) if target.is_encrypted else None
-    except OSError as error:
-        place = configuration.place("backing_cache.tls")
-        raise StartError(
-            f"{place}: {error.filename}: {error.strerror}; allowed: the path of a PEM file"
-        ) from error
-    breaker = Breaker(f"the backing cache {target}", clock=reactor)
-    retrying = Retrying(backing.put_retry_count, clock=reactor, random=_random())
+    trust = _secure(configuration, credentials) if target.is_encrypted else None
+    breaker, retrying = _patience(backing, target, reactor)
     connections = Connections(target, backing.connections, trust)
     link = Link(
         connections,
@@ -110,6 +115,53 @@ def grpc_peer(configuration: Configuration, target: Target, reactor: Any) -> Pee
     )
     results = RemoteActionResults(link, capabilities, backing.instance_name)
     return Peer(blobs, results, capabilities.refresh, connections.close, breaker, retrying)
+
+
+def http_peer(configuration: Configuration, target: Target, reactor: Any) -> Peer:
+    """One that serves files by their URLs.
+
+    :raises StartError: a certificate cannot be read.
+    """
+    backing = configuration.settings.backing_cache
+    breaker, retrying = _patience(backing, target, reactor)
+    pool = HTTPConnectionPool(reactor)
+    pool.maxPersistentPerHost = HTTP_CONNECTIONS
+    policy = _secure(configuration, ClientPolicy)
+    peer = HTTPPeer(
+        Agent(reactor, policy, connectTimeout=CONNECT_SECONDS, pool=pool),
+        str(target),
+        headers=tuple(backing.headers.items()),
+        breaker=breaker,
+        retrying=retrying,
+        seconds=backing.timeout_seconds,
+        clock=reactor,
+    )
+    blobs = HTTPBlobs(peer, max_blob_size_bytes=backing.max_backing_blob_size_bytes)
+
+    async def close() -> None:
+        await pool.closeCachedConnections()
+
+    results = HTTPActionResults(peer, backing.instance_name)
+    return Peer(blobs, results, peer.greet, close, breaker, retrying)
+
+
+def _patience(backing: BackingCache, target: Target, reactor: Any) -> tuple[Breaker, Retrying]:
+    breaker = Breaker(f"the backing cache {target}", clock=reactor)
+    return breaker, Retrying(backing.put_retry_count, clock=reactor, random=_random())
+
+
+def _secure(configuration: Configuration, make: Callable[[Files], T]) -> T:
+    """What is made of the PEM files that are configured.
+
+    :raises StartError: one cannot be read, or is none.
+    """
+    tls = configuration.settings.backing_cache.tls
+    try:
+        return make(Files(tls.ca_file, tls.cert_file, tls.key_file))
+    except (OSError, CryptoError) as error:
+        reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else "no PEM"
+        place = configuration.place("backing_cache.tls")
+        raise StartError(f"{place}: {reason}; allowed: the paths of PEM files") from error
 
 
 class Backing:
@@ -259,7 +311,8 @@ def make_backing(
     if not configuration.settings.backing_cache.target:
         return None
     target = parse_target(configuration.settings.backing_cache.target)
-    peer = grpc_peer(configuration, target, reactor)
+    make_peer = http_peer if target.is_http else grpc_peer
+    peer = make_peer(configuration, target, reactor)
     return Backing(configuration, peer, tier, limits, reactor)
 
 

@@ -67,6 +67,11 @@ def _observe_fetches(observed: Observed, backing: Backing) -> None:
         lambda: flights.joined,
     )
     observed.counter(
+        "gorego_fetches_resumed_total",
+        "Streams from the backing cache that broke off and were gone on with",
+        lambda: backing.peer.blobs.resumed,
+    )
+    observed.counter(
         "gorego_fetches_total",
         "Fetches that ended, by how",
         {state.value: _ended(flights, state) for state in _LAST},

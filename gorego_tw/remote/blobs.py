@@ -44,8 +44,8 @@ class RemoteBlobs:
         max_blob_size_bytes: int,
         clock: IReactorTime,
     ) -> None:
-        self.reading = Reading(link, instance_name)
-        self.writing = Writing(link, instance_name)
+        self._reading = Reading(link, instance_name)
+        self._writing = Writing(link, instance_name)
         self._capabilities = capabilities
         self._compression = compression
         self._max_blob_size_bytes = max_blob_size_bytes
@@ -61,13 +61,18 @@ class RemoteBlobs:
             link, instance_name, current, compression=compression, clock=clock
         )
 
+    @property
+    def resumed(self) -> int:
+        """How often a stream that broke off was gone on with."""
+        return self._reading.resuming.resumed
+
     async def get(self, digest: Digest) -> IBlobBody:
         """The blob; its first bytes have arrived."""
         if not self._may_be_there(digest):
             raise NotFound(f"backing cache: blob {digest}: not one that it is asked for")
         if self._is_small(digest):
             return BytesBody(await self._batch_read(digest))
-        return await self.reading.open(digest, self._compressor, forwarded())
+        return await self._reading.open(digest, self._compressor, forwarded())
 
     async def put(self, digest: Digest, body: IBlobBody) -> None:
         """Keep the blob there. A body can be read once, so what breaks off is not gone on with."""
@@ -75,7 +80,7 @@ class RemoteBlobs:
         if self._is_small(digest):
             await self._batch_update(digest, await body.read_all())
         else:
-            await self.writing.once(digest, body, forwarded())
+            await self._writing.once(digest, body, forwarded())
 
     async def put_from(self, digest: Digest, open_body: Callable[[], Awaitable[IBlobBody]]) -> None:
         """Keep the blob there, if need be after several tries; ``open_body`` gives its bytes for each."""
@@ -83,7 +88,7 @@ class RemoteBlobs:
         if self._is_small(digest):
             await self._batch_update(digest, await (await open_body()).read_all())
         else:
-            await self.writing.write(digest, open_body, self._compressor, forwarded())
+            await self._writing.write(digest, open_body, self._compressor, forwarded())
 
     async def find_missing(self, digests: Collection[Digest]) -> list[Digest]:
         """Those that are absent."""

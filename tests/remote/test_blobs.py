@@ -159,7 +159,7 @@ class GetTests(CacheTestCase):
             self.there.breaks = [(n * LARGE // 10, DOWN) for n in range(1, 10)]
             blobs = self.remote(compression=compression)
             self.assertEqual(await read(blobs, digest), data)
-            self.assertEqual(blobs.reading.resumed, 9)
+            self.assertEqual(blobs.resumed, 9)
 
     async def test_unavailable_at_first(self) -> None:
         """A read that fails before its first byte is tried again."""

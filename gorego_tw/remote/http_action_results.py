@@ -1,0 +1,62 @@
+"""The action results of a plain HTTP backing cache: PREFIX/ac/HASH, as Bazel has them."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from gorego_tw.body import BytesBody
+from gorego_tw.concurrency import closing
+from gorego_tw.errors import DataLoss
+from gorego_tw.interfaces import ActionKey
+from gorego_tw.remote.http_body import BlobProducer, ResponsePieces
+from gorego_tw.remote.http_peer import HTTPPeer
+from gorego_tw.remote.instance_name import joined
+
+#: The largest action result that is read, in bytes: what is larger is something else.
+MOST_BYTES = 16 * 1024 * 1024
+
+
+class HTTPActionResults:
+    """Asks for them and sends them.
+
+    :param instance_name: with the client's it comes before ``ac`` in the path.
+    """
+
+    def __init__(self, peer: HTTPPeer, instance_name: str) -> None:
+        self._peer = peer
+        self._instance_name = instance_name
+
+    async def get(self, key: ActionKey) -> bytes:
+        """The serialized ``ActionResult``.
+
+        :raises NotFound: there is none.
+        :raises DataLoss: what is there is too large for one.
+        """
+        return await self._peer.retrying.run(lambda: self._get(key))
+
+    async def put(self, key: ActionKey, data: bytes) -> None:
+        """Keep it there."""
+        await self._peer.retrying.run(lambda: self._put(key, data))
+
+    async def _get(self, key: ActionKey) -> bytes:
+        response = await self._peer.request("GET", self._path(key))
+        data = bytearray()
+        pieces = ResponsePieces(response, self._peer.seconds, self._peer.clock)
+        async with closing(pieces):
+            async for piece in pieces:
+                data += piece
+                if len(data) > MOST_BYTES:
+                    raise DataLoss(
+                        f"backing cache: the result of action {key.action} has more than "
+                        f"{MOST_BYTES} bytes"
+                    )
+        return bytes(data)
+
+    async def _put(self, key: ActionKey, data: bytes) -> None:
+        response = await self._peer.request("PUT", self._path(key), BlobProducer(BytesBody(data)))
+        async for _ in ResponsePieces(response, self._peer.seconds, self._peer.clock):
+            pass
+
+    def _path(self, key: ActionKey) -> str:
+        instance = joined(self._instance_name, key.instance_name)
+        return "/".join(filter(None, (quote(instance), "ac", key.action.hash)))

@@ -1,0 +1,139 @@
+"""The blobs of a plain HTTP backing cache: PREFIX/cas/HASH, as Bazel has them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+
+from twisted.web.iweb import UNKNOWN_LENGTH, IResponse
+from zope.interface import implementer
+
+from gorego_tw.concurrency import closing, gather
+from gorego_tw.digest import Digest
+from gorego_tw.errors import DataLoss, FailedPrecondition, NotFound, StatusError, Unavailable
+from gorego_tw.forwarding import Metadata, forwarded
+from gorego_tw.interfaces import IBlobAccess, IBlobBody
+from gorego_tw.remote.http_body import BlobProducer, ResponsePieces
+from gorego_tw.remote.http_peer import HTTPPeer
+from gorego_tw.remote.resuming import RemoteBody, Resuming
+
+
+@implementer(IBlobAccess)
+class HTTPBlobs:
+    """Reads and writes blobs there. The empty blob is somebody else's affair.
+
+    :param max_blob_size_bytes: larger blobs are not there, and do not go there; 0 for no limit.
+    """
+
+    def __init__(self, peer: HTTPPeer, *, max_blob_size_bytes: int = 0) -> None:
+        self._resuming = Resuming(peer.retrying)
+        self._peer = peer
+        self._max_blob_size_bytes = max_blob_size_bytes
+
+    @property
+    def resumed(self) -> int:
+        """How often a stream that broke off was gone on with."""
+        return self._resuming.resumed
+
+    async def get(self, digest: Digest) -> IBlobBody:
+        """The blob; its first bytes have arrived."""
+        if self._is_too_large(digest):
+            raise NotFound(f"backing cache: blob {digest}: not one that it is asked for")
+        metadata = forwarded()
+
+        def attempt(offset: int) -> AsyncGenerator[bytes, None]:
+            return self._attempt(digest, offset, metadata)
+
+        return await RemoteBody(digest, attempt, self._resuming).begin()
+
+    async def put(self, digest: Digest, body: IBlobBody) -> None:
+        """Keep the blob there, at the first try."""
+        self._check(digest)
+        producer = BlobProducer(body)
+        try:
+            response = await self._peer.request("PUT", _path(digest), producer)
+        except StatusError:
+            if producer.failure is not None:
+                raise producer.failure from None
+            raise
+        await _read(self._peer, response)
+
+    async def put_from(self, digest: Digest, open_body: Callable[[], Awaitable[IBlobBody]]) -> None:
+        """Keep the blob there, if need be after several tries; ``open_body`` gives its bytes for each."""
+
+        async def attempt() -> None:
+            await self.put(digest, await open_body())
+
+        await self._peer.retrying.run(attempt)
+
+    async def find_missing(self, digests: Collection[Digest]) -> list[Digest]:
+        """Those that are absent. A server that knows no HEAD cannot say, which is trouble."""
+        unique = list(dict.fromkeys(digests))
+        missing = await gather(map(self._is_missing, unique))
+        return [digest for digest, is_missing in zip(unique, missing, strict=True) if is_missing]
+
+    async def _is_missing(self, digest: Digest) -> bool:
+        if self._is_too_large(digest):
+            return True
+        try:
+            response = await self._peer.retrying.run(
+                lambda: self._peer.request("HEAD", _path(digest))
+            )
+        except NotFound:
+            return True
+        (length,) = response.headers.getRawHeaders("content-length", [""])[:1]
+        return length.isdigit() and int(length) != digest.size_bytes
+
+    async def _attempt(
+        self, digest: Digest, offset: int, metadata: Metadata
+    ) -> AsyncGenerator[bytes, None]:
+        headers = {"range": f"bytes={offset}-"} if offset else {}
+        response = await self._peer.request(
+            "GET", _path(digest), metadata=metadata, headers=headers
+        )
+        skip = self._skipped(digest, response, offset)
+        pieces = ResponsePieces(response, self._peer.seconds, self._peer.clock)
+        async with closing(pieces):
+            async for piece in pieces:
+                if skip < len(piece):
+                    yield piece[skip:] if skip else piece
+                skip = max(0, skip - len(piece))
+
+    def _skipped(self, digest: Digest, response: IResponse, offset: int) -> int:
+        """How many bytes of the response come before those asked for: a server may know no ranges.
+
+        :raises DataLoss: it is the beginning of something else.
+        """
+        whole = response.code == 200
+        if not whole:
+            (found,) = response.headers.getRawHeaders("content-range", [""])[:1]
+            if not found.startswith(f"bytes {offset}-"):
+                raise Unavailable(f"backing cache: blob {digest}: the range {found[:80]!r}")
+        length = _length(response)
+        expected = digest.size_bytes - (0 if whole else offset)
+        if length is not None and length != expected:
+            raise DataLoss(f"backing cache: blob {digest}: the data has {length} bytes")
+        return offset if whole else 0
+
+    def _is_too_large(self, digest: Digest) -> bool:
+        return 0 < self._max_blob_size_bytes < digest.size_bytes
+
+    def _check(self, digest: Digest) -> None:
+        if self._is_too_large(digest):
+            raise FailedPrecondition(
+                f"backing cache: blob {digest}: larger than the "
+                f"{self._max_blob_size_bytes} bytes of max_backing_blob_size_bytes"
+            )
+
+
+def _path(digest: Digest) -> str:
+    return f"cas/{digest.hash}"
+
+
+def _length(response: IResponse) -> int | None:
+    return None if response.length is UNKNOWN_LENGTH else int(response.length)
+
+
+async def _read(peer: HTTPPeer, response: IResponse) -> None:
+    """Read a body to its end, so that the connection can be used again."""
+    async for _ in ResponsePieces(response, peer.seconds, peer.clock):
+        pass

@@ -1,0 +1,176 @@
+"""Requests to a plain HTTP backing cache, each with a deadline and a failure of ours."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from functools import partial
+
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import RetryInfo
+from twisted.internet.defer import CancelledError
+from twisted.internet.error import ConnectError, ConnectionLost, DNSLookupError
+from twisted.internet.error import TimeoutError as ConnectTimeoutError
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.client import (
+    RequestGenerationFailed,
+    RequestTransmissionFailed,
+    ResponseFailed,
+    ResponseNeverReceived,
+    readBody,
+)
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent, IResponse
+
+from gorego_tw.digest import DigestFunction, empty_digest
+from gorego_tw.errors import (
+    NotFound,
+    PermissionDenied,
+    ResourceExhausted,
+    StatusError,
+    Unauthenticated,
+    Unavailable,
+)
+from gorego_tw.forwarding import Metadata, forwarded
+from gorego_tw.remote.breaker import Breaker, is_failure
+from gorego_tw.remote.http_body import BlobProducer
+from gorego_tw.remote.retry import Retrying
+
+#: What the codes mean that say something of what was asked for. All others are trouble.
+_ANSWERS: Mapping[int, type[StatusError]] = {
+    401: Unauthenticated,
+    403: PermissionDenied,
+    404: NotFound,
+    410: NotFound,
+    413: ResourceExhausted,
+    429: ResourceExhausted,
+    507: ResourceExhausted,
+}
+
+_BROKEN = (
+    ConnectError,
+    ConnectionLost,
+    ConnectTimeoutError,
+    DNSLookupError,
+    RequestGenerationFailed,
+    RequestTransmissionFailed,
+    ResponseFailed,
+    ResponseNeverReceived,
+)
+
+
+class HTTPPeer:
+    """A server of blobs by their URLs.
+
+    :param url: of the server, with the prefix.
+    :param headers: sent with every request; what a call brings itself goes before.
+    :param breaker: says whether requests may go out, and is told how they end.
+    :param retrying: for who tries again.
+    :param seconds: how long the head of a response may take, and each piece of its body.
+    """
+
+    def __init__(
+        self,
+        agent: IAgent,
+        url: str,
+        *,
+        headers: Metadata,
+        breaker: Breaker,
+        retrying: Retrying,
+        seconds: float,
+        clock: IReactorTime,
+    ) -> None:
+        self.breaker = breaker
+        self.retrying = retrying
+        self.seconds = seconds
+        self.clock = clock
+        self._agent = agent
+        self._url = url
+        self._headers = headers
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: BlobProducer | None = None,
+        *,
+        metadata: Metadata | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> IResponse:
+        """The response, of which the head has come. One that is a failure was raised.
+
+        :param metadata: of the call that asks; by default of the one being served.
+        :param headers: more of them.
+        :raises NotFound: 404 and 410; other answers as they are, the rest as UNAVAILABLE.
+        """
+        sent = self._sent(forwarded() if metadata is None else metadata, headers or {})
+        return await self.breaker.guard(lambda: self._attempt(method, path, sent, body))
+
+    async def greet(self) -> None:
+        """Ask for something that need not be there, whatever the breaker says.
+
+        :raises StatusError: it does not answer.
+        """
+        path = f"cas/{empty_digest(DigestFunction.SHA256).hash}"
+        try:
+            await self._attempt("HEAD", path, self._sent((), {}), None)
+        except StatusError as error:
+            if is_failure(error):
+                raise
+
+    async def _attempt(
+        self, method: str, path: str, headers: Headers, body: BlobProducer | None
+    ) -> IResponse:
+        url = f"{self._url}/{path}".encode()
+        asking = self._agent.request(method.encode(), url, headers, body)
+        timer = self.clock.callLater(self.seconds, asking.cancel)
+        if body is not None:
+            # As long as the peer takes something, it is no sign of trouble that it does not answer.
+            body.progressed = partial(timer.reset, self.seconds)
+        try:
+            response: IResponse = await asking
+        except (CancelledError, *_BROKEN) as error:
+            if not timer.active():
+                raise Unavailable(
+                    f"backing cache: deadline exceeded after {self.seconds:g} s"
+                ) from error
+            reason = _reason(error)
+            if isinstance(reason, CancelledError):
+                raise reason from error
+            raise Unavailable(f"backing cache: {reason}") from error
+        finally:
+            if timer.active():
+                timer.cancel()
+        if response.code not in {200, 201, 204, 206}:
+            self._drop(response)
+            raise self._failure(response)
+        return response
+
+    def _sent(self, metadata: Metadata, more: Mapping[str, str]) -> Headers:
+        headers = Headers({"user-agent": ["gorego"], "accept-encoding": ["identity"]})
+        for name, value in (*self._headers, *metadata):
+            text = b64encode(value).decode() if isinstance(value, bytes) else value
+            headers.setRawHeaders(name, [text])
+        for name, value in more.items():
+            headers.setRawHeaders(name, [value])
+        return headers
+
+    def _failure(self, response: IResponse) -> StatusError:
+        code: int = response.code
+        cls = _ANSWERS.get(code, Unavailable)
+        message = f"backing cache: HTTP {code} {response.phrase.decode('latin-1')[:80]}".rstrip()
+        (after,) = response.headers.getRawHeaders("retry-after", [""])[:1]
+        if after.isdigit():
+            return cls(message, RetryInfo(retry_delay=Duration(seconds=min(int(after), 86400))))
+        return cls(message)
+
+    def _drop(self, response: IResponse) -> None:
+        """Read a body that nobody wants, so that the connection can be used again."""
+        readBody(response).addErrback(lambda _: None)
+
+
+def _reason(error: Exception) -> Exception:
+    """What is at the bottom of it."""
+    reasons = getattr(error, "reasons", None)
+    reason: Exception = reasons[0].value if reasons else error
+    return reason

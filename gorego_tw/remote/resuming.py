@@ -1,0 +1,113 @@
+"""A blob that comes in a stream, gone on with where it broke off."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import suppress
+from typing import Self, TypeAlias
+
+from zope.interface import implementer
+
+from gorego_tw.body import parts
+from gorego_tw.concurrency import closing
+from gorego_tw.digest import Digest
+from gorego_tw.errors import DataLoss, InvalidArgument, StatusError, Unavailable
+from gorego_tw.interfaces import IBlobBody
+from gorego_tw.remote.retry import Retrying
+from gorego_tw.storage.blob_writer import verified
+
+#: Asks once for the bytes of a blob from an offset on.
+Attempt: TypeAlias = Callable[[int], AsyncGenerator[bytes, None]]
+
+
+class Resuming:
+    """Streams that are gone on with.
+
+    :ivar resumed: how often one was that had broken off.
+    """
+
+    def __init__(self, retrying: Retrying) -> None:
+        self.resumed = 0
+        self._retrying = retrying
+
+    async def stream(
+        self, digest: Digest, attempt: Attempt, offset: int
+    ) -> AsyncGenerator[bytes, None]:
+        """The bytes from ``offset`` on, up to the last, however often it breaks off.
+
+        :raises DataLoss: there are more than the digest announces.
+        :raises StatusError: it broke off too often without progress.
+        """
+        backoff = self._retrying.backoff()
+        while True:
+            try:
+                async with closing(attempt(offset)) as pieces:
+                    async for piece in pieces:
+                        if offset + len(piece) > digest.size_bytes:
+                            raise DataLoss(f"backing cache: blob {digest}: more data than that")
+                        offset += len(piece)
+                        if piece:
+                            backoff.reset()
+                            yield piece
+                if offset == digest.size_bytes:
+                    return
+                raise Unavailable(
+                    f"backing cache: blob {digest}: the stream ended after {offset} bytes"
+                )
+            except StatusError as error:
+                await self._retrying.wait(backoff, error)
+                self.resumed += 1
+
+
+@implementer(IBlobBody)
+class RemoteBody:
+    """A blob on its way. Its hash is verified by :meth:`read_all` alone: whoever takes the pieces
+    keeps them, and verifies what is kept.
+    """
+
+    def __init__(self, digest: Digest, attempt: Attempt, resuming: Resuming) -> None:
+        self.size_bytes = digest.size_bytes
+        self._digest = digest
+        self._attempt = attempt
+        self._resuming = resuming
+        self._stream = resuming.stream(digest, attempt, 0)
+        self._first: bytes | None = None
+
+    async def begin(self) -> Self:
+        """Wait for the first piece, so that it is known that the blob is there.
+
+        :raises NotFound: it is not.
+        """
+        self._first = await anext(self._stream)
+        return self
+
+    async def chunks(self, offset: int = 0) -> AsyncIterator[bytes | memoryview]:
+        """Pieces from ``offset`` on."""
+        stream = self._stream
+        if offset:
+            await stream.aclose()
+            stream = self._resuming.stream(self._digest, self._attempt, offset)
+        async with closing(stream) as pieces:
+            if not offset and self._first is not None:
+                for part in parts(self._first):
+                    yield part
+            async for piece in pieces:
+                for part in parts(piece):
+                    yield part
+
+    async def read_all(self) -> bytes:
+        """The whole blob.
+
+        :raises DataLoss: it has another hash.
+        """
+        data = b"".join([piece async for piece in self.chunks()])
+        try:
+            return verified(self._digest, data)
+        except InvalidArgument as error:
+            raise DataLoss(f"backing cache: {error.message}") from error
+
+    def discard(self) -> None:
+        """Break the stream off."""
+        # Closing has nothing to wait for: the call is cancelled on the way out.
+        with suppress(StopIteration):
+            self._stream.aclose().send(None)

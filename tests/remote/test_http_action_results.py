@@ -1,0 +1,45 @@
+"""Tests of gorego_tw.remote.http_action_results, with a server on a socket."""
+
+from __future__ import annotations
+
+from gorego_tw.digest import DigestFunction, digest_of
+from gorego_tw.errors import DataLoss, NotFound, Unavailable
+from gorego_tw.interfaces import ActionKey
+from gorego_tw.remote.http_action_results import MOST_BYTES, HTTPActionResults
+from tests.remote.http_server import HTTPTestCase
+
+KEY = ActionKey("linux x", digest_of(b"action", DigestFunction.SHA256))
+PATH = f"prod/linux%20x/ac/{KEY.action.hash}"
+
+
+class HTTPActionResultsTests(HTTPTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.results = HTTPActionResults(self.peer, "prod")
+
+    async def test_put_and_get(self) -> None:
+        """A result is where its names say, below our instance name."""
+        await self.results.put(KEY, b"result")
+        self.assertEqual(self.there.files, {PATH: b"result"})
+        self.assertEqual(await self.results.get(KEY), b"result")
+
+    async def test_no_instance_name(self) -> None:
+        """Without instance names it is where Bazel looks."""
+        await HTTPActionResults(self.peer, "").put(KEY._replace(instance_name=""), b"x")
+        self.assertEqual(list(self.there.files), [f"ac/{KEY.action.hash}"])
+
+    async def test_absent(self) -> None:
+        """What is not there is absent."""
+        await self.failed(self.results.get(KEY), NotFound)
+
+    async def test_tried_again(self) -> None:
+        """Trouble is tried again, and in the end told."""
+        self.there.codes = [500, 500]
+        await self.results.put(KEY, b"result")
+        self.there.codes = [500] * 3
+        await self.failed(self.results.get(KEY), Unavailable)
+
+    async def test_too_large(self) -> None:
+        """What is too large for a result is something else, and is not read to its end."""
+        self.there.files[PATH] = bytes(MOST_BYTES + 1)
+        await self.failed(self.results.get(KEY), DataLoss)

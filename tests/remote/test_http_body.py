@@ -1,0 +1,173 @@
+"""Tests of gorego_tw.remote.http_body."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.client import ResponseDone
+from twisted.web.iweb import IBodyProducer
+from zope.interface.verify import verifyObject
+
+from gorego_tw.body import BytesBody
+from gorego_tw.errors import DataLoss, Unavailable
+from gorego_tw.remote.http_body import MOST_HELD_BYTES, BlobProducer, ResponsePieces
+
+
+class Response:
+    """A response whose body the test delivers.
+
+    :ivar transport: where it comes from, which can be paused.
+    """
+
+    def __init__(self) -> None:
+        self.transport = StringTransport()
+        self.protocol: Any = None
+
+    def deliverBody(self, protocol: Any) -> None:
+        """Here it goes."""
+        self.protocol = protocol
+        protocol.makeConnection(self.transport)
+
+
+class ResponsePiecesTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.response = Response()
+        response: Any = self.response
+        self.pieces = ResponsePieces(response, 5, self.clock)
+
+    def next(self) -> Deferred[bytes]:
+        """The next piece."""
+        return Deferred.fromCoroutine(self.pieces.__anext__())
+
+    def deliver(self, data: bytes) -> None:
+        """Some of it comes."""
+        self.response.protocol.dataReceived(data)
+
+    def end(self, reason: Exception) -> None:
+        """No more comes."""
+        self.response.protocol.connectionLost(Failure(reason))
+
+    def test_in_order(self) -> None:
+        """Pieces come as they came, whether they were waited for or not, then the end."""
+        waiting = self.next()
+        self.assertNoResult(waiting)
+        self.deliver(b"one")
+        self.assertEqual(self.successResultOf(waiting), b"one")
+        self.deliver(b"two")
+        self.end(ResponseDone())
+        self.assertEqual(self.successResultOf(self.next()), b"two")
+        self.failureResultOf(self.next(), StopAsyncIteration)
+
+    def test_back_pressure(self) -> None:
+        """Who takes nothing makes the peer wait; who has taken all lets it go on."""
+        self.deliver(bytes(MOST_HELD_BYTES - 1))
+        self.assertEqual(self.response.transport.producerState, "producing")
+        self.deliver(b"x")
+        self.assertEqual(self.response.transport.producerState, "paused")
+        self.successResultOf(self.next())
+        self.assertEqual(self.response.transport.producerState, "paused")
+        self.successResultOf(self.next())
+        self.assertEqual(self.response.transport.producerState, "producing")
+
+    def test_breaks(self) -> None:
+        """What breaks off is trouble, after what had come."""
+        self.deliver(b"one")
+        self.end(ValueError("reset by peer"))
+        self.assertEqual(self.successResultOf(self.next()), b"one")
+        error = self.failureResultOf(self.next(), Unavailable).value
+        self.assertIn("reset by peer", error.message)
+
+    def test_silence(self) -> None:
+        """A peer that goes silent is given up."""
+        waiting = self.next()
+        self.clock.advance(5)
+        error = self.failureResultOf(waiting, Unavailable).value
+        self.assertEqual(error.message, "backing cache: deadline exceeded after 5 s")
+
+    def test_leaving(self) -> None:
+        """Who leaves while waiting leaves no timer behind, and closing stops the peer."""
+        waiting = self.next()
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.deliver(b"late")
+        self.successResultOf(self.pieces.aclose())
+        self.assertEqual(self.response.transport.producerState, "stopped")
+
+    def test_close_at_the_end(self) -> None:
+        """Closing what has ended does nothing."""
+        self.end(ResponseDone())
+        self.successResultOf(self.pieces.aclose())
+        self.assertEqual(self.response.transport.producerState, "producing")
+
+
+class Pieces(BytesBody):
+    """A body of several pieces."""
+
+    async def chunks(self, offset: int = 0) -> Any:
+        """One byte each."""
+        for byte in self.data:
+            yield bytes([byte])
+
+
+class Broken(BytesBody):
+    """A body that is damaged."""
+
+    async def chunks(self, offset: int = 0) -> Any:
+        """Nothing but the news."""
+        if self.data:
+            raise DataLoss("local tier: damaged")
+        yield b""
+
+
+class BlobProducerTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.consumer: Any = StringTransport()
+        self.producer = BlobProducer(Pieces(b"abc"))
+
+    def test_interface(self) -> None:
+        """It is the body of a request, and says how long it is."""
+        verifyObject(IBodyProducer, self.producer)
+        self.assertEqual(self.producer.length, 3)
+
+    def test_all(self) -> None:
+        """All of it is written, and each piece counts as progress."""
+        progress = []
+        self.producer.progressed = lambda: progress.append(True)
+        self.successResultOf(self.producer.startProducing(self.consumer))
+        self.assertEqual((self.consumer.value(), len(progress)), (b"abc", 3))
+
+    def test_paused(self) -> None:
+        """While it is paused at most one piece more is written."""
+        self.producer.pauseProducing()
+        self.producer.pauseProducing()
+        producing = self.producer.startProducing(self.consumer)
+        self.assertEqual(self.consumer.value(), b"a")
+        self.producer.resumeProducing()
+        self.producer.resumeProducing()
+        self.successResultOf(producing)
+        self.assertEqual(self.consumer.value(), b"abc")
+
+    def test_stopped(self) -> None:
+        """Stopped, it writes no more, and that is no error of its own."""
+        self.producer.pauseProducing()
+        producing = self.producer.startProducing(self.consumer)
+        self.producer.stopProducing()
+        self.successResultOf(producing)
+        self.assertEqual(self.consumer.value(), b"a")
+
+    def test_stopped_before(self) -> None:
+        """It may be stopped before it was started."""
+        self.producer.stopProducing()
+
+    def test_damaged(self) -> None:
+        """What is wrong with the blob is remembered."""
+        producer = BlobProducer(Broken(b"abc"))
+        self.failureResultOf(producer.startProducing(self.consumer), DataLoss)
+        self.assertIsInstance(producer.failure, DataLoss)
