@@ -52,6 +52,7 @@ class Script:
 class Backing:
     """The server and what it has.
 
+    :param credentials: for TLS.
     :ivar blobs: the blobs.
     :ivar results: the action results, by the hash of the action.
     :ivar counts: how often each method was called.
@@ -61,7 +62,7 @@ class Backing:
     :ivar first_byte_at: when the first byte of a blob left, by its hash (time.monotonic).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, credentials: grpc.ServerCredentials | None = None) -> None:
         self.script = Script()
         self.blobs: dict[Key, bytes] = {}
         self.results: dict[str, reapi.ActionResult] = {}
@@ -75,13 +76,17 @@ class Backing:
         services.add_ContentAddressableStorageServicer_to_server(_CAS(self), self._server)
         services.add_ActionCacheServicer_to_server(_ActionCache(self), self._server)
         bytestream_services.add_ByteStreamServicer_to_server(_ByteStream(self), self._server)
-        self.port = self._server.add_insecure_port("127.0.0.1:0")
+        if credentials is None:
+            self.port = self._server.add_insecure_port("127.0.0.1:0")
+        else:
+            self.port = self._server.add_secure_port("127.0.0.1:0", credentials)
+        self._scheme = "grpc" if credentials is None else "grpcs"
         self._server.start()
 
     @property
     def target(self) -> str:
         """Where it is, as the configuration has it."""
-        return f"grpc://127.0.0.1:{self.port}"
+        return f"{self._scheme}://127.0.0.1:{self.port}"
 
     def close(self) -> None:
         """End it and its calls."""
