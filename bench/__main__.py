@@ -6,6 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bench import chain
 from bench.contestants import Contestant, gorego, grpcio
 from bench.h2load import H2LOAD, LoadError
 from bench.table import header, machine, row
@@ -29,7 +30,7 @@ def rounds(
 def main(count: int) -> None:
     """Take the figures and print them."""
     print(machine(), f"{count} rounds", sep=", ")
-    print(header(), flush=True)
+    print(header("gorego", "grpcio"), flush=True)
     with (
         tempfile.TemporaryDirectory(prefix="gorego-bench-") as name,
         gorego(Path(name)) as ours,
@@ -41,7 +42,11 @@ def main(count: int) -> None:
             except LoadError as error:
                 print(f"{workload.name}: {error}", flush=True)
             else:
-                print(row(workload, *figures), flush=True)
+                print(row(workload.name, workload.required, *figures), flush=True)
+    print(header("proxy", "directly"), flush=True)
+    with tempfile.TemporaryDirectory(prefix="gorego-bench-") as name:
+        for line in chain.rows(count, Path(name)):
+            print(row(*line), flush=True)
 
 
 if __name__ == "__main__":

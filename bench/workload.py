@@ -72,6 +72,13 @@ def unary(clients: int, streams: int) -> tuple[str, ...]:
     return ("-D", str(DURATION), "-c", str(clients), "-m", str(streams))
 
 
+def hits() -> Workload:
+    """Hits in the local tier: 1.0 is as many as without a backing cache behind it."""
+    get = content.framed(content.get_action_result())
+    hit = len(content.framed(content.action_result()))
+    return Workload("GetActionResult hit 8 x 16", GET_ACTION_RESULT, get, hit, unary(8, 16), 0.95)
+
+
 def workloads() -> list[Workload]:
     """All of them, the required ones first."""
     get = content.framed(content.get_action_result())

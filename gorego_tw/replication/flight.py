@@ -21,6 +21,11 @@ from gorego_tw.storage.arrival import Arrival, Arrivals
 Fetch: TypeAlias = Callable[[Digest], Awaitable[IBlobBody]]
 
 
+#: So much of the first piece is given out first, in bytes. All who wait are called in one turn of the
+#: reactor, and each sends what there is: 200 of them send 64 KiB in 20 ms, but 1 MiB in 160 ms.
+FIRST_BYTES = 64 * 1024
+
+
 class State(Enum):
     """How far a flight is."""
 
@@ -153,8 +158,7 @@ class Flight:
         try:
             async with closing(body.chunks()) as pieces:
                 async for piece in pieces:
-                    await arrival.append(piece)
-                    self._begin_reading(arrival)
+                    await self._take(arrival, memoryview(piece))
             self._begin_reading(arrival)
             await arrival.finish()
         except Exception as error:  # whatever it is, nothing of the blob may be left
@@ -162,6 +166,14 @@ class Flight:
         else:
             self._move(State.COMPLETED)
             arrival.complete()
+
+    async def _take(self, arrival: Arrival, piece: memoryview) -> None:
+        if self.state is State.ASKED:
+            await arrival.append(piece[:FIRST_BYTES])
+            self._begin_reading(arrival)
+            piece = piece[FIRST_BYTES:]
+        if piece:
+            await arrival.append(piece)
 
     def _begin_reading(self, arrival: Arrival) -> None:
         if self.state is State.ASKED:

@@ -149,7 +149,8 @@ class Arrival:
 
     async def _read_file(self, offset: int, memory: memoryview) -> memoryview:
         fd = self._writer.fd
-        into = memory[: self._writer.written_bytes - offset]
+        # While the blob is verified, the file has more than readers may have.
+        into = memory[: min(self._writer.written_bytes, self._readable) - offset]
         with telling():
             count = read_now(fd, into, offset)
             if count is None:

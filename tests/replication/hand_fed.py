@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextvars import Context, copy_context
 
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
@@ -74,17 +75,20 @@ class HandFedCache:
 
     :ivar asked: what was asked for.
     :ivar metadata: what the calls carried.
+    :ivar contexts: in which they were made.
     """
 
     def __init__(self) -> None:
         self.asked: list[Digest] = []
         self.metadata: list[Metadata] = []
+        self.contexts: list[Context] = []
         self._answers: list[Deferred[IBlobBody]] = []
 
     async def fetch(self, digest: Digest) -> IBlobBody:
         """The body of a blob, when it is answered."""
         self.asked.append(digest)
         self.metadata.append(forwarded())
+        self.contexts.append(copy_context())
         answer: Deferred[IBlobBody] = Deferred()
         self._answers.append(answer)
         return await answer

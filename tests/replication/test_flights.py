@@ -6,7 +6,7 @@ import errno
 import gc
 import os
 from collections.abc import AsyncIterator
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from functools import partial
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -16,8 +16,9 @@ from gorego_tw.digest import Digest
 from gorego_tw.errors import DataLoss, NotFound, ResourceExhausted, Unavailable
 from gorego_tw.forwarding import Metadata, source
 from gorego_tw.interfaces import IBlobBody
-from gorego_tw.replication.flight import State
+from gorego_tw.replication.flight import FIRST_BYTES, State
 from gorego_tw.replication.flights import GRACE_SECONDS, MOST_DESERTED, Flights
+from gorego_tw.storage.arrival import Arrival
 from gorego_tw.storage.blob_writer import WRITE_CHUNK
 from gorego_tw.storage.disk_threads import DiskThreads, HeldDiskThreads
 from gorego_tw.storage.records import INLINE_LIMIT
@@ -25,6 +26,9 @@ from tests.replication.hand_fed import HandFedBody, HandFedCache
 from tests.storage.tiers import TierTestCase, blob, open_files, read
 
 SIZE = 3_000_000
+
+#: Anything that a call may have in its context.
+_OTHER: ContextVar[str] = ContextVar("other")
 
 
 class Reader:
@@ -153,14 +157,32 @@ class SharingTests(FlightsTestCase):
         """Who asks gets the body with the first bytes, and each byte as it arrives."""
         asking = self.get()
         body = self.cache.answer()
+        joining = self.get()
         self.assertNoResult(asking)
+        self.assertNoResult(joining)
         body.send(self.data[:10])
+        self.successResultOf(joining).discard()
         pieces = self.successResultOf(asking).chunks()
         self.assertEqual(self.successResultOf(self._next(pieces)), self.data[:10])
         following = Deferred.fromCoroutine(self._next(pieces))
         self.assertNoResult(following)
         body.send(self.data[10:30])
         self.assertEqual(self.successResultOf(following), self.data[10:30])
+
+    def test_large_first_piece(self) -> None:
+        """All who wait get the beginning of a large first piece before anybody gets more of it."""
+        readers = [self.reader() for _ in range(3)]
+        seen: list[list[int]] = []
+        append = Arrival.append
+
+        async def noting(arrival: Arrival, piece: bytes | memoryview) -> None:
+            seen.append([len(reader.data) for reader in readers])
+            await append(arrival, piece)
+
+        self.patch(Arrival, "append", noting)
+        self.cache.answer().send(self.data[: 4 * FIRST_BYTES])
+        self.assertEqual(seen, [[0] * 3, [FIRST_BYTES] * 3])
+        self.assertEqual([len(reader.data) for reader in readers], [4 * FIRST_BYTES] * 3)
 
     async def _next(self, pieces: AsyncIterator[bytes | memoryview]) -> bytes:
         return bytes(await anext(pieces))
@@ -191,12 +213,14 @@ class SharingTests(FlightsTestCase):
         self.assert_all_over(State.COMPLETED)
 
     def test_metadata(self) -> None:
-        """The fetch carries the metadata of the call that began it."""
+        """The fetch carries the metadata of the call that began it, and nothing else of it."""
         for name in ("first", "second"):
             context = copy_context()
             context.run(source.set, partial(self._metadata, name))
+            context.run(_OTHER.set, name)
             context.run(self.reader)
-        self.assertEqual(self.cache.metadata, [(("name", name),) for name in ("first",)])
+        self.assertEqual(self.cache.metadata, [(("name", "first"),)])
+        self.assertEqual(self.cache.contexts[0].get(_OTHER), None)
 
     def _metadata(self, name: str) -> Metadata:
         return (("name", name),)
@@ -295,18 +319,20 @@ class LeavingTests(FlightsTestCase):
 
     def test_again_after_cancelling(self) -> None:
         """Who comes after the fetch was cancelled begins anew, even if a thread is at work for the old one."""
+        self.digest, self.data = blob(100_000)
         threads = HeldDiskThreads()
         self.reopen(threads=threads)
         self.begin()
         reader = self.reader()
-        self.send(self.cache.answer(), 0, WRITE_CHUNK + 1)
+        self.send_all(self.cache.answer())
+        self.assertEqual(len(threads.held), 1)
         reader.leave()
         self.clock.advance(GRACE_SECONDS)
         again = self.reader()
         self.assertEqual((self.flights.in_flight, len(self.cache.asked)), (2, 2))
         self.send_all(self.cache.answer())
-        while not again.end.called:
-            threads.release()
+        threads.release()
+        self.successResultOf(again.end)
         self.assertEqual(again.data, self.data)
         self.assert_all_over(State.CANCELLED, State.COMPLETED)
 
@@ -315,11 +341,14 @@ class LeavingTests(FlightsTestCase):
         for seed in range(MOST_DESERTED + 1):
             self.digest = blob(1000, seed)[0]
             self.reader().leave()
+        self.digest = blob(1000, 0)[0]
+        again = self.reader()
+        self.assertEqual(len(self.cache.asked), MOST_DESERTED + 2)
         self.clock.advance(0)
-        self.assertEqual(self.flights.in_flight, MOST_DESERTED)
-        self.assertEqual(self.cache.unanswered, MOST_DESERTED)
+        self.assertEqual(self.flights.in_flight, MOST_DESERTED + 1)
+        again.leave()
         self.clock.advance(GRACE_SECONDS)
-        self.assert_all_over(*[State.CANCELLED] * (MOST_DESERTED + 1))
+        self.assert_all_over(*[State.CANCELLED] * (MOST_DESERTED + 2))
 
 
 class FailureTests(FlightsTestCase):
@@ -512,9 +541,11 @@ class CloseTests(FlightsTestCase):
         self.begin()
         reader = self.reader()
         self.send(self.cache.answer(), 0, WRITE_CHUNK + 1)
-        closing_flights = Deferred.fromCoroutine(self.flights.close())
+        closings = [Deferred.fromCoroutine(self.flights.close()) for _ in range(2)]
         self.failureResultOf(reader.end, Unavailable)
-        self.assertNoResult(closing_flights)
+        for closing_flights in closings:
+            self.assertNoResult(closing_flights)
         threads.release()
-        self.successResultOf(closing_flights)
+        for closing_flights in closings:
+            self.successResultOf(closing_flights)
         self.assert_all_over(State.CANCELLED)

@@ -417,14 +417,54 @@ class SlowDiskTests(ArrivalTestCase):
         """Readers are told at once, but the file is not closed while a thread writes it."""
         arrival = self.open()
         reading = Reading(arrival.body()).all()
-        self.append(arrival, 0, WRITE_CHUNK)
+        self.append(arrival, 0, MOST_UNWRITTEN_BYTES)
         abandoning = Deferred.fromCoroutine(arrival.abandon(Unavailable("gone")))
         self.failureResultOf(reading.end, Unavailable)
         self.assertNoResult(abandoning)
         self.assertGreater(self.tier.space.reserved_bytes, 0)
-        self.threads.release()
+        self.threads.held.pop(0)()
+        self.assertEqual(self.threads.held, [])
         self.successResultOf(abandoning)
         self.assert_nothing_left()
+
+    def test_finish(self) -> None:
+        """The end waits for what is being written, and then writes the rest."""
+        arrival = self.open(MOST_UNWRITTEN_BYTES)
+        self.append(arrival, 0, MOST_UNWRITTEN_BYTES)
+        finishing = Deferred.fromCoroutine(arrival.finish())
+        self.assertEqual(len(self.threads.held), 1)
+        self.threads.release()
+        self.successResultOf(finishing)
+        arrival.complete()
+        self.assertEqual(self.path(self.digest).read_bytes(), self.data)
+        self.assert_nothing_left()
+
+    def test_last_piece_in_the_file(self) -> None:
+        """A reader that is far behind gets no more than the others while the blob is verified."""
+        size_bytes = (
+            LARGE - LARGE % WRITE_CHUNK
+        )  # so that all is in the file before the hash is compared
+        arrival = self.open(size_bytes)
+        self.data = self.data[:-1] + b"x"
+        reading = Reading(arrival.body())
+        sending = Deferred.fromCoroutine(self._append(arrival))
+        self.threads.release()
+        self.successResultOf(sending)
+        self.successResultOf(arrival.append(self.data[-1:]))
+        finishing = Deferred.fromCoroutine(arrival.finish())
+        while not finishing.called:
+            self.threads.held.pop(0)()
+            self._take_all_there_is(reading)
+        self.failureResultOf(finishing, DigestMismatch)
+        self.assertEqual(len(reading.data), size_bytes - 1)
+        self.successResultOf(arrival.abandon(DataLoss("wrong hash")))
+
+    def _take_all_there_is(self, reading: Reading) -> None:
+        step = Deferred.fromCoroutine(reading.step())
+        while step.called:
+            self.successResultOf(step)
+            step = Deferred.fromCoroutine(reading.step())
+        step.addErrback(lambda failure: failure.trap(DataLoss) and None)
 
     def test_cancelled(self) -> None:
         """A sender that is cancelled, while it appends or finishes, can abandon."""
@@ -464,5 +504,5 @@ class SlowDiskTests(ArrivalTestCase):
         self.assert_nothing_left()
 
     async def _append(self, arrival: Arrival) -> None:
-        for at in range(0, LARGE - 1, 100_000):
-            await arrival.append(self.data[at : min(at + 100_000, LARGE - 1)])
+        for at in range(0, len(self.data) - 1, 100_000):
+            await arrival.append(self.data[at : min(at + 100_000, len(self.data) - 1)])
