@@ -15,14 +15,14 @@ from gorego_tw.cache import Cache
 from gorego_tw.config import Configuration
 from gorego_tw.digest import Digest
 from gorego_tw.errors import InvalidArgument
-from gorego_tw.interfaces import ActionKey, IActionResults, StoredActionResult
+from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.lifecycle import StartError
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
 from gorego_tw.proxy.action_results import ProxyActionResults
 from gorego_tw.proxy.blobs import ProxyBlobs
 from gorego_tw.proxy.freshness import Freshness, FreshnessRules
 from gorego_tw.proxy.outage import Outage
-from gorego_tw.proxy.renewal import NotingUse, Renewal, Used
+from gorego_tw.proxy.renewal import Renewal, Used
 from gorego_tw.proxy.uploads import ProxyUploads
 from gorego_tw.proxy.upstream_results import ReferencedResults
 from gorego_tw.proxy.write_policy import (
@@ -205,6 +205,8 @@ class Backing:
         self.write_back = self._write_back()
         self.policy = self._policy()
         self.used = Used()
+        if settings.renewals_per_minute:
+            tier.last_use.observe = self.used.note
         self.renewal = Renewal(
             self.used,
             peer.blobs,
@@ -213,22 +215,21 @@ class Backing:
             clock=reactor,
         )
         self.blobs = ProxyBlobs(
-            NotingUse(tier.blobs, self.used) if settings.renewals_per_minute else tier.blobs,
+            tier.blobs,
             peer.blobs,
             fetch=self.flights.get,
             presence=self.presence,
             policy=self.policy,
         )
-        self.upstream_results = self._outage(
-            ReferencedResults(peer.action_results, self._references)
-        )
-        self.local_results = self._outage(tier.action_results)
+        self.outage = Outage(as_absence=settings.action_result_when_down == "not_found")
+        there = ReferencedResults(peer.action_results, self._references)
         self.action_results = ProxyActionResults(
-            self.local_results,
+            CompletenessChecking(tier.action_results, self.blobs),
             tier.action_results,
-            self.upstream_results,
+            CompletenessChecking(there, self.blobs),
             rules=_rules(settings),
             policy=self.policy,
+            outage=self.outage,
             is_pending=self._is_pending,
         )
         self.cache = Cache(
@@ -245,11 +246,6 @@ class Backing:
             yield self.write_back
         if self._settings.renewals_per_minute:
             yield self.renewal
-
-    def _outage(self, results: IActionResults) -> Outage:
-        """Those of them that are complete in both tiers together; trouble as it is to be told."""
-        as_absence = self._settings.action_result_when_down == "not_found"
-        return Outage(CompletenessChecking(results, self.blobs), as_absence=as_absence)
 
     def _policy(self) -> WritePolicy:
         results = self._tier.action_results

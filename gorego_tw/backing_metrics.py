@@ -45,7 +45,7 @@ def _observe_calls(observed: Observed, backing: Backing) -> None:
     observed.counter(
         "gorego_degraded_action_results_total",
         "Lookups of action results that were answered without the backing cache, by its trouble",
-        lambda: backing.local_results.answered + backing.upstream_results.answered,
+        lambda: backing.outage.told,
     )
 
 

@@ -9,18 +9,28 @@ from typing import TypeAlias
 #: Names and values as gRPC has them: lower-case names, bytes where a name ends in "-bin".
 Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
 
-#: What tells the metadata that travels on; set for each call, called only if something is asked upstream.
-source: ContextVar[Callable[[], Metadata] | None] = ContextVar("forwarded metadata", default=None)
+#: What tells the metadata that travels on, and what it is to be called with; set for each call, and
+#: called only if something is asked upstream.
+source: ContextVar[tuple[Callable[..., Metadata], object, object] | None] = ContextVar(
+    "forwarded metadata", default=None
+)
 
 
 def forwarded() -> Metadata:
     """What travels on from the call that is being served here; nothing outside of a call."""
-    tell = source.get()
-    return () if tell is None else tell()
+    told = source.get()
+    if told is None:
+        return ()
+    tell, call, names = told
+    return tell(call, names)
 
 
 def detached() -> Context:
     """A context for work that outlives the call it is begun for: of the call it keeps the metadata alone."""
     context, metadata = Context(), forwarded()
-    context.run(source.set, lambda: metadata)
+    context.run(source.set, (_as_it_was, metadata, None))
     return context
+
+
+def _as_it_was(metadata: Metadata, _: object) -> Metadata:
+    return metadata

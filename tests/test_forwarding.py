@@ -18,20 +18,21 @@ class ForwardingTests(SynchronousTestCase):
         """The call is asked when somebody wants to know, not before."""
         asked = []
 
-        def tell() -> Metadata:
-            asked.append(True)
+        def tell(call: object, names: object) -> Metadata:
+            asked.append((call, names))
             return (("name", "value"),)
 
         context = copy_context()
-        context.run(source.set, tell)
+        context.run(source.set, (tell, "call", "names"))
         self.assertEqual(asked, [])
         self.assertEqual(context.run(forwarded), (("name", "value"),))
+        self.assertEqual(asked, [("call", "names")])
 
     def test_detached(self) -> None:
         """Work that outlives the call keeps what the call said when it began."""
         values = ["first"]
         context = copy_context()
-        context.run(source.set, lambda: (("name", values[0]),))
+        context.run(source.set, (lambda *_: (("name", values[0]),), None, None))
         later = context.run(detached)
         values[0] = "second"
         self.assertEqual(later.run(forwarded), (("name", "first"),))

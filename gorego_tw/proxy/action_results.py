@@ -11,6 +11,7 @@ from zope.interface import implementer
 from gorego_tw.errors import NotFound, StatusError
 from gorego_tw.interfaces import ActionKey, IActionResults, StoredActionResult
 from gorego_tw.proxy.freshness import Freshness, FreshnessRules
+from gorego_tw.proxy.outage import Outage
 from gorego_tw.proxy.write_policy import WritePolicy
 from gorego_tw.replication.shared_work import SharedWork
 
@@ -28,6 +29,7 @@ class ProxyActionResults:
     :param upstream: those of the backing cache, complete too.
     :param rules: when the backing cache is asked in spite of a local hit.
     :param policy: what becomes of writes.
+    :param outage: what is told of trouble.
     :param is_pending: whether the local result has still to be uploaded, so that it is the newest.
     :ivar compared: how many local hits were compared with the backing cache.
     :ivar different: in how many of them it had another result, which was taken over.
@@ -43,6 +45,7 @@ class ProxyActionResults:
         *,
         rules: FreshnessRules,
         policy: WritePolicy,
+        outage: Outage,
         is_pending: Callable[[ActionKey], bool],
     ) -> None:
         self.compared = 0
@@ -52,6 +55,7 @@ class ProxyActionResults:
         self._upstream = upstream
         self._rules = rules
         self._policy = policy
+        self._outage = outage
         self._is_pending = is_pending
         self._fetches: SharedWork[ActionKey, StoredActionResult] = SharedWork(self._fetch)
         self._comparisons: SharedWork[ActionKey, None] = SharedWork(self._compare)
@@ -60,15 +64,17 @@ class ProxyActionResults:
         """The action result, from here or from there.
 
         :raises NotFound: there is none, or one of its outputs is gone.
-        :raises Unavailable: it is not here, and the backing cache is in trouble.
+        :raises Unavailable: it is not here, the backing cache is in trouble, and that is to be told.
         """
         freshness = self._rules.of(key.instance_name)
         if freshness is Freshness.STRICT and not self._is_pending(key):
-            return await self._fetches(key)
+            return await self._from_there(key)
         try:
             result = await self._local.get(key)
         except NotFound:
-            return await self._fetches(key)
+            return await self._from_there(key)
+        except StatusError as error:
+            raise self._outage.of(error) from error
         if freshness is Freshness.REVALIDATE:
             self._begin_comparison(key)
         return result
@@ -76,6 +82,12 @@ class ProxyActionResults:
     async def put(self, key: ActionKey, result: StoredActionResult) -> None:
         """Keep the action result as the write policy says."""
         await self._policy.store(key, result)
+
+    async def _from_there(self, key: ActionKey) -> StoredActionResult:
+        try:
+            return await self._fetches(key)
+        except StatusError as error:
+            raise self._outage.of(error) from error
 
     async def _fetch(self, key: ActionKey) -> StoredActionResult:
         result = await self._upstream.get(key)

@@ -66,9 +66,9 @@ class ProxyBlobs:
         :raises Unavailable: the backing cache is in trouble, and writes would have to reach it.
         """
         missing = await self._local.find_missing(digests)
-        unknown = self._presence.unknown(missing)
+        unknown = self._presence.unknown(missing) if missing else missing
         if not unknown:
-            return []
+            return unknown
         try:
             absent = await self._remote.find_missing(unknown)
         except StatusError as error:

@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 from gorego_tw.errors import NotFound, StatusError, Unavailable
-from gorego_tw.interfaces import ActionKey, IActionResults, StoredActionResult
 from gorego_tw.proxy.trouble import is_trouble
-from gorego_tw.storage.decorator import ActionResultsDecorator
 
 
-class Outage(ActionResultsDecorator):
-    """Action results whose trouble is a miss, so that builds go on; or said to be what it is.
+class Outage:
+    """Tells trouble as a miss, so that builds go on; or as what it is.
 
-    :param base: may be in trouble.
-    :param as_absence: whether trouble is told as NOT_FOUND, else as UNAVAILABLE.
-    :ivar answered: how many calls were answered so.
+    :param as_absence: whether it is told as NOT_FOUND, else as UNAVAILABLE.
+    :ivar told: how often it was.
     """
 
-    def __init__(self, base: IActionResults, *, as_absence: bool) -> None:
-        super().__init__(base)
-        self.answered = 0
+    def __init__(self, *, as_absence: bool) -> None:
+        self.told = 0
         self._as_absence = as_absence
 
-    async def get(self, key: ActionKey) -> StoredActionResult:
-        """The action result.
-
-        :raises NotFound: there is none, or none can be had for now.
-        :raises Unavailable: none can be had for now.
-        """
-        try:
-            return await self._base.get(key)
-        except StatusError as error:
-            if not is_trouble(error):
-                raise
-            self.answered += 1
-            if self._as_absence:
-                raise NotFound(f"not in the local tier; {error.message}") from error
-            raise Unavailable(error.message, *error.details) from error
+    def of(self, error: StatusError) -> StatusError:
+        """What a client is told of that failure; the failure itself, if it is no trouble."""
+        if not is_trouble(error):
+            return error
+        self.told += 1
+        if self._as_absence:
+            return NotFound(f"not in the local tier; {error.message}")
+        return Unavailable(error.message, *error.details)

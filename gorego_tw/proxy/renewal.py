@@ -1,7 +1,8 @@
 """Keeps alive in the backing cache what is served here.
 
 The backing cache does not see what the local tier answers. Without a word from us it would
-evict first what is asked for most.
+evict first what is asked for most. The local tier tells which blobs were used when it writes
+that down, once a minute, so that a hit costs nothing more.
 """
 
 from __future__ import annotations
@@ -14,9 +15,8 @@ from twisted.logger import Logger
 from gorego_tw.concurrency import Periodic
 from gorego_tw.digest import Digest
 from gorego_tw.errors import StatusError
-from gorego_tw.interfaces import IBlobAccess, IBlobBody
+from gorego_tw.interfaces import IBlobAccess
 from gorego_tw.replication.presence import Presence
-from gorego_tw.storage.decorator import BlobAccessDecorator
 
 #: How often some of them are renewed, in seconds: a minute's budget leaves in this many parts.
 TICK_SECONDS = 10.0
@@ -52,32 +52,6 @@ class Used:
         for digest in taken:
             del self._waiting[digest]
         return taken
-
-
-class NotingUse(BlobAccessDecorator):
-    """Notes what is found.
-
-    :param base: the local tier.
-    :param used: is told.
-    """
-
-    def __init__(self, base: IBlobAccess, used: Used) -> None:
-        super().__init__(base)
-        self._note = used.note
-
-    async def get(self, digest: Digest) -> IBlobBody:
-        """The blob; that it was found is noted."""
-        body = await self._base.get(digest)
-        self._note((digest,))
-        return body
-
-    async def find_missing(self, digests: Collection[Digest]) -> list[Digest]:
-        """Those that are absent; the others are noted."""
-        missing = await self._base.find_missing(digests)
-        if missing:
-            digests = set(digests).difference(missing)
-        self._note(digests)
-        return missing
 
 
 class Renewal(Periodic):

@@ -49,7 +49,7 @@ class ForwardingMetadata:
 
         def handle_with_metadata(request: Any, call: Call) -> Any:
             # The context is the call's own, and ends with it.
-            source.set(lambda: chosen(call, names))
+            source.set((chosen, call, names))
             return handle(request, call)
 
         return handle_with_metadata

@@ -8,6 +8,7 @@ from typing import Self
 
 import lmdb
 
+from gorego_tw.digest import Digest
 from gorego_tw.storage.environment import ARRIVING, TALLY, Environment, trouble
 from gorego_tw.storage.records import (
     ACTIONS,
@@ -21,6 +22,7 @@ from gorego_tw.storage.records import (
     renewed,
     unpack_blob,
     unpack_last_used,
+    unpack_size,
     unpack_tally,
 )
 
@@ -118,12 +120,18 @@ class IndexWrite:
         self._count(ACTIONS, -1, 0)
         return len(value)
 
-    def renew(self, key: bytes, last_used: int) -> None:
-        """Note the last use of an entry, if it still exists."""
+    def renew(self, key: bytes, last_used: int) -> Digest | None:
+        """Note the last use of an entry, if it still exists.
+
+        :returns: the blob, if it is one.
+        """
         database = self._actions if key[0] == ACTIONS else self._blobs
         value = self._txn.get(key, db=database)
         if value is not None and unpack_last_used(value) < last_used:
             self._txn.put(key, renewed(value, last_used), db=database)
+            if database is self._blobs:
+                return Digest(key, unpack_size(value)[0])
+        return None
 
     def announce(self, key: bytes) -> None:
         """Note that the file of a blob will be moved into place."""

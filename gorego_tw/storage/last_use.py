@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet.interfaces import IReactorTime
 
+from gorego_tw.digest import Digest
 from gorego_tw.storage.index import Index
 
 #: How many uses are collected at most. One takes about 200 bytes, so that is 40 MB; those
@@ -21,9 +24,11 @@ class LastUse:
     """The times, in whole seconds since the epoch, of the clock's last :meth:`tick`.
 
     :param index: where they are kept.
+    :ivar observe: told of the blobs whose uses were written, a slice at a time.
     """
 
     def __init__(self, index: Index, clock: IReactorTime) -> None:
+        self.observe: Callable[[list[Digest]], object] = lambda _digests: None
         self._index = index
         self._clock = clock
         self._pending: dict[bytes, int] = {}
@@ -67,9 +72,13 @@ class LastUse:
         flushing = self._flushing
         seconds = self._clock.seconds
         end = seconds() + SLICE_SECONDS
+        blobs: list[Digest] = []
         with self._index.write() as txn:
             while flushing:
-                txn.renew(*flushing.popitem())
+                blob = txn.renew(*flushing.popitem())
+                if blob is not None:
+                    blobs.append(blob)
                 if seconds() >= end:
                     break
+        self.observe(blobs)
         return bool(flushing)

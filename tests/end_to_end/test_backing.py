@@ -199,19 +199,6 @@ class ActionResultTests(BackingTestCase):
         self.assertEqual(self.code(self.get, client), grpc.StatusCode.UNAVAILABLE)
 
 
-class RenewalTests(BackingTestCase):
-    def test_renewed(self) -> None:
-        """What is served here is asked for there, in one question, though nobody asked for it."""
-        client = self.start()
-        blobs = [BLOB, *(b"%d" % n for n in range(50))]
-        for blob in blobs:
-            client.upload(blob)
-            client.read(read_name(digest_of(blob)))
-        before = self.backing.counts["FindMissingBlobs"]
-        eventually(lambda: self.backing.counts["FindMissingBlobs"] > before, "they are renewed", 30)
-        self.assertEqual(self.backing.counts["FindMissingBlobs"], before + 1)
-
-
 class MetadataTests(BackingTestCase):
     def test_what_travels_on(self) -> None:
         """The request metadata travels on, static headers are sent, and nothing else is."""

@@ -12,6 +12,7 @@ from gorego_tw.errors import NotFound, StatusError, Unavailable
 from gorego_tw.interfaces import ActionKey, IActionResults, StoredActionResult
 from gorego_tw.proxy.action_results import MOST_COMPARISONS, ProxyActionResults
 from gorego_tw.proxy.freshness import Freshness, FreshnessRules
+from gorego_tw.proxy.outage import Outage
 from gorego_tw.storage.memory import MemoryActionResults
 from tests.proxy.fakes import RecordingPolicy
 
@@ -62,6 +63,7 @@ class ProxyActionResultsTests(SynchronousTestCase):
             self.upstream,
             rules=rules,
             policy=self.policy,
+            outage=Outage(as_absence=False),
             is_pending=self.pending.__contains__,
         )
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface.verify import verifyObject
 
 from gorego_tw.digest import DigestFunction, digest_of
-from gorego_tw.errors import NotFound, Unavailable
-from gorego_tw.interfaces import IBlobAccess
-from gorego_tw.proxy.renewal import TICK_SECONDS, NotingUse, Renewal, Used
+from gorego_tw.errors import Unavailable
+from gorego_tw.proxy.renewal import TICK_SECONDS, Renewal, Used
 from gorego_tw.replication.presence import Presence
-from gorego_tw.storage.memory import MemoryBlobs
 from tests.replication.fakes import FakeRemote
+from tests.storage.tiers import TierTestCase, blob, put, read
 
 A, B, C = (digest_of(name, DigestFunction.SHA256) for name in (b"a", b"b", b"c"))
 
@@ -33,31 +31,6 @@ class UsedTests(SynchronousTestCase):
         used.note([A, B])
         used.note([C])
         self.assertEqual((len(used), used.dropped), (2, 1))
-
-
-class NotingUseTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.base = MemoryBlobs()
-        self.base.blobs = {A: b"a", B: b"b"}
-        self.used = Used()
-        self.blobs = NotingUse(self.base, self.used)
-
-    def test_interface(self) -> None:
-        """It is a store of blobs."""
-        verifyObject(IBlobAccess, self.blobs)
-
-    def test_get(self) -> None:
-        """What is read is noted, what is absent is not."""
-        self.successResultOf(self.blobs.get(A))
-        self.failureResultOf(self.blobs.get(C), NotFound)
-        self.assertEqual(self.used.take(9), [A])
-
-    def test_find_missing(self) -> None:
-        """What is found is noted, what is missing is not."""
-        self.assertEqual(self.successResultOf(self.blobs.find_missing([A, C, B])), [C])
-        self.assertEqual(set(self.used.take(9)), {A, B})
-        self.assertEqual(self.successResultOf(self.blobs.find_missing([B])), [])
-        self.assertEqual(self.used.take(9), [B])
 
 
 class RenewalTests(SynchronousTestCase):
@@ -122,3 +95,29 @@ class RenewalTests(SynchronousTestCase):
         self.used.note([A])
         self.tick()
         self.assertEqual((self.remote.asked, self.renewal.count), ([[A], [A]], 1))
+
+
+class LocalUseTests(TierTestCase):
+    """The way from a hit to the backing cache."""
+
+    def test_hits_are_renewed(self) -> None:
+        """What is read, or found, here is renewed there; what is missing, or only written, is not asked for."""
+        used, remote = Used(), FakeRemote()
+        self.tier.last_use.observe = used.note
+        renewal = Renewal(
+            used,
+            remote,
+            renewed=Presence(clock=self.clock, seconds=3600),
+            per_minute=600,
+            clock=self.clock,
+        )
+        digests = [blob(size)[0] for size in (10, 10_000, 20)]
+        for size in (10, 10_000, 20):
+            self.successResultOf(put(self.tier.blobs, *blob(size)))
+        self.clock.advance(100)
+        self.tier.last_use.tick()
+        self.successResultOf(read(self.tier.blobs, digests[0]))
+        self.successResultOf(self.tier.blobs.find_missing([digests[1], blob(30)[0]]))
+        self.successResultOf(self.tier.flush())
+        self.successResultOf(renewal.renew())
+        self.assertEqual([set(asked) for asked in remote.asked], [set(digests[:2])])

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from contextvars import copy_context
-from functools import partial
-
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from gorego_tw.errors import Unavailable
-from gorego_tw.forwarding import Metadata, forwarded, source
+from gorego_tw.forwarding import Metadata, forwarded
 from gorego_tw.remote.batching import Batcher
+from tests.calls import carrying
 
 
 class BatcherTests(SynchronousTestCase):
@@ -36,9 +34,7 @@ class BatcherTests(SynchronousTestCase):
 
     def ask(self, question: str, kind: str = "", **metadata: str) -> Deferred[str]:
         """Ask, in a call with that metadata."""
-        context = copy_context()
-        context.run(source.set, lambda: tuple(metadata.items()))
-        return context.run(self.batcher.ask, question, kind)
+        return carrying(*metadata.items()).run(self.batcher.ask, question, kind)
 
     def questions(self) -> list[list[str]]:
         """What left, call by call."""
@@ -84,10 +80,8 @@ class BatcherTests(SynchronousTestCase):
         self.ask("b", authorization="two")
         self.clock.advance(0)
         self.assertEqual(self.questions(), [["a"], ["b"]])
-        context = copy_context()
         for value in (b"1", b"2"):
-            context.run(source.set, partial(tuple, [("x.requestmetadata-bin", value)]))
-            context.run(self.batcher.ask, "c")
+            carrying(("x.requestmetadata-bin", value)).run(self.batcher.ask, "c")
         self.clock.advance(0)
         self.assertEqual(self.sent[2:], [(["c", "c"], (("x.requestmetadata-bin", b"1"),))])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextvars import copy_context
 from typing import Any
 
 from google.rpc.error_details_pb2 import RetryInfo
@@ -22,10 +21,10 @@ from gorego_tw.errors import (
     Unauthenticated,
     Unavailable,
 )
-from gorego_tw.forwarding import source
 from gorego_tw.interfaces import IBlobAccess, IBlobBody
 from gorego_tw.remote.breaker import FAILURES, CircuitOpen
 from gorego_tw.remote.http_blobs import HTTPBlobs
+from tests.calls import carrying
 from tests.remote.cache import blob
 from tests.remote.http_server import HTTPTestCase
 
@@ -161,8 +160,7 @@ class GetTests(BlobsTestCase):
     async def test_headers(self) -> None:
         """Requests carry the static headers and what travels on from the call, bytes as base64."""
         peer = self.make_peer(headers=(("authorization", "Bearer x"), ("own", "static")))
-        context = copy_context()
-        context.run(source.set, lambda: (("own", "mine"), ("trace-bin", b"\0\1")))
+        context = carrying(("own", "mine"), ("trace-bin", b"\0\1"))
         digest, _ = self.keep(10)
         await context.run(Deferred.fromCoroutine, HTTPBlobs(peer).get(digest))
         sent = self.there.headers

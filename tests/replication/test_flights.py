@@ -6,15 +6,13 @@ import errno
 import gc
 import os
 from collections.abc import AsyncIterator
-from contextvars import ContextVar, copy_context
-from functools import partial
+from contextvars import ContextVar
 
 from twisted.internet.defer import CancelledError, Deferred
 
 from gorego_tw.concurrency import closing
 from gorego_tw.digest import Digest
 from gorego_tw.errors import DataLoss, NotFound, ResourceExhausted, Unavailable
-from gorego_tw.forwarding import Metadata, source
 from gorego_tw.interfaces import IBlobBody
 from gorego_tw.replication.flight import FIRST_BYTES, State
 from gorego_tw.replication.flights import GRACE_SECONDS, MOST_DESERTED, Flights
@@ -22,6 +20,7 @@ from gorego_tw.storage.arrival import Arrival
 from gorego_tw.storage.blob_writer import WRITE_CHUNK
 from gorego_tw.storage.disk_threads import DiskThreads, HeldDiskThreads
 from gorego_tw.storage.records import INLINE_LIMIT
+from tests.calls import carrying
 from tests.replication.hand_fed import HandFedBody, HandFedCache
 from tests.storage.tiers import TierTestCase, blob, open_files, read
 
@@ -215,15 +214,11 @@ class SharingTests(FlightsTestCase):
     def test_metadata(self) -> None:
         """The fetch carries the metadata of the call that began it, and nothing else of it."""
         for name in ("first", "second"):
-            context = copy_context()
-            context.run(source.set, partial(self._metadata, name))
+            context = carrying(("name", name))
             context.run(_OTHER.set, name)
             context.run(self.reader)
         self.assertEqual(self.cache.metadata, [(("name", "first"),)])
         self.assertEqual(self.cache.contexts[0].get(_OTHER), None)
-
-    def _metadata(self, name: str) -> Metadata:
-        return (("name", name),)
 
 
 class LeavingTests(FlightsTestCase):

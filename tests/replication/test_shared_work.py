@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from contextvars import copy_context
-from functools import partial
-
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from gorego_tw.errors import Unavailable
-from gorego_tw.forwarding import Metadata, forwarded, source
+from gorego_tw.forwarding import Metadata, forwarded
 from gorego_tw.replication.shared_work import SharedWork
+from tests.calls import carrying
 
 
 class SharedWorkTests(SynchronousTestCase):
@@ -88,14 +86,8 @@ class SharedWorkTests(SynchronousTestCase):
         self.assertEqual(len(self.shared), 0)
         self.shared.close()
 
-    def metadata(self, name: str) -> Metadata:
-        """What a call carries."""
-        return (("name", name),)
-
     def test_metadata(self) -> None:
         """It carries the metadata of the call that began it, whoever joined."""
         for name in ("first", "second"):
-            context = copy_context()
-            context.run(source.set, partial(self.metadata, name))
-            context.run(self.shared, "a")
+            carrying(("name", name)).run(self.shared, "a")
         self.assertEqual(self.seen, [(("name", "first"),)])

@@ -19,7 +19,6 @@ from gorego_tw.errors import (
     Unavailable,
     Unimplemented,
 )
-from gorego_tw.forwarding import source
 from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.replication.copying import Copying
 from gorego_tw.replication.presence import Presence
@@ -32,6 +31,7 @@ from gorego_tw.replication.write_back import (
 )
 from gorego_tw.storage.local import action_key
 from gorego_tw.storage.pending import Pending
+from tests.calls import carrying
 from tests.replication.backing import FakeBacking
 from tests.replication.fakes import FakeRemote
 from tests.storage.queue_crash import MOST_ENTRIES, run_and_kill
@@ -191,10 +191,9 @@ class UploadTests(WriteBackTestCase):
 
     def test_nobody_elses_metadata(self) -> None:
         """An upload carries nothing of the call that happens to set it going."""
-        token = source.set(lambda: (("authorization", "secret"),))
-        self.add(1)
-        self.turn()
-        source.reset(token)
+        call = carrying(("authorization", "secret"))
+        call.run(self.add, 1)
+        call.run(self.turn)
         self.assertEqual(self.backing.metadata, [()])
 
     def test_many_that_end_at_once(self) -> None:
