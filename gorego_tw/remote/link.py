@@ -142,7 +142,10 @@ class Link:
     async def write(
         self, requests: AsyncIterator[bs.WriteRequest], *, metadata: Metadata = ()
     ) -> bs.WriteResponse:
-        """The reply to one ByteStream.Write, which may come before all requests were taken."""
+        """The reply to one ByteStream.Write, which may come before all requests were taken.
+
+        :raises Aborted: it came then, and got lost.
+        """
         self.breaker.check()
         async with self._connections.place() as connection:
             stub = connection.stub(

@@ -41,6 +41,10 @@ _ANSWERS: Mapping[StatusCode, type[StatusError]] = {
 _BY_NUMBER: Mapping[int, StatusCode] = {code.value[0]: code for code in StatusCode}
 
 _DETAILS_KEY = "grpc-status-details-bin"
+#: What grpcio says, INTERNAL, of a stream that the peer has answered while a message was on its way:
+#: the peer is well, only nobody can tell any more what it said.
+_LOST_ANSWER = "Internal error from Core"
+
 _TYPE_PREFIX = "google.rpc."
 
 
@@ -52,6 +56,8 @@ def status_of(error: AioRpcError, seconds: float) -> StatusError:
     code, text = error.code(), error.details() or ""
     if code is StatusCode.DEADLINE_EXCEEDED:
         return Unavailable(f"backing cache: deadline exceeded after {seconds:g} s")
+    if text == _LOST_ANSWER:
+        return Aborted("backing cache: its answer got lost: it came while more was being sent")
     cls = _ANSWERS.get(code)
     if cls is None:
         return Unavailable(f"backing cache: {code.name}: {text}", *_details(error))

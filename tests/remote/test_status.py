@@ -9,7 +9,7 @@ from grpc import StatusCode
 from grpc.aio import AioRpcError, Metadata
 from twisted.trial.unittest import SynchronousTestCase
 
-from gorego_tw.errors import Code, StatusError, Unavailable
+from gorego_tw.errors import Aborted, Code, StatusError, Unavailable
 from gorego_tw.remote.status import status_of
 
 
@@ -57,6 +57,10 @@ class StatusOfTests(SynchronousTestCase):
         error = told(StatusCode.DEADLINE_EXCEEDED)
         self.assertIsInstance(error, Unavailable)
         self.assertEqual(error.message, "backing cache: deadline exceeded after 5 s")
+
+    def test_lost_answer(self) -> None:
+        """An answer that grpcio lost is no trouble of the peer, and may be asked for again."""
+        self.assertIsInstance(told(StatusCode.INTERNAL, "Internal error from Core"), Aborted)
 
     def test_details(self) -> None:
         """Details that are known travel on; others, and what is malformed, are left out."""
