@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.tcp import Client, Server
 from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.resource import Resource
@@ -108,7 +109,8 @@ class HTTPTestCase(TestCase):
         """Close the connections, after what was left of responses has been read."""
         await self.turns()
         await self.pool.closeCachedConnections()
-        await self.turns()
+        while any(isinstance(reader, Client | Server) for reader in self.clock.getReaders()):
+            await self.turns()
 
     async def turns(self, seconds: float = 0.01) -> None:
         """Let both sides have some turns of the reactor."""

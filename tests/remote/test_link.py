@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import TypeVar
 
 from google.protobuf.duration_pb2 import Duration
@@ -172,8 +172,10 @@ class WriteTests(PeerTestCase):
     async def answer(self, write: Callable[[], Awaitable[T]]) -> T:
         """What a write ends with; one whose answer got lost is done again."""
         for _ in range(20):
-            with suppress(Aborted):
+            try:
                 return await write()
+            except Aborted:
+                continue
         raise AssertionError("no answer arrives")
 
     async def test_peer_does_not_take(self) -> None:
