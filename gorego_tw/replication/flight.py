@@ -11,7 +11,7 @@ from twisted.logger import Logger
 
 from gorego_tw.concurrency import closing
 from gorego_tw.digest import Digest
-from gorego_tw.errors import DigestMismatch, NotFound, StatusError, Unavailable
+from gorego_tw.errors import DataLoss, DigestMismatch, NotFound, StatusError, Unavailable
 from gorego_tw.forwarding import detached
 from gorego_tw.interfaces import IBlobBody
 from gorego_tw.replication.verified_body import VerifiedBody, wrong_data
@@ -67,6 +67,7 @@ TABLE: Mapping[State, frozenset[State]] = {
 ENDINGS: tuple[tuple[type[Exception], State], ...] = (
     (CancelledError, State.CANCELLED),
     (DigestMismatch, State.CORRUPT),
+    (DataLoss, State.CORRUPT),
     (NotFound, State.ABSENT),
 )
 

@@ -430,6 +430,13 @@ class FailureTests(FlightsTestCase):
             self.assertFalse(self.is_kept())
             self.assert_all_over(State.CORRUPT)
 
+    def test_found_damaged_there(self) -> None:
+        """What was seen to be wrong before it was passed on counts as wrong, too."""
+        reader = self.reader()
+        self.cache.refuse(DataLoss("backing cache: wrong hash"))
+        self.failureResultOf(reader.end, DataLoss)
+        self.assert_all_over(State.CORRUPT)
+
     def test_full_disk(self) -> None:
         """A disk that fills up midway is told to the readers as it is; the next one asks again."""
         reader = self.reader()

@@ -1,0 +1,44 @@
+"""Tests of gorego_tw.telemetry.observed."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+from twisted.trial.unittest import SynchronousTestCase
+
+from gorego_tw.telemetry.observed import Observed
+
+
+class ObservedTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.registry = CollectorRegistry()
+        self.observed = Observed(self.registry)
+
+    def samples(self) -> dict[tuple[str, str], float]:
+        """What is shown: the values by name and label."""
+        text = generate_latest(self.registry).decode()
+        families = text_string_to_metric_families(text)
+        return {
+            (sample.name, ",".join(sample.labels.values())): sample.value
+            for family in families
+            for sample in family.samples
+        }
+
+    def test_read_when_asked(self) -> None:
+        """A metric is what it is at the moment when somebody asks."""
+        values = [1.0]
+        self.observed.gauge("depth", "Depth.", lambda: values[0])
+        self.observed.counter("things_total", "Things.", lambda: values[0] * 2)
+        self.assertEqual(self.samples(), {("depth", ""): 1, ("things_total", ""): 2})
+        values[0] = 5
+        self.assertEqual(self.samples(), {("depth", ""): 5, ("things_total", ""): 10})
+
+    def test_labels(self) -> None:
+        """A mapping is a metric with a label."""
+        self.observed.gauge("state", "State.", {"open": lambda: 0, "closed": lambda: 1}, "state")
+        self.assertEqual(self.samples(), {("state", "open"): 0, ("state", "closed"): 1})
+
+    def test_registered_twice(self) -> None:
+        """Describing needs no values, so that the registry can tell names that are taken."""
+        self.observed.counter("things_total", "Things.", lambda: 1 / 0)
+        self.assertEqual([metric.name for metric in self.observed.describe()], ["things"])
