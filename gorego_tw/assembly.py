@@ -16,7 +16,6 @@ from twisted.web.server import Site
 
 from gorego_tw.announcement import Announcement
 from gorego_tw.backing import Backing, make_backing
-from gorego_tw.backing_metrics import observe_backing
 from gorego_tw.cache import Cache, local_cache
 from gorego_tw.capacity import Capacity, capacity
 from gorego_tw.config import Configuration
@@ -29,6 +28,9 @@ from gorego_tw.grpc.reflection import Reflection
 from gorego_tw.interfaces import IRPCService
 from gorego_tw.lifecycle import Lifecycle, Opened, StartError
 from gorego_tw.listen_address import endpoint_description
+from gorego_tw.metrics.backing import observe_backing
+from gorego_tw.metrics.local_tier import observe_tier
+from gorego_tw.metrics.server import observe_server
 from gorego_tw.port import Port
 from gorego_tw.reapi.action_cache import ActionCache
 from gorego_tw.reapi.byte_stream import ByteStream
@@ -37,6 +39,7 @@ from gorego_tw.reapi.cas import ContentAddressableStorage
 from gorego_tw.reapi.forwarding_metadata import ForwardingMetadata
 from gorego_tw.reapi.limits import Limits
 from gorego_tw.remote.breaker import State
+from gorego_tw.replication.flight import State as FlightState
 from gorego_tw.storage.disk_threads import DiskThreadPool, DiskThreads
 from gorego_tw.storage.folder import FolderError
 from gorego_tw.storage.tier import LocalTier
@@ -84,7 +87,7 @@ def assemble(
     limits = Limits(max_blob_size_bytes=configuration.settings.max_blob_size_bytes)
     backing = make_backing(configuration, tier, limits, reactor)
     yield from tier.services
-    yield janitor(tier, backing)
+    yield (janitor := make_janitor(tier, backing))
     if backing is not None:
         yield from backing.services()
 
@@ -98,8 +101,12 @@ def assemble(
     yield (probe := WriteProbe(tier.files, threads, reactor))
     checks = {"started": started(is_ready), "local_tier": writable(probe)}
     registry = make_registry()
+    observed = Observed(registry)
+    observe_server(observed, server)
+    observe_tier(observed, tier, janitor)
+    observe_corruption(observed, tier, backing)
     if backing is not None:
-        observe_backing(Observed(registry), backing)
+        observe_backing(observed, backing)
         checks["backing_cache"] = answering(backing)
     yield from web_ports(configuration, checks, registry, reactor)
     yield (port := grpc_port(configuration, server, reactor))
@@ -141,7 +148,7 @@ def open_tier(
         raise _folder_error(configuration, str(error)) from error
 
 
-def janitor(tier: LocalTier, backing: Backing | None) -> Janitor:
+def make_janitor(tier: LocalTier, backing: Backing | None) -> Janitor:
     """What keeps the tier below its limit; it leaves alone what has still to be uploaded."""
     random = Random()  # noqa: S311 - samples to evict are no secret
     if backing is None:
@@ -183,6 +190,17 @@ def answering(backing: Backing) -> Check:
         return Finding(closed, breaker.reason, breaker.seconds, required=False)
 
     return check
+
+
+def observe_corruption(observed: Observed, tier: LocalTier, backing: Backing | None) -> None:
+    """Let be seen what of either tier turned out not to be what its name says."""
+    found: dict[str, Callable[[], float]] = {"local": lambda: tier.inventory.damaged}
+    if backing is not None:
+        outcomes = backing.flights.outcomes
+        found["backing"] = lambda: outcomes[FlightState.CORRUPT]
+    observed.counter(
+        "gorego_corrupt_blobs_total", "Blobs found damaged, and not given out", found, "tier"
+    )
 
 
 def make_server(

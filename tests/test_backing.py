@@ -9,9 +9,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from twisted.internet.task import Clock
 
 from gorego_tw.backing import Backing, make_backing
-from gorego_tw.backing_metrics import observe_backing
 from gorego_tw.config import load
 from gorego_tw.lifecycle import StartError
+from gorego_tw.metrics.backing import observe_backing
 from gorego_tw.reapi.limits import Limits
 from gorego_tw.telemetry.observed import Observed
 from tests.storage.tiers import TierTestCase

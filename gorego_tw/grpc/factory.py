@@ -86,6 +86,11 @@ class GRPCFactory(Factory):
         """How many connections are open."""
         return len(self._connections)
 
+    @property
+    def open_calls(self) -> int:
+        """How many calls are running."""
+        return sum(protocol.open_calls for protocol in self._connections)
+
     def look(self) -> None:
         """Ping connections that are silent, drop those that stay so."""
         now = self._clock.seconds()
@@ -110,8 +115,7 @@ class GRPCFactory(Factory):
                 timer.cancel()
 
     def _end_calls(self) -> None:
-        left = sum(protocol.open_calls for protocol in self._connections)
-        self._log.warn("{left} calls did not end in time; they fail now", left=left)
+        self._log.warn("{left} calls did not end in time; they fail now", left=self.open_calls)
         for protocol in list(self._connections):
             protocol.end_calls()
 

@@ -1,0 +1,1 @@
+"""What the parts of the daemon have counted, under the names that operators know."""

@@ -1,0 +1,64 @@
+"""Tests of gorego_tw.metrics.local_tier and gorego_tw.metrics.server."""
+
+from __future__ import annotations
+
+from random import Random
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from gorego_tw.eviction.janitor import Janitor
+from gorego_tw.grpc.factory import GRPCFactory
+from gorego_tw.metrics.local_tier import observe_tier
+from gorego_tw.metrics.server import observe_server
+from gorego_tw.telemetry.observed import Observed
+from tests.storage.tiers import LIMIT_BYTES, TierTestCase, blob, put
+
+
+class TierMetricsTests(TierTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.registry = CollectorRegistry()
+        self.janitor = Janitor(self.tier, Random(1))
+        observe_tier(Observed(self.registry), self.tier, self.janitor)
+
+    def value(self, name: str, label: str = "") -> float:
+        """What a metric says."""
+        text = generate_latest(self.registry).decode()
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                if sample.name == name and label in ("", *sample.labels.values()):
+                    return sample.value
+        raise AssertionError(f"no {name} {label}")
+
+    def test_disk(self) -> None:
+        """What is kept counts, as it is on the disk, and so does what was refused."""
+        empty = self.value("gorego_disk_usage_bytes")
+        self.successResultOf(put(self.tier.blobs, *blob(1_000_000)))
+        self.assertGreaterEqual(self.value("gorego_disk_usage_bytes") - empty, 1_000_000)
+        self.assertEqual(self.value("gorego_disk_limit_bytes"), LIMIT_BYTES)
+        self.assertEqual(self.value("gorego_disk_reserved_bytes"), 0)
+        self.assertEqual(self.value("gorego_disk_writes_refused_total"), 0)
+
+    def test_entries(self) -> None:
+        """Entries are counted by what they are."""
+        self.successResultOf(put(self.tier.blobs, *blob(10)))
+        self.assertEqual(self.value("gorego_cache_entries", "sha256"), 1)
+        self.assertEqual(self.value("gorego_cache_entries", "action_result"), 0)
+
+    def test_evictions(self) -> None:
+        """Evictions are counted in files and in bytes."""
+        self.janitor.evicted_entries, self.janitor.evicted_bytes = 3, 12_288
+        self.janitor.last_evicted_age_seconds = 77
+        self.assertEqual(self.value("gorego_janitor_evictions_total", "files"), 3)
+        self.assertEqual(self.value("gorego_janitor_evictions_total", "bytes"), 12_288)
+        self.assertEqual(self.value("gorego_janitor_evicted_age_seconds"), 77)
+
+    def test_server(self) -> None:
+        """Connections and calls are counted while they are open."""
+        server = GRPCFactory([], clock=self.clock)
+        observe_server(Observed(self.registry), server)
+        self.assertEqual(self.value("gorego_grpc_connections"), 0)
+        server.buildProtocol(None)
+        self.assertEqual(self.value("gorego_grpc_connections"), 1)
+        self.assertEqual(self.value("gorego_grpc_calls_in_flight"), 0)
