@@ -17,6 +17,7 @@ from gorego_tw.remote.capabilities import PeerCapabilities
 from gorego_tw.remote.digests import message_of
 from gorego_tw.remote.link import BATCH_UPDATE_BLOBS, Link
 from gorego_tw.remote.status import error_of
+from gorego_tw.storage.blob_writer import verified
 from gorego_tw.zstd.compression import compress
 
 #: Smaller blobs are not compressed, in bytes: a frame and its expansion cost more than is saved.
@@ -58,10 +59,14 @@ class BatchUpdate:
     async def __call__(self, digest: Digest, data: bytes) -> None:
         """Keep the blob there.
 
+        It is verified here: of several who bring a blob in one turn the first is heard, and
+        the answer, which is for all, has to be true of each.
+
+        :raises DigestMismatch: the data is something else.
         :raises StatusError: it was refused; a failure of this blob alone is tried again.
         """
         backoff = self._link.retrying.backoff()
-        blob = _Blob(digest, data)
+        blob = _Blob(digest, verified(digest, data))
         while (refusal := await self._batcher.ask(blob, digest.function)) is not None:
             await self._link.retrying.wait(backoff, refusal)
 

@@ -9,7 +9,7 @@ from zope.interface import implementer
 
 from gorego_tw.body import BytesBody
 from gorego_tw.digest import Digest
-from gorego_tw.errors import FailedPrecondition, NotFound, Unimplemented
+from gorego_tw.errors import FailedPrecondition, NotFound, StatusError, Unimplemented
 from gorego_tw.forwarding import forwarded
 from gorego_tw.interfaces import IBlobAccess, IBlobBody
 from gorego_tw.remote.batch_read import OVERHEAD_BYTES, BatchRead
@@ -20,6 +20,7 @@ from gorego_tw.remote.link import Link
 from gorego_tw.remote.reading import Reading
 from gorego_tw.remote.writing import Writing
 from gorego_tw.resource_name import Compressor
+from gorego_tw.storage.blob_writer import check_size
 
 #: Blobs of up to so many bytes travel in batches: one call of 150 µs for many, where a stream
 #: takes as long for each. Larger ones are streamed, so that their first bytes come early.
@@ -76,7 +77,12 @@ class RemoteBlobs:
 
     async def put(self, digest: Digest, body: IBlobBody) -> None:
         """Keep the blob there. A body can be read once, so what breaks off is not gone on with."""
-        self._check(digest)
+        try:
+            self._check(digest)
+            check_size(digest, body.size_bytes)
+        except StatusError:
+            body.discard()
+            raise
         if self._is_small(digest):
             await self._batch_update(digest, await body.read_all())
         else:

@@ -13,6 +13,7 @@ from gorego_tw.concurrency import closing
 from gorego_tw.digest import Digest, DigestFunction, digest_of
 from gorego_tw.errors import (
     DataLoss,
+    DigestMismatch,
     FailedPrecondition,
     InvalidArgument,
     NotFound,
@@ -29,6 +30,19 @@ from tests.remote.cache import CacheTestCase, blob
 SIZES = (1, 1000, SMALL_BYTES, SMALL_BYTES + 1, 3_000_000)
 LARGE = 1_000_000
 DOWN = Unavailable("down")
+
+
+class Discarded(BytesBody):
+    """A body that should not be read.
+
+    :ivar discarded: whether it was let go of.
+    """
+
+    discarded = False
+
+    def discard(self) -> None:
+        """Let go of it."""
+        self.discarded = True
 
 
 def opening(data: bytes) -> Callable[[], Awaitable[IBlobBody]]:
@@ -240,6 +254,27 @@ class PutTests(CacheTestCase):
         self.assertEqual(self.byte_stream.counts["Write"], 1)
         self.assertEqual(self.there.blobs, {})
 
+    async def test_wrong_beside_right(self) -> None:
+        """Who brings wrong bytes is told so, whoever brings the right ones in the same turn."""
+        digest, data = blob(100)
+        wrong = blob(100, 1)[1]
+        for first, second in ((data, wrong), (wrong, data)):
+            puts = {
+                content: Deferred.fromCoroutine(self.blobs.put(digest, BytesBody(content)))
+                for content in (first, second)
+            }
+            await puts[data]
+            await self.failed(puts[wrong], DigestMismatch)
+            self.assertEqual(self.there.blobs.pop(digest), data)
+
+    async def test_wrong_size(self) -> None:
+        """A body of another size is let go of unread."""
+        for size_bytes, other in ((100, LARGE), (LARGE, 100), (LARGE, LARGE + 1)):
+            body = Discarded(blob(other)[1])
+            await self.failed(self.blobs.put(blob(size_bytes)[0], body), DigestMismatch)
+            self.assertTrue(body.discarded)
+        self.assertEqual((self.byte_stream.counts, self.cas.counts), ({}, {}))
+
     async def test_tried_again(self) -> None:
         """An upload that fails is tried again."""
         for size_bytes, method in ((100, "BatchUpdateBlobs"), (LARGE, "Write")):
@@ -315,6 +350,8 @@ class PutTests(CacheTestCase):
             (self.remote(capabilities=few), Unimplemented),
         ]
         for blobs, kind in refusals:
-            await self.failed(blobs.put(digest, BytesBody(data)), kind)
+            body = Discarded(data)
+            await self.failed(blobs.put(digest, body), kind)
+            self.assertTrue(body.discarded)
             await self.failed(blobs.put_from(digest, opening(data)), kind)
         self.assertEqual(self.cas.counts, {})
