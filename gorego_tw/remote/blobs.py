@@ -86,7 +86,7 @@ class RemoteBlobs:
         if self._is_small(digest):
             await self._batch_update(digest, await body.read_all())
         else:
-            await self._writing.once(digest, body, forwarded())
+            await self._writing.once(digest, body, self._compressor, forwarded())
 
     async def put_from(self, digest: Digest, open_body: Callable[[], Awaitable[IBlobBody]]) -> None:
         """Keep the blob there, if need be after several tries; ``open_body`` gives its bytes for each."""

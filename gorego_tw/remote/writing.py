@@ -21,7 +21,7 @@ from gorego_tw.resource_name import Compressor, WriteName
 from gorego_tw.zstd.compression import compress_chunks
 
 #: The committed_size of a compressed upload that the peer did not read to its end
-#: (remote_execution.proto: the blob exists already).
+#: (remote_execution.proto: the blob exists already); some servers end every one with it.
 _NOT_READ = -1
 
 
@@ -58,15 +58,17 @@ class Writing:
                 await self._link.retrying.wait(backoff, error)
                 self.resumed += 1
             held = await self._held(name, metadata)
-            if held == digest.size_bytes:
+            if held is None:
                 return None
             if held > offset:
                 backoff.reset()
             offset = held
 
-    async def once(self, digest: Digest, body: IBlobBody, metadata: Metadata) -> None:
+    async def once(
+        self, digest: Digest, body: IBlobBody, compressor: Compressor, metadata: Metadata
+    ) -> None:
         """Keep the blob there, at the first try."""
-        name = WriteName(self._instance_name, str(uuid4()), digest, Compressor.IDENTITY)
+        name = WriteName(self._instance_name, str(uuid4()), digest, compressor)
         await self.attempt(name, body, 0, metadata)
 
     async def attempt(
@@ -76,12 +78,20 @@ class Writing:
 
         :raises StatusError: it was refused, or broke off.
         """
-        async with closing(_messages(name, body, offset)) as messages:
+        sending = _Sending(name, offset)
+        # Opened out here, because a generator that was never asked for a message closes nothing.
+        async with (
+            closing(body.chunks(offset)) as chunks,
+            closing(sending.messages(chunks)) as messages,
+        ):
             reply = await self._link.write(messages, metadata=metadata)
-        _check(name, reply)
+        sending.check(reply)
 
-    async def _held(self, name: WriteName, metadata: Metadata) -> int:
-        """How much of an upload the peer has, in bytes; all of it if it has the blob."""
+    async def _held(self, name: WriteName, metadata: Metadata) -> int | None:
+        """How much of an upload the peer has, in bytes; None if it has the blob.
+
+        All bytes of it are not the blob yet: the end may have been lost.
+        """
         if name.compressor:
             return 0  # offsets of compressed uploads mean different things to different servers
         request = QueryWriteStatusRequest(resource_name=str(name))
@@ -89,31 +99,67 @@ class Writing:
             status = await self._link.unary(QUERY_WRITE_STATUS, request, metadata=metadata)
         except (NotFound, Unimplemented, InvalidArgument):
             return 0
-        size = name.digest.size_bytes
-        return size if status.complete else min(status.committed_size, size - 1)
+        if status.complete:
+            return None
+        held: int = status.committed_size
+        # What cannot be is no place to go on from.
+        return held if 0 <= held <= name.digest.size_bytes else 0
 
 
-def _check(name: WriteName, reply: WriteResponse) -> None:
-    size, committed = name.digest.size_bytes, reply.committed_size
-    # The count of a compressed upload is of either kind (bazel#30000): it says nothing.
-    if committed == size or name.compressor:
-        return
-    raise Unavailable(f"backing cache: blob {name.digest}: it took {committed} bytes of {size}")
+class _Sending:
+    """One Write.
 
+    :param offset: the first byte that is sent.
+    """
 
-async def _messages(name: WriteName, body: IBlobBody, offset: int) -> AsyncIterator[WriteRequest]:
-    """The messages of one Write, the last of them with finish_write."""
-    sent, size = offset, name.digest.size_bytes
-    chunks = body.chunks(offset)
-    pieces = compress_chunks(chunks, size) if name.compressor else chunks
-    async with closing(chunks), closing(pieces):
-        async for piece in pieces:
-            for part in parts(piece):
-                message = WriteRequest(write_offset=sent, data=bytes(part))
-                if sent == offset:
-                    message.resource_name = str(name)
-                sent += len(part)
-                message.finish_write = not name.compressor and sent == size
-                yield message
-    if name.compressor:
-        yield WriteRequest(write_offset=sent, finish_write=True)
+    def __init__(self, name: WriteName, offset: int) -> None:
+        self._name = name
+        self._begin = offset
+        #: The write_offset of the next message; for what is compressed, a count of that.
+        self._position = offset
+        self._finished = False
+
+    async def messages(
+        self, chunks: AsyncIterator[bytes | memoryview]
+    ) -> AsyncIterator[WriteRequest]:
+        """The messages, the last of them with finish_write.
+
+        :param chunks: the bytes from the offset on.
+        """
+        compressed, size = bool(self._name.compressor), self._name.digest.size_bytes
+        pieces = compress_chunks(chunks, size) if compressed else chunks
+        async with closing(pieces):
+            async for piece in pieces:
+                for part in parts(piece):
+                    ends = not compressed and self._position + len(part) == size
+                    yield self._message(bytes(part), ends=ends)
+        # The end of what is compressed is known when it is there; that of nothing, at once.
+        if compressed or self._begin == size:
+            yield self._message(b"", ends=True)
+
+    def check(self, reply: WriteResponse) -> None:
+        """Whether the peer has the blob now.
+
+        :raises Unavailable: it says that it took another number of bytes.
+        """
+        size, committed = self._name.digest.size_bytes, reply.committed_size
+        right = {size}
+        if self._name.compressor:
+            # Servers disagree about which bytes to count (bazel#30000).
+            right.add(_NOT_READ)
+            if self._finished:
+                right.add(self._position)
+        if committed not in right:
+            raise Unavailable(
+                f"backing cache: blob {self._name.digest}: it took {committed} bytes of {size}"
+            )
+
+    def _message(self, data: bytes, *, ends: bool) -> WriteRequest:
+        # Only the first message has to say what is written.
+        name = str(self._name) if self._position == self._begin else ""
+        message = WriteRequest(
+            resource_name=name, write_offset=self._position, data=data, finish_write=ends
+        )
+        self._position += len(data)
+        self._finished = ends
+        return message
