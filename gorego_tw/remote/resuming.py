@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Self, TypeAlias
 
@@ -13,7 +13,7 @@ from gorego_tw.concurrency import closing
 from gorego_tw.digest import Digest
 from gorego_tw.errors import DataLoss, InvalidArgument, StatusError, Unavailable
 from gorego_tw.interfaces import IBlobBody
-from gorego_tw.remote.retry import Retrying
+from gorego_tw.remote.retry import Retrying, is_retryable
 from gorego_tw.storage.blob_writer import verified
 
 #: Asks once for the bytes of a blob from an offset on.
@@ -39,7 +39,7 @@ class Resuming:
         :raises StatusError: it broke off too often without progress.
         """
         backoff = self._retrying.backoff()
-        while True:
+        while offset < digest.size_bytes:
             try:
                 async with closing(attempt(offset)) as pieces:
                     async for piece in pieces:
@@ -49,14 +49,41 @@ class Resuming:
                         if piece:
                             backoff.reset()
                             yield piece
-                if offset == digest.size_bytes:
-                    return
-                raise Unavailable(
-                    f"backing cache: blob {digest}: the stream ended after {offset} bytes"
-                )
+                if offset < digest.size_bytes:
+                    raise Unavailable(
+                        f"backing cache: blob {digest}: the stream ended after {offset} bytes"
+                    )
             except StatusError as error:
+                if offset == digest.size_bytes and is_retryable(error):
+                    return  # a new try could give nothing more
                 await self._retrying.wait(backoff, error)
                 self.resumed += 1
+
+
+class _Pieces:
+    """The pieces of a body, which break its stream off when they are closed.
+
+    No generator, because closing a generator that was never asked for anything runs none of
+    its code, and the call would stay open.
+    """
+
+    def __init__(
+        self, pieces: AsyncGenerator[bytes | memoryview, None], stream: AsyncGenerator[bytes, None]
+    ) -> None:
+        self._pieces = pieces
+        self._stream = stream
+
+    def __aiter__(self) -> Self:
+        return self
+
+    def __anext__(self) -> Awaitable[bytes | memoryview]:
+        """The next piece."""
+        return self._pieces.__anext__()
+
+    async def aclose(self) -> None:
+        """Break the stream off."""
+        await self._pieces.aclose()
+        await self._stream.aclose()
 
 
 @implementer(IBlobBody)
@@ -81,19 +108,9 @@ class RemoteBody:
         self._first = await anext(self._stream)
         return self
 
-    async def chunks(self, offset: int = 0) -> AsyncIterator[bytes | memoryview]:
+    def chunks(self, offset: int = 0) -> AsyncIterator[bytes | memoryview]:
         """Pieces from ``offset`` on."""
-        stream = self._stream
-        if offset:
-            await stream.aclose()
-            stream = self._resuming.stream(self._digest, self._attempt, offset)
-        async with closing(stream) as pieces:
-            if not offset and self._first is not None:
-                for part in parts(self._first):
-                    yield part
-            async for piece in pieces:
-                for part in parts(piece):
-                    yield part
+        return _Pieces(self._from(offset), self._stream)
 
     async def read_all(self) -> bytes:
         """The whole blob.
@@ -111,3 +128,16 @@ class RemoteBody:
         # Closing has nothing to wait for: the call is cancelled on the way out.
         with suppress(StopIteration):
             self._stream.aclose().send(None)
+
+    async def _from(self, offset: int) -> AsyncGenerator[bytes | memoryview, None]:
+        stream = self._stream
+        if offset:
+            await stream.aclose()
+            stream = self._resuming.stream(self._digest, self._attempt, offset)
+        async with closing(stream) as pieces:
+            if not offset and self._first is not None:
+                for part in parts(self._first):
+                    yield part
+            async for piece in pieces:
+                for part in parts(piece):
+                    yield part

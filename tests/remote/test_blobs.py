@@ -198,6 +198,21 @@ class GetTests(CacheTestCase):
         error = await self.failed(read(self.blobs, digest), Unavailable)
         self.assertIn("ended after 500000 bytes", error.message)
 
+    async def test_nothing_left(self) -> None:
+        """Nothing is asked for beyond the last byte."""
+        digest = self.keep(LARGE)
+        self.assertEqual(await read(self.blobs, digest, LARGE), b"")
+        self.assertEqual(self.byte_stream.counts["Read"], 1)
+
+    async def test_closed_unread(self) -> None:
+        """Pieces that nobody asked for take their call along."""
+        for offset in (0, 1000):
+            body = await self.blobs.get(self.keep(20_000_000))
+            async with closing(body.chunks(offset)):
+                pass
+            await self.turns()
+            self.assertEqual(self.connections.in_flight, 0)
+
     async def test_discard(self) -> None:
         """A body that is not wanted takes its call along."""
         body = await self.blobs.get(self.keep(20_000_000))
