@@ -53,10 +53,11 @@ class BatchRead:
 
         :raises NotFound: it is absent.
         :raises DataLoss: what came is something else.
+        :raises StatusError: it cannot be read; a failure of this blob alone is tried again.
         """
-        answer = await self._batcher.ask(digest, digest.function)
-        if isinstance(answer, StatusError):
-            raise answer
+        backoff = self._link.retrying.backoff()
+        while isinstance(answer := await self._batcher.ask(digest, digest.function), StatusError):
+            await self._link.retrying.wait(backoff, answer)
         return answer
 
     async def _send(self, digests: list[Digest], metadata: Metadata) -> list[bytes | StatusError]:

@@ -60,15 +60,19 @@ class BreakingBlobs(MemoryBlobs):
 
     :ivar breaks: for each of the next reads, the failure and after how many bytes.
     :ivar lies: bytes that are given in place of a blob's own.
+    :ivar troubles: what the next reads of a blob fail with.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.breaks: list[tuple[int, StatusError | None]] = []
         self.lies: dict[Digest, bytes] = {}
+        self.troubles: dict[Digest, list[StatusError]] = {}
 
     async def get(self, digest: Digest) -> IBlobBody:
         """The blob, as the test wants it."""
+        if self.troubles.get(digest):
+            raise self.troubles[digest].pop(0)
         if digest in self.lies:
             return _Claiming(self.lies[digest], digest.size_bytes)
         body = await super().get(digest)

@@ -213,6 +213,16 @@ class GetTests(CacheTestCase):
             await self.turns()
             self.assertEqual(self.connections.in_flight, 0)
 
+    async def test_one_unavailable(self) -> None:
+        """A blob of a batch that the peer cannot read just now is asked for again, alone."""
+        here = [self.keep(100, seed) for seed in range(3)]
+        self.there.troubles = {here[1]: [DOWN, DOWN]}
+        bodies = await all_of(*(self.blobs.get(digest) for digest in here))
+        self.assertEqual(await bodies[1].read_all(), self.there.blobs[here[1]])
+        self.assertEqual(self.cas.counts["BatchReadBlobs"], 3)
+        self.there.troubles = {here[1]: [DOWN] * 9}
+        await self.failed(self.blobs.get(here[1]), Unavailable)
+
     async def test_discard(self) -> None:
         """A body that is not wanted takes its call along."""
         body = await self.blobs.get(self.keep(20_000_000))
