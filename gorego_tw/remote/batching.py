@@ -19,6 +19,10 @@ R = TypeVar("R")
 #: for many carries that of the first.
 _INFORMATIVE = "requestmetadata-bin"
 
+#: How many questions wait for the end of the turn. Each may hold a small blob, of 64 KiB: 64 MiB.
+#: Those that are there leave at once when there are so many, which is 17 calls of 4 MB.
+MOST_WAITING = 1_000
+
 
 class _Asked(NamedTuple, Generic[Q, R]):
     question: Q
@@ -28,8 +32,6 @@ class _Asked(NamedTuple, Generic[Q, R]):
 
 class Batcher(Generic[Q, R]):
     """Collects questions.
-
-    As many wait, for one turn, as there are calls that ask, which the transport bounds.
 
     :param send: asks them in one call, and gives the answers in their order.
     :param weigh: what a question takes of a call.
@@ -49,6 +51,7 @@ class Batcher(Generic[Q, R]):
         self._most = most
         self._clock = clock
         self._groups: dict[Hashable, list[_Asked[Q, R]]] = {}
+        self._waiting = 0
 
     def ask(self, question: Q, kind: Hashable = None) -> Deferred[R]:
         """The answer. Who cancels leaves the others alone.
@@ -63,10 +66,13 @@ class Batcher(Generic[Q, R]):
         answer: Deferred[R] = Deferred()
         group = self._groups.setdefault((kind, rights), [])
         group.append(_Asked(question, metadata, answer))
+        self._waiting += 1
+        if self._waiting == MOST_WAITING:
+            self._leave()
         return answer
 
     def _leave(self) -> None:
-        groups, self._groups = self._groups, {}
+        groups, self._groups, self._waiting = self._groups, {}, 0
         for group in groups.values():
             batch: list[_Asked[Q, R]] = []
             weight = 0

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gorego_tw.errors import Unavailable
 from gorego_tw.forwarding import Metadata, forwarded
-from gorego_tw.remote.batching import Batcher
+from gorego_tw.remote.batching import MOST_WAITING, Batcher
 from tests.calls import carrying
 
 
@@ -124,3 +124,12 @@ class BatcherTests(SynchronousTestCase):
         self.failure = Unavailable("down")
         self.gate.callback(None)
         self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_crowd(self) -> None:
+        """No more than so many wait for the end of a turn: those that are there leave at once."""
+        answers = [self.ask("a") for _ in range(MOST_WAITING + 1)]
+        self.assertEqual(sum(map(len, self.questions())), MOST_WAITING)
+        self.assertNoResult(answers[-1])
+        self.clock.advance(0)
+        self.assertEqual([self.successResultOf(answer) for answer in answers], ["A"] * len(answers))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
