@@ -222,6 +222,7 @@ class Backing:
             policy=self.policy,
         )
         self.outage = Outage(as_absence=settings.action_result_when_down == "not_found")
+        self.outage.watch(peer.breaker)
         there = ReferencedResults(peer.action_results, self._references)
         self.action_results = ProxyActionResults(
             CompletenessChecking(tier.action_results, self.blobs),

@@ -92,6 +92,7 @@ class BlobTests(ChainTestCase):
             "the breaker closes",
         )
         self.assertIn("answers again", front.log)
+        self.assertIn("calls were not made", front.log)
         client.upload(b"new" * 50_000)
 
 
