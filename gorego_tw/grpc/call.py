@@ -20,7 +20,7 @@ from gorego_tw.errors import (
 )
 from gorego_tw.grpc.coroutine import Driver, drive
 from gorego_tw.grpc.exchange import Exchange
-from gorego_tw.grpc.framing import MessageBuffer
+from gorego_tw.grpc.framing import MessageBuffer, only_message
 from gorego_tw.grpc.metadata import decode_binary
 from gorego_tw.grpc.outbound import TURN_BYTES, Outbound
 from gorego_tw.grpc.replies import pieces_of
@@ -65,7 +65,7 @@ class ServerCall:
         self._stream_id = stream_id
         self._head = head
         self._headers = headers
-        self._buffer = MessageBuffer(exchange.max_message_bytes, head.encoding)
+        self._buffer: MessageBuffer | None = None  # most calls are one message in one frame
         self._unary_message: bytes | None = None
         self._requests: RequestStream | None = None
         self._outbound: Outbound | None = None
@@ -117,13 +117,19 @@ class ServerCall:
     def data_received(self, data: bytes, flow_size: int, ended: bool) -> None:
         """Bytes of request messages; ``ended`` says that no more will come."""
         self._peer_ended = ended
+        buffer = self._buffer
+        if buffer is None:
+            if ended and self._requests is None and self._is_only_message(data, flow_size):
+                return
+            buffer = MessageBuffer(self._exchange.max_message_bytes, self._head.encoding)
+            self._buffer = buffer
         try:
-            messages = self._buffer.feed(data)
+            messages = buffer.feed(data)
         except StatusError as error:
             self._acknowledge(flow_size)
             self.fail(error)
             return
-        if ended and self._buffer.incomplete:
+        if ended and buffer.incomplete:
             self.fail(Internal("the request ended inside a message"))
             return
         if self._requests is not None:
@@ -137,6 +143,16 @@ class ServerCall:
             self._unary_message = message
         if ended:
             self._unary_received()
+
+    def _is_only_message(self, data: bytes, flow_size: int) -> bool:
+        """Whether that is the whole request of a unary call, which then begins."""
+        message = only_message(data, self._exchange.max_message_bytes)
+        if message is None:
+            return False
+        self._acknowledge(flow_size)
+        self._unary_message = message
+        self._exchange.admit(self)
+        return True
 
     def ended(self) -> None:
         """The request ended without further data."""
@@ -153,7 +169,7 @@ class ServerCall:
     @property
     def held_bytes(self) -> int:
         """The bytes of a request message that is incomplete."""
-        return self._buffer.held_bytes
+        return 0 if self._buffer is None else self._buffer.held_bytes
 
     def arm_deadline(self) -> None:
         """Start the timer, for a call that did not end in the turn it came in."""

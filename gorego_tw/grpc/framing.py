@@ -23,6 +23,15 @@ def prefix(length: int) -> bytes:
     return _PREFIX.pack(0, length)
 
 
+def only_message(data: bytes, max_message_bytes: int) -> bytes | None:
+    """The message, if ``data`` is exactly one that is neither compressed nor too large."""
+    if len(data) >= PREFIX_BYTES:
+        flag, length = _PREFIX.unpack_from(data)
+        if flag == 0 and len(data) == PREFIX_BYTES + length and length <= max_message_bytes:
+            return data[PREFIX_BYTES:]
+    return None
+
+
 class MessageBuffer:
     """Joins the pieces of a stream's DATA frames to messages.
 
@@ -56,10 +65,8 @@ class MessageBuffer:
         :raises ResourceExhausted: a message is larger than allowed.
         :raises Internal: the flag byte is neither 0 nor 1, or says compressed where no encoding is agreed.
         """
-        if self._flag < 0 and not self._held and len(data) >= PREFIX_BYTES:
-            flag, length = _PREFIX.unpack_from(data)
-            if flag == 0 and len(data) == PREFIX_BYTES + length <= self._max:
-                return (data[PREFIX_BYTES:],)
+        if not self.incomplete and (message := only_message(data, self._max)) is not None:
+            return (message,)
         return self._feed_pieces(memoryview(data))
 
     def _feed_pieces(self, view: memoryview) -> list[bytes]:

@@ -230,7 +230,7 @@ class GRPCProtocol(Protocol):
             self.connection.acknowledge(event.stream_id, event.flow_size)
             return
         call.data_received(event.data, event.flow_size, event.ended)
-        if call.held_bytes > self.max_message_bytes // 16:
+        if not event.ended and call.held_bytes > self.max_message_bytes // 16:
             self._check_memory(call)
 
     def _check_memory(self, call: ServerCall) -> None:

@@ -38,6 +38,8 @@ _LAST_USED = Struct("<I")
 _BLOB = Struct("<IBQQ")
 _ACTION = Struct("<II")
 _REFERENCES = Struct("<IB?")
+#: Both, one after the other.
+_ACTION_HEAD = Struct("<IIIB?")
 _TALLY = Struct("<qq")
 _PENDING = Struct("<d?QQ")
 _KEY_BYTES = {function: 1 + function.hash_bytes for function in DigestFunction}
@@ -153,19 +155,18 @@ def unpack_action(value: bytes) -> StoredActionResult:
 
     :raises DamagedRecord: it does not have its checksum.
     """
-    covered = value[_ACTION.size :]
     try:
-        if crc32(covered) != _ACTION.unpack_from(value)[1]:
-            raise DamagedRecord("wrong checksum")
-        count, width, mixed = _REFERENCES.unpack_from(covered)
+        _, checksum, count, width, mixed = _ACTION_HEAD.unpack_from(value)
     except struct.error as error:
         raise DamagedRecord(str(error)) from None
+    if crc32(value[_ACTION.size :]) != checksum:
+        raise DamagedRecord("wrong checksum")
     slot = _slot(width)
-    end = _REFERENCES.size + count * slot.size
-    pairs = slot.iter_unpack(covered[_REFERENCES.size : end])
+    end = _ACTION_HEAD.size + count * slot.size
+    pairs = slot.iter_unpack(value[_ACTION_HEAD.size : end])
     if mixed:
         pairs = ((key[: _KEY_BYTES[key[0]]], size_bytes) for key, size_bytes in pairs)
-    return StoredActionResult(covered[end:], tuple(map(_digest, pairs)))
+    return StoredActionResult(value[end:], tuple(map(_digest, pairs)))
 
 
 @cache

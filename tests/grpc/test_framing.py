@@ -9,11 +9,30 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from gorego_tw.errors import Internal, ResourceExhausted, Unimplemented
-from gorego_tw.grpc.framing import MessageBuffer, checked_encoding, prefix
+from gorego_tw.grpc.framing import MessageBuffer, checked_encoding, only_message, prefix
 
 
 def framed(message: bytes) -> bytes:
     return prefix(len(message)) + message
+
+
+class OnlyMessageTests(SynchronousTestCase):
+    def test_one(self) -> None:
+        """One plain message and nothing else is that message."""
+        self.assertEqual(only_message(prefix(3) + b"abc", 3), b"abc")
+        self.assertEqual(only_message(prefix(0), 3), b"")
+
+    def test_anything_else(self) -> None:
+        """Less, more, compressed or too large is nothing that is known at once."""
+        for data in (
+            b"",
+            prefix(3),
+            prefix(3) + b"ab",
+            prefix(3) + b"abcd",
+            b"\x01" + prefix(3)[1:] + b"abc",
+            prefix(4) + b"abcd",
+        ):
+            self.assertIsNone(only_message(data, 3), data)
 
 
 class MessageBufferTests(SynchronousTestCase):
