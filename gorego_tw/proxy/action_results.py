@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from gorego_tw.errors import NotFound, StatusError
+from gorego_tw.errors import NotFound, ResourceExhausted, StatusError
 from gorego_tw.interfaces import ActionKey, IActionResults, StoredActionResult
 from gorego_tw.proxy.freshness import Freshness, FreshnessRules
 from gorego_tw.proxy.outage import Outage
@@ -97,7 +98,9 @@ class ProxyActionResults:
     async def _take_over(self, key: ActionKey, result: StoredActionResult) -> None:
         # What was written here meanwhile is newer, and was acknowledged.
         if not self._is_pending(key):
-            await self._kept.put(key, result)
+            # Without room to keep it, it is asked for there again.
+            with suppress(ResourceExhausted):
+                await self._kept.put(key, result)
 
     def _begin_comparison(self, key: ActionKey) -> None:
         if len(self._comparisons) < MOST_COMPARISONS and not self._is_pending(key):

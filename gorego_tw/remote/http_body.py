@@ -101,6 +101,21 @@ class ResponsePieces(Protocol):
         return self.transport
 
 
+class UnwantedBody(Protocol):
+    """Takes the body of a failure, so that the connection can be used again; not more than a page."""
+
+    def __init__(self, response: IResponse) -> None:
+        self._left = MOST_HELD_BYTES
+        response.deliverBody(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Nobody looks at it."""
+        self._left -= len(data)
+        if self._left < 0:
+            transport: Any = self.transport
+            transport.stopProducing()
+
+
 @implementer(IBodyProducer)
 class BlobProducer:
     """A blob as the body of a request.

@@ -17,7 +17,6 @@ from twisted.web.client import (
     RequestTransmissionFailed,
     ResponseFailed,
     ResponseNeverReceived,
-    readBody,
 )
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IResponse
@@ -33,7 +32,7 @@ from gorego_tw.errors import (
 )
 from gorego_tw.forwarding import Metadata, forwarded
 from gorego_tw.remote.breaker import Breaker, is_failure
-from gorego_tw.remote.http_body import BlobProducer
+from gorego_tw.remote.http_body import BlobProducer, UnwantedBody
 from gorego_tw.remote.retry import Retrying
 
 #: What the codes mean that say something of what was asked for. All others are trouble.
@@ -142,7 +141,7 @@ class HTTPPeer:
             if timer.active():
                 timer.cancel()
         if response.code not in {200, 201, 204, 206}:
-            self._drop(response)
+            UnwantedBody(response)
             raise self._failure(response)
         return response
 
@@ -163,10 +162,6 @@ class HTTPPeer:
         if after.isdigit():
             return cls(message, RetryInfo(retry_delay=Duration(seconds=min(int(after), 86400))))
         return cls(message)
-
-    def _drop(self, response: IResponse) -> None:
-        """Read a body that nobody wants, so that the connection can be used again."""
-        readBody(response).addErrback(lambda _: None)
 
 
 def _reason(error: Exception) -> Exception:

@@ -8,7 +8,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from gorego_tw.digest import DigestFunction, digest_of
-from gorego_tw.errors import NotFound, StatusError, Unavailable
+from gorego_tw.errors import NotFound, ResourceExhausted, StatusError, Unavailable
 from gorego_tw.interfaces import ActionKey, IActionResults, StoredActionResult
 from gorego_tw.proxy.action_results import MOST_COMPARISONS, ProxyActionResults
 from gorego_tw.proxy.freshness import Freshness, FreshnessRules
@@ -87,6 +87,16 @@ class ProxyActionResultsTests(SynchronousTestCase):
         self.upstream.results[FINAL] = THERE
         self.assertEqual(self.get(FINAL), THERE)
         self.assertEqual(self.kept.results, {FINAL: THERE})
+
+    def test_no_room(self) -> None:
+        """What there is no room for here is answered all the same."""
+
+        async def full(key: ActionKey, result: StoredActionResult) -> None:
+            raise ResourceExhausted("local tier: no room")
+
+        self.kept.put = full  # type: ignore[method-assign]
+        self.upstream.results[FINAL] = THERE
+        self.assertEqual(self.get(FINAL), THERE)
 
     def test_nowhere(self) -> None:
         """What is in neither tier is absent."""

@@ -15,7 +15,12 @@ from zope.interface.verify import verifyObject
 
 from gorego_tw.body import BytesBody
 from gorego_tw.errors import DataLoss, Unavailable
-from gorego_tw.remote.http_body import MOST_HELD_BYTES, BlobProducer, ResponsePieces
+from gorego_tw.remote.http_body import (
+    MOST_HELD_BYTES,
+    BlobProducer,
+    ResponsePieces,
+    UnwantedBody,
+)
 
 
 class Response:
@@ -105,6 +110,19 @@ class ResponsePiecesTests(SynchronousTestCase):
         self.end(ResponseDone())
         self.successResultOf(self.pieces.aclose())
         self.assertEqual(self.response.transport.producerState, "producing")
+
+
+class UnwantedBodyTests(SynchronousTestCase):
+    def test_page(self) -> None:
+        """A page of words is taken to its end, and a flood is stopped."""
+        response = Response()
+        unwanted: Any = response
+        UnwantedBody(unwanted)
+        response.protocol.dataReceived(bytes(MOST_HELD_BYTES))
+        self.assertEqual(response.transport.producerState, "producing")
+        response.protocol.dataReceived(b"x")
+        self.assertEqual(response.transport.producerState, "stopped")
+        response.protocol.connectionLost(Failure(ResponseDone()))
 
 
 class Pieces(BytesBody):
