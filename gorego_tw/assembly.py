@@ -12,7 +12,6 @@ from twisted.application.service import IService
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.logger import Logger
-from twisted.web.server import Site
 
 from gorego_tw.announcement import Announcement
 from gorego_tw.backing import Backing, make_backing
@@ -29,8 +28,10 @@ from gorego_tw.interfaces import IRPCService
 from gorego_tw.lifecycle import Lifecycle, Opened, StartError
 from gorego_tw.listen_address import endpoint_description
 from gorego_tw.metrics.backing import observe_backing
+from gorego_tw.metrics.corruption import observe_corruption
 from gorego_tw.metrics.local_tier import observe_tier
 from gorego_tw.metrics.server import observe_server
+from gorego_tw.pages import answering, make_site, started, writable
 from gorego_tw.port import Port
 from gorego_tw.reapi.action_cache import ActionCache
 from gorego_tw.reapi.byte_stream import ByteStream
@@ -38,18 +39,13 @@ from gorego_tw.reapi.capabilities import Capabilities
 from gorego_tw.reapi.cas import ContentAddressableStorage
 from gorego_tw.reapi.forwarding_metadata import ForwardingMetadata
 from gorego_tw.reapi.limits import Limits
-from gorego_tw.remote.breaker import State
-from gorego_tw.replication.flight import State as FlightState
 from gorego_tw.storage.disk_threads import DiskThreadPool, DiskThreads
 from gorego_tw.storage.folder import FolderError
 from gorego_tw.storage.tier import LocalTier
 from gorego_tw.storage.write_probe import WriteProbe
 from gorego_tw.telemetry.observed import Observed
 from gorego_tw.telemetry.registry import make_registry
-from gorego_tw.web.health import Check, Finding
-from gorego_tw.web.health import Health as HealthPage
-from gorego_tw.web.metrics import Metrics
-from gorego_tw.web.root import Root
+from gorego_tw.web.health import Check
 
 _log = Logger()
 
@@ -108,7 +104,7 @@ def assemble(
     if backing is not None:
         observe_backing(observed, backing)
         checks["backing_cache"] = answering(backing)
-    yield from web_ports(configuration, checks, registry, reactor)
+    yield from web_ports(configuration, checks, registry, threads, reactor)
     yield (port := grpc_port(configuration, server, reactor))
     yield SettledHeap()
     yield Announcement(
@@ -166,43 +162,6 @@ def cache_services(cache: Cache, limits: Limits, threads: DiskThreads) -> list[I
     ]
 
 
-def started(is_ready: Callable[[], bool]) -> Check:
-    """Whether all services run and none was told to stop."""
-
-    def check() -> Finding:
-        ready = is_ready()
-        return Finding(ready, "" if ready else "starting or shutting down")
-
-    return check
-
-
-def writable(probe: WriteProbe) -> Check:
-    """Whether the local tier took what was written to try it."""
-    return lambda: Finding(probe.failure is None, probe.failure or "", probe.age_seconds)
-
-
-def answering(backing: Backing) -> Check:
-    """Whether the backing cache answers. Without it local hits go on, so it decides nothing."""
-    breaker = backing.peer.breaker
-
-    def check() -> Finding:
-        closed = breaker.state is State.CLOSED
-        return Finding(closed, breaker.reason, breaker.seconds, required=False)
-
-    return check
-
-
-def observe_corruption(observed: Observed, tier: LocalTier, backing: Backing | None) -> None:
-    """Let be seen what of either tier turned out not to be what its name says."""
-    found: dict[str, Callable[[], float]] = {"local": lambda: tier.inventory.damaged}
-    if backing is not None:
-        outcomes = backing.flights.outcomes
-        found["backing"] = lambda: outcomes[FlightState.CORRUPT]
-    observed.counter(
-        "gorego_corrupt_blobs_total", "Blobs found damaged, and not given out", found, "tier"
-    )
-
-
 def make_server(
     services: Iterable[IRPCService], configuration: Configuration, reactor: Any
 ) -> GRPCFactory:
@@ -238,27 +197,17 @@ def web_ports(
     configuration: Configuration,
     checks: Mapping[str, Check],
     registry: CollectorRegistry,
+    threads: DiskThreads,
     reactor: Any,
 ) -> Iterator[Port]:
     """Where operators and their tools look, if they are to.
 
-    :param checks: what has to be well for calls to be taken.
     :raises StartError: the address is none.
     """
     key, address = "telemetry.metrics_addr", configuration.settings.telemetry.metrics_addr
     if not address:
         return
-    site = Site(
-        Root(
-            {
-                "metrics": Metrics(registry),
-                "healthz": HealthPage({"process": lambda: Finding(True)}),
-                "readyz": HealthPage(checks),
-            }
-        ),
-        reactor=reactor,
-    )
-    site.displayTracebacks = False
+    site = make_site(configuration, checks, registry, threads, reactor)
     yield Port(
         endpoint(configuration, key, address, reactor),
         site,

@@ -41,6 +41,13 @@ class Configuration(NamedTuple):
     file: str | None
     variables: Mapping[KeyPath, str]
 
+    def shown(self) -> Tree:
+        """The settings as they are in effect, as their file would have them, without secrets."""
+        tree = self.settings.model_dump(mode="json")
+        section, key = _SECRET
+        tree[section][key] = dict.fromkeys(tree[section][key], "(hidden)")
+        return tree
+
     def place(self, key: str) -> str:
         """Where an operator goes to change ``key``, as a message begins."""
         return _place(self.file, self.variables, tuple(key.split(".")))

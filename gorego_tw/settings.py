@@ -212,6 +212,9 @@ class Telemetry(Section):
     log_level: Literal["debug", "info", "warn", "error"] = Field(
         default="info", description="debug, info, warn or error"
     )
+    debug_peers: Literal["loopback", "any"] = Field(
+        default="loopback", description="loopback or any"
+    )
 
 
 class Settings(Section):

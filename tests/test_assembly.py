@@ -74,7 +74,9 @@ class AssembleTests(AssemblyTestCase):
     def test_no_page_without_an_address(self) -> None:
         """An empty metrics_addr opens no port for the pages."""
         configuration = self.configuration(GOREGO_TELEMETRY_METRICS_ADDR="")
-        self.assertEqual(list(web_ports(configuration, {}, make_registry(), self.reactor)), [])
+        self.assertEqual(
+            list(web_ports(configuration, {}, make_registry(), NoDiskThreads(), self.reactor)), []
+        )
 
     def test_all_services_are_there(self) -> None:
         """The four services of a cache are served, under their public names."""

@@ -14,7 +14,7 @@ PACKAGE = "gorego_tw"
 
 #: From the top down. A module imports modules of its own part, and of parts in lines below.
 LAYERS = (
-    {"tap", "assembly", "backing", "cache", "metrics"},
+    {"tap", "assembly", "backing", "cache", "metrics", "pages"},
     {
         "announcement",
         "capacity",

@@ -1,0 +1,81 @@
+"""From the configuration to the pages for operators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from twisted.web.resource import Resource
+from twisted.web.server import Site
+
+from gorego_tw.backing import Backing
+from gorego_tw.config import Configuration
+from gorego_tw.remote.breaker import State
+from gorego_tw.storage.disk_threads import DiskThreads
+from gorego_tw.storage.write_probe import WriteProbe
+from gorego_tw.web.configz import Configz
+from gorego_tw.web.health import Check, Finding, Health
+from gorego_tw.web.loopback import LoopbackOnly
+from gorego_tw.web.metrics import Metrics
+from gorego_tw.web.profile import Profile
+from gorego_tw.web.root import Root
+from gorego_tw.web.stacks import Stacks
+
+
+def make_site(
+    configuration: Configuration,
+    checks: Mapping[str, Check],
+    registry: CollectorRegistry,
+    threads: DiskThreads,
+    reactor: Any,
+) -> Site:
+    """All pages.
+
+    :param checks: what has to be well for calls to be taken.
+    """
+    pages: dict[str, Resource] = {
+        "metrics": Metrics(registry),
+        "healthz": Health({"process": lambda: Finding(True)}),
+        "readyz": Health(checks),
+    }
+    inside: dict[str, Resource] = {
+        "configz": Configz(configuration.shown),
+        "debug": debug_pages(threads),
+    }
+    if configuration.settings.telemetry.debug_peers == "loopback":
+        inside = {name: LoopbackOnly(page) for name, page in inside.items()}
+    site = Site(Root(pages | inside), reactor=reactor)
+    site.displayTracebacks = False
+    return site
+
+
+def debug_pages(threads: DiskThreads) -> Resource:
+    """For whoever wants to know what the process is doing."""
+    return Root({"stacks": Stacks(), "profile": Profile(threads.run)})
+
+
+def started(is_ready: Callable[[], bool]) -> Check:
+    """Whether all services run and none was told to stop."""
+
+    def check() -> Finding:
+        ready = is_ready()
+        return Finding(ready, "" if ready else "starting or shutting down")
+
+    return check
+
+
+def writable(probe: WriteProbe) -> Check:
+    """Whether the local tier took what was written to try it."""
+    return lambda: Finding(probe.failure is None, probe.failure or "", probe.age_seconds)
+
+
+def answering(backing: Backing) -> Check:
+    """Whether the backing cache answers. Without it local hits go on, so it decides nothing."""
+    breaker = backing.peer.breaker
+
+    def check() -> Finding:
+        closed = breaker.state is State.CLOSED
+        return Finding(closed, breaker.reason, breaker.seconds, required=False)
+
+    return check
