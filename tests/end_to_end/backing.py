@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import struct
 import threading
@@ -33,6 +34,9 @@ class Script:
 
     :ivar failures: the status that the next calls of a method end with, by the method's name.
     :ivar cuts: after how many bytes the next Reads break off with UNAVAILABLE.
+    :ivar stalls: after how many bytes the next Reads stand still until they are cancelled.
+    :ivar write_cuts: after how many bytes the next Writes break off with UNAVAILABLE.
+    :ivar write_stalls: after how many bytes the next Writes are not read any more.
     :ivar ends: after how many bytes the next Reads end, as if that were all.
     :ivar extra: what is sent after a blob's last byte.
     :ivar flip: whether the last byte of what is read is another one.
@@ -42,6 +46,9 @@ class Script:
 
     failures: dict[str, list[grpc.StatusCode]] = field(default_factory=dict)
     cuts: list[int] = field(default_factory=list)
+    stalls: list[int] = field(default_factory=list)
+    write_cuts: list[int] = field(default_factory=list)
+    write_stalls: list[int] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
     extra: bytes = b""
     flip: bool = False
@@ -57,7 +64,9 @@ class Backing:
     :ivar results: the action results, by the hash of the action.
     :ivar counts: how often each method was called.
     :ivar reads: how often a Read of each blob was begun.
+    :ivar written_from: at which offset each Write of a blob began, by its hash.
     :ivar order: what arrived, blobs and action results by their hashes, in its order.
+    :ivar partial: what is here of uploads that are not complete, by their resource names.
     :ivar metadata: of each call its method and metadata.
     :ivar first_byte_at: when the first byte of a blob left, by its hash (time.monotonic).
     """
@@ -68,9 +77,11 @@ class Backing:
         self.results: dict[str, reapi.ActionResult] = {}
         self.counts: Counter[str] = Counter()
         self.reads: Counter[str] = Counter()
+        self.written_from: dict[str, list[int]] = {}
         self.order: list[str] = []
         self.metadata: list[tuple[str, dict[str, Any]]] = []
         self.first_byte_at: dict[str, float] = {}
+        self.partial: dict[str, bytearray] = {}
         self._server = grpc.server(ThreadPoolExecutor(64))
         services.add_CapabilitiesServicer_to_server(_Capabilities(self), self._server)
         services.add_ContentAddressableStorageServicer_to_server(_CAS(self), self._server)
@@ -99,12 +110,26 @@ class Backing:
         self.blobs[_key(digest)] = data
         return digest
 
+    def take(self, hash_hex: str, data: bytes) -> bool:
+        """A blob that somebody brings.
+
+        :returns: whether it has that hash; else it is not taken.
+        """
+        digest = digest_of(data)
+        if digest.hash != hash_hex:
+            return False
+        self.blobs[_key(digest)] = data
+        self.order.append(hash_hex)
+        return True
+
     def begin(self, method: str, context: grpc.ServicerContext) -> None:
         """A call has come: count it, and let it fail if it is to."""
         self.counts[method] += 1
         self.metadata.append((method, dict(context.invocation_metadata())))
         while self.script.hang.is_set() and context.is_active():
             time.sleep(0.01)
+        if not context.is_active():
+            context.abort(grpc.StatusCode.CANCELLED, "nobody waits for it any more")
         failures = self.script.failures.get(method)
         if failures:
             context.abort(failures.pop(0), "as the test wants it")
@@ -138,9 +163,9 @@ class _CAS(services.ContentAddressableStorageServicer):
         self._backing.begin("BatchUpdateBlobs", context)
         answer = reapi.BatchUpdateBlobsResponse()
         for one in request.requests:
-            self._backing.blobs[_key(one.digest)] = one.data
-            self._backing.order.append(one.digest.hash)
-            answer.responses.add(digest=one.digest)
+            response = answer.responses.add(digest=one.digest)
+            if not self._backing.take(one.digest.hash, one.data):
+                response.status.code = grpc.StatusCode.INVALID_ARGUMENT.value[0]
         return answer
 
     def BatchReadBlobs(self, request: Any, context: Any) -> reapi.BatchReadBlobsResponse:
@@ -192,7 +217,8 @@ class _ByteStream(bytestream_services.ByteStreamServicer):
         whole = _spoiled(data, script)
         cut = script.cuts.pop(0) if script.cuts else None
         end = script.ends.pop(0) if script.ends else None
-        stop = min(x for x in (cut, end, len(whole)) if x is not None)
+        stall = script.stalls.pop(0) if script.stalls else None
+        stop = min(x for x in (cut, end, stall, len(whole)) if x is not None)
         began, sent = time.monotonic(), 0
         for at in range(request.read_offset, stop, PIECE_BYTES):
             piece = whole[at : min(stop, at + PIECE_BYTES)]
@@ -203,21 +229,44 @@ class _ByteStream(bytestream_services.ByteStreamServicer):
             yield bytestream.ReadResponse(data=piece)
         if cut is not None:
             context.abort(grpc.StatusCode.UNAVAILABLE, f"cut at {cut}")
+        if stall is not None:
+            _wait_until_cancelled(context)
 
     def Write(self, requests: Any, context: Any) -> bytestream.WriteResponse:
-        self._backing.begin("Write", context)
-        name, data = "", bytearray()
-        for request in requests:
-            name = name or request.resource_name
-            data += request.data
-        *_, hash_hex, size = name.split("/")
-        self._backing.blobs[hash_hex, int(size)] = bytes(data)
-        self._backing.order.append(hash_hex)
-        return bytestream.WriteResponse(committed_size=len(data))
+        backing, script = self._backing, self._backing.script
+        backing.begin("Write", context)
+        first = next(requests)
+        *_, hash_hex, size = first.resource_name.split("/")
+        backing.written_from.setdefault(hash_hex, []).append(first.write_offset)
+        held = backing.partial.setdefault(first.resource_name, bytearray())
+        cut = script.write_cuts.pop(0) if script.write_cuts else int(size) + 1
+        stall = script.write_stalls.pop(0) if script.write_stalls else int(size) + 1
+        for request in itertools.chain([first], requests):
+            if request.write_offset != len(held):
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"not at {request.write_offset}")
+            held += request.data
+            if len(held) >= cut:
+                context.abort(grpc.StatusCode.UNAVAILABLE, f"cut at {cut}")
+            if len(held) >= stall:
+                _wait_until_cancelled(context)
+        if not backing.take(hash_hex, bytes(held)):
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"not blob {hash_hex}")
+        del backing.partial[first.resource_name]
+        return bytestream.WriteResponse(committed_size=len(held))
 
     def QueryWriteStatus(self, request: Any, context: Any) -> bytestream.QueryWriteStatusResponse:
         self._backing.begin("QueryWriteStatus", context)
-        return bytestream.QueryWriteStatusResponse()
+        *_, hash_hex, size = request.resource_name.split("/")
+        if (hash_hex, int(size)) in self._backing.blobs:
+            return bytestream.QueryWriteStatusResponse(committed_size=int(size), complete=True)
+        held = self._backing.partial.get(request.resource_name, b"")
+        return bytestream.QueryWriteStatusResponse(committed_size=len(held))
+
+
+def _wait_until_cancelled(context: grpc.ServicerContext) -> None:
+    cancelled = threading.Event()
+    if context.add_callback(cancelled.set):
+        cancelled.wait()
 
 
 def _key(digest: reapi.Digest) -> Key:
@@ -230,15 +279,21 @@ def _spoiled(data: bytes, script: Script) -> bytes:
     return data + script.extra
 
 
+#: l_onoff and l_linger of socket(7).
+NO_LINGERING = struct.pack("ii", 1, 0)
+
+
 class Resetting:
     """Stands between, and breaks connections as no server would: with a reset.
 
     :param port: where bytes go.
     :ivar after: after how many bytes from there the next connections are reset.
+    :ivar upward: after how many bytes to there the next connections are reset.
     """
 
     def __init__(self, port: int) -> None:
         self.after: list[int] = []
+        self.upward: list[int] = []
         self._to = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -261,7 +316,7 @@ class Resetting:
             while True:
                 client, _ = self._listener.accept()
                 server = socket.create_connection(("127.0.0.1", self._to))
-                self._run(self._copy, client, server, None)
+                self._run(self._copy, client, server, self.upward.pop(0) if self.upward else None)
                 self._run(self._copy, server, client, self.after.pop(0) if self.after else None)
 
     def _copy(self, source: socket.socket, sink: socket.socket, left: int | None) -> None:
@@ -272,9 +327,8 @@ class Resetting:
                     left -= len(data)
                     if left <= 0:
                         # Closing without lingering is a reset (RFC 9293 section 3.10.4).
-                        sink.setsockopt(
-                            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
-                        )
+                        for end in (source, sink):
+                            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGERING)
                         break
         for end in (source, sink):
             with suppress(OSError):

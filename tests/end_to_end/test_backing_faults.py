@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections.abc import Callable
 
 import grpc
 
+from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as reapi
+from gorego_tw.pb.google.bytestream import bytestream_pb2 as bytestream
 from tests.end_to_end.backing import Backing, Resetting
 from tests.end_to_end.client import Client, digest_of, read_name
 from tests.end_to_end.daemon import Daemon, DaemonTestCase
 
 BLOB = random.Random(1).randbytes(2_000_000)
 SMALL = BLOB[:10_000]
+ACTION = digest_of(b"action")
 TENTHS = [len(BLOB) * n // 10 for n in range(1, 10)]
 
 
-class FaultTests(DaemonTestCase):
-    """Each fault, with a new daemon before it."""
+class FaultTestCase(DaemonTestCase):
+    """Has a backing cache that does wrong, and starts a daemon before it."""
 
     def setUp(self) -> None:
         super().setUp()
         self.backing = Backing()
         self.addCleanup(self.backing.close)
-        self.digest = self.backing.keep(BLOB)
-        self.small = self.backing.keep(SMALL)
         self.script = self.backing.script
 
     def start(self, target: str = "", retries: int = 3) -> Client:
@@ -36,12 +38,25 @@ class FaultTests(DaemonTestCase):
         ).start()
         return self.connect(self.daemon)
 
-    def failure(self, client: Client, data: bytes = BLOB) -> grpc.StatusCode:
-        """What a read fails with."""
+    def code(self, call: Callable[[], object]) -> grpc.StatusCode:
+        """What a call fails with."""
         with self.assertRaises(grpc.RpcError) as caught:
-            client.read(read_name(digest_of(data)))
+            call()
         code: grpc.StatusCode = caught.exception.code()
         return code
+
+
+class ReadTests(FaultTestCase):
+    """Each fault that reads can meet."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.digest = self.backing.keep(BLOB)
+        self.small = self.backing.keep(SMALL)
+
+    def failure(self, client: Client, data: bytes = BLOB) -> grpc.StatusCode:
+        """What a read fails with."""
+        return self.code(lambda: client.read(read_name(digest_of(data))))
 
     def assert_read(self, client: Client, data: bytes = BLOB) -> None:
         """A read gives the right bytes."""
@@ -117,6 +132,25 @@ class FaultTests(DaemonTestCase):
         self.script.hang.clear()
         self.assert_kept()
 
+    def test_stands_still(self) -> None:
+        """A stream that stands still is given up after a while, and gone on with."""
+        self.script.stalls = [TENTHS[2], TENTHS[6]]
+        self.assert_read(self.start())
+        self.assertEqual(self.backing.reads[self.digest.hash], 3)
+        self.assert_kept(BLOB)
+
+    def test_nothing_wrong_is_complete(self) -> None:
+        """Of a blob that turns out wrong at its last byte no reader has that byte."""
+        client = self.start()
+        self.script.flip = True
+        got = b""
+        request = bytestream.ReadRequest(resource_name=read_name(self.digest))
+        with self.assertRaises(grpc.RpcError):
+            for response in client.byte_stream.Read(request):
+                got += response.data
+        self.assertLess(len(got), len(BLOB))
+        self.assertTrue(BLOB.startswith(got))
+
     def test_wrong_bytes(self) -> None:
         """Wrong bytes are DATA_LOSS, and are not kept; right ones later are."""
         client = self.start()
@@ -157,3 +191,96 @@ class FaultTests(DaemonTestCase):
         self.assert_read(client)
         self.assertGreater(self.backing.reads[self.digest.hash], 1)
         self.assert_kept(BLOB)
+
+
+class WriteTests(FaultTestCase):
+    """Each fault that writes through can meet."""
+
+    def assert_there(self) -> None:
+        """The backing cache has the blob."""
+        digest = digest_of(BLOB)
+        self.assertEqual(self.backing.blobs[digest.hash, digest.size_bytes], BLOB)
+
+    def update(self, client: Client) -> None:
+        """Store an action result."""
+        request = reapi.UpdateActionResultRequest(action_digest=ACTION)
+        request.action_result.output_files.add(path="out", digest=digest_of(BLOB))
+        client.action_cache.UpdateActionResult(request)
+
+    def test_cut_at_every_tenth(self) -> None:
+        """An upload that is cut at every tenth is gone on with where it broke off."""
+        self.script.write_cuts = list(TENTHS)
+        self.start().upload(BLOB)
+        self.assert_there()
+        offsets = self.backing.written_from[digest_of(BLOB).hash]
+        self.assertEqual((len(offsets), offsets[0]), (10, 0))
+        self.assertTrue(all(o >= tenth for o, tenth in zip(offsets[1:], TENTHS, strict=True)))
+
+    def test_stands_still(self) -> None:
+        """An upload that is not taken any more is given up after a while, and gone on with."""
+        self.script.write_stalls = [TENTHS[4]]
+        self.start().upload(BLOB)
+        self.assert_there()
+        self.assertEqual(len(self.backing.written_from[digest_of(BLOB).hash]), 2)
+
+    def test_reset(self) -> None:
+        """A connection that is reset in the middle of an upload is made again, and the upload ends well."""
+        between = Resetting(self.backing.port)
+        self.addCleanup(between.close)
+        between.upward = [500_000, 700_000]
+        self.start(between.target).upload(BLOB)
+        self.assert_there()
+        self.assertGreater(self.backing.counts["Write"], 1)
+
+    def test_unavailable_for_a_while(self) -> None:
+        """UNAVAILABLE three times, and then not, is no failure."""
+        for method in ("Write", "BatchUpdateBlobs", "UpdateActionResult"):
+            self.script.failures[method] = [grpc.StatusCode.UNAVAILABLE] * 3
+        client = self.start()
+        client.upload(BLOB)
+        client.batch_update(SMALL)
+        self.update(client)
+        self.assertEqual(len(self.backing.order), 3)
+
+    def test_refused(self) -> None:
+        """What the backing cache does not take is not acknowledged, with its reason where it gave one."""
+        client = self.start(retries=0)
+        for code, told in (
+            (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNAVAILABLE),
+            (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE),
+            (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.RESOURCE_EXHAUSTED),
+            (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.PERMISSION_DENIED),
+        ):
+            self.script.failures["BatchUpdateBlobs"] = [code]
+            self.assertEqual(self.code(lambda: client.upload(SMALL)), told, code)
+            # grpcio loses one answer in four that comes while a stream is being sent.
+            self.script.failures["Write"] = [code]
+            lost = grpc.StatusCode.ABORTED
+            self.assertIn(self.code(lambda: client.upload(BLOB)), {told, lost}, code)
+        self.assertEqual(self.backing.blobs, {})
+        client.upload(BLOB)
+        self.assert_there()
+
+    def test_refused_action_result(self) -> None:
+        """An action result that the backing cache does not take is not here either."""
+        client = self.start(retries=0)
+        client.upload(BLOB)
+        self.script.failures["UpdateActionResult"] = [grpc.StatusCode.UNAVAILABLE]
+        self.assertEqual(self.code(lambda: self.update(client)), grpc.StatusCode.UNAVAILABLE)
+        get = reapi.GetActionResultRequest(action_digest=ACTION)
+        absent = self.code(lambda: client.action_cache.GetActionResult(get))
+        self.assertEqual(absent, grpc.StatusCode.NOT_FOUND)
+        self.update(client)
+        self.assertEqual(client.action_cache.GetActionResult(get).output_files[0].path, "out")
+
+    def test_refused_in_a_batch(self) -> None:
+        """Of a batch that does not get there each blob is told so."""
+        self.script.failures["BatchUpdateBlobs"] = [grpc.StatusCode.UNAVAILABLE] * 2
+        requests = [
+            reapi.BatchUpdateBlobsRequest.Request(digest=digest_of(blob), data=blob)
+            for blob in (SMALL, SMALL + b"other")
+        ]
+        batch = reapi.BatchUpdateBlobsRequest(requests=requests)
+        answer = self.start(retries=0).cas.BatchUpdateBlobs(batch)
+        codes = [response.status.code for response in answer.responses]
+        self.assertEqual(codes, [grpc.StatusCode.UNAVAILABLE.value[0]] * 2)
