@@ -13,6 +13,9 @@ from tests.end_to_end.bazel import BAZEL, Bazel, Build
 from tests.end_to_end.client import digest_of, read_name
 from tests.end_to_end.daemon import Daemon, DaemonTestCase, eventually, free_port
 
+#: Blobs of a build that were written before the middle of it; all are about fifty.
+MIDDLE = 20
+
 
 class ChainTestCase(DaemonTestCase):
     """Tests with a daemon and those that it is behind of."""
@@ -27,9 +30,8 @@ class ChainTestCase(DaemonTestCase):
         :param backing_cache: keys of the section of that name.
         """
         keys = {f"GOREGO_BACKING_CACHE_{key.upper()}": text for key, text in backing_cache.items()}
-        front = self.make_daemon(
-            GOREGO_BACKING_CACHE_TARGET=f"grpc://{self.backing.listen_addr}", **keys
-        )
+        keys.setdefault("GOREGO_BACKING_CACHE_TARGET", f"grpc://{self.backing.listen_addr}")
+        front = self.make_daemon(**keys)
         front.metrics_addr = f"127.0.0.1:{free_port()}"
         return front
 
@@ -65,6 +67,20 @@ class BlobTests(ChainTestCase):
             self.assertEqual(read, blobs)
         self.backing.stop()
         self.assertEqual([client.read(read_name(digest)) for digest in digests], blobs)
+
+    def test_compressed_over_a_unix_socket(self) -> None:
+        """What travels compressed between two daemons is the same in both, whichever had it first."""
+        self.backing.stop()
+        self.backing.listen_addr = f"unix:{self.backing.folder}/socket"
+        self.backing.start()
+        front = self.make_front(target=self.backing.listen_addr, compression="zstd").start()
+        client = self.connect(front)
+        with self.backing.client() as behind:
+            for n, size in enumerate((100, 5000, 100_000, 5_000_000)):
+                ours, theirs = b"o%d " % n * (size // 3), b"t%d " % n * (size // 3)
+                uploaded = client.upload(ours)
+                self.assertEqual(behind.read(read_name(uploaded)), ours)
+                self.assertEqual(client.read(read_name(behind.upload(theirs))), theirs)
 
     def test_writes_go_through(self) -> None:
         """What is written through the front daemon is in the backing one when the write is done."""
@@ -128,9 +144,9 @@ class BazelTests(ChainTestCase):
         super().setUp()
         self.bazel = Bazel(self.make_folder())
 
-    def build(self, daemon: Daemon) -> Build:
+    def build(self, daemon: Daemon, *flags: str) -> Build:
         """A build from nothing."""
-        return self.bazel.build(f"grpc://{daemon.listen_addr}")
+        return self.bazel.build(f"grpc://{daemon.listen_addr}", *flags)
 
     def assert_from_the_cache(self, build: Build, first: Build) -> None:
         """No action was run, each was a hit, and the outputs are those of the first build."""
@@ -152,13 +168,22 @@ class BazelTests(ChainTestCase):
     def test_backing_daemon_is_killed_during_a_build(self) -> None:
         """The build ends well, and the front daemon says what it did without."""
         front = self.make_front(put_retry_count="0", timeout_seconds="2").start()
-        killing = threading.Timer(1.5, self.backing.kill)
+        written = "gorego_backing_blobs_written_total"
+
+        def kill_in_the_middle() -> None:
+            eventually(lambda: self.metric(front, written) > MIDDLE, "the build writes")
+            self.backing.kill()
+
+        killing = threading.Thread(target=kill_in_the_middle)
         killing.start()
-        self.addCleanup(killing.cancel)
-        build = self.build(front)
-        self.assertEqual(len(build.outputs), 14)
+        # Bazel waits for seconds before it tries a write for the fifth time.
+        build = self.build(front, "--remote_retries=1")
         killing.join()
-        again = self.build(front)
+        self.assertEqual((len(build.outputs), build.cache_hits), (14, 0))
+        self.assertNotEqual(build.warnings, [])
+        again = self.build(front, "--remote_retries=1")
+        self.assertGreater(again.cache_hits, 0)
+        self.assertLess(again.cache_hits, len(build.runners))
         self.assertEqual(again.outputs, build.outputs)
         self.assertIn("left alone", front.log)
         self.assertNotIn("Traceback", front.log)
