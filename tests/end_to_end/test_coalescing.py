@@ -6,6 +6,8 @@ import asyncio
 import os
 import time
 
+import grpc
+
 from gorego_tw.pb.google.bytestream import bytestream_pb2 as bytestream
 from tests.end_to_end.backing import PIECE_BYTES, Backing
 from tests.end_to_end.client import MIB, Stubs, asyncio_channel, digest_of, read_name
@@ -63,6 +65,30 @@ class CoalescingTests(DaemonTestCase):
         self.assertLess(max(firsts) - began, len(data) / MIB * 0.9)
         self.assertGreater(took, (len(data) - PIECE_BYTES) / MIB)
         self.assertLess(self.daemon.memory_bytes("VmHWM") - before, 100 * MIB)
+
+    def test_faults_are_everybodys(self) -> None:
+        """A stream that breaks off is gone on with for all readers; wrong bytes are nobody's."""
+        right, wrong = os.urandom(MIB), os.urandom(MIB)
+        self.backing.script.bytes_per_second = 4 * MIB
+        digest = self.backing.keep(right)
+        self.backing.script.cuts = [MIB // 3, MIB // 2]
+        asyncio.run(self.read_all(right, 50))
+        self.assertEqual(self.backing.reads[digest.hash], 3)
+        digest = self.backing.keep(wrong)
+        self.backing.script.flip = True
+
+        async def refused(stubs: Stubs) -> grpc.StatusCode:
+            with self.assertRaises(grpc.RpcError) as caught:
+                await self.read(stubs, wrong)
+            code: grpc.StatusCode = caught.exception.code()
+            return code
+
+        async def codes() -> list[grpc.StatusCode]:
+            async with asyncio_channel(self.daemon.target) as channel:
+                return await asyncio.gather(*(refused(Stubs(channel)) for _ in range(50)))
+
+        self.assertEqual(set(asyncio.run(codes())), {grpc.StatusCode.DATA_LOSS})
+        self.assertEqual(self.backing.reads[digest.hash], 1)
 
     def test_late_and_leaving_readers(self) -> None:
         """A reader that comes late has the beginning at once; one that leaves takes nothing along."""
