@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias, cast
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -32,6 +32,9 @@ MAX_QUEUED_BYTES = 32 * 1024 * 1024
 
 #: Incomplete request messages on one connection: sixteen of the largest. A call that needs more is refused.
 MAX_INCOMPLETE_BYTES = 256 * 1024 * 1024
+
+#: How long, in seconds, a peer to which we have ended may take to end from its side.
+LINGER_SECONDS = 2.0
 
 #: The payloads of our PINGs.
 _ALIVE = b"gorego ?"
@@ -72,7 +75,7 @@ class GRPCProtocol(Protocol):
         self._fresh: list[ServerCall] = []  # calls that began in this turn
         self._waiting: deque[Runnable] = deque()  # calls that wait for memory
         self._receiving = False
-        self._closing = False
+        self._closing: IDelayedCall | None = None
         self._transport: StreamTransport
         self._writer: SocketWriter | None = None
         self._drained: Deferred[None] | None = None
@@ -101,6 +104,8 @@ class GRPCProtocol(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Handle all frames in ``data`` in one pass; what they produce leaves in one write."""
+        if self._closing is not None:
+            return
         self.last_received = now = self.clock.seconds()
         assert self._writer is not None
         self._writer.new_turn()
@@ -121,6 +126,8 @@ class GRPCProtocol(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Cancel every call."""
+        if self._closing is not None and self._closing.active():
+            self._closing.cancel()
         self._cancel_all()
         self._closed(self)
         drained, self._drained = self._drained, None
@@ -281,8 +288,8 @@ class GRPCProtocol(Protocol):
 
     def _close(self) -> None:
         assert self._writer is not None
-        if not self._closing:
-            self._closing = True
+        if self._closing is None:
+            self._closing = self.clock.callLater(LINGER_SECONDS, self._transport.loseConnection)
             self._writer.close()
 
 

@@ -65,7 +65,7 @@ class SocketWriter(Protocol):
         """The reactor has been to other connections meanwhile."""
 
     def close(self) -> None:
-        """Close the connection when all is written."""
+        """Tell the peer, when all is written, that no more will come."""
 
 
 @implementer(IPullProducer)
@@ -119,10 +119,12 @@ class DirectWriter:
         """The connection is going; its protocol is told."""
 
     def close(self) -> None:
-        """Close the connection when all is written."""
+        """End the stream of bytes when all is written."""
         # A transport waits for its producer to have no more before it closes.
         self._transport.unregisterProducer()
-        self._transport.loseConnection()
+        # Closed entirely, the kernel answers what the peer still sends (a WINDOW_UPDATE for our last
+        # bytes) with a reset, and that makes it lose what it has not read of them.
+        self._transport.loseWriteConnection()
 
     def _queue(self, data: bytes) -> None:
         self._unsent += len(data)
@@ -169,7 +171,7 @@ class BufferedWriter:
         """The connection is going; its protocol is told."""
 
     def close(self) -> None:
-        """Close the connection when all is written."""
+        """End the stream of bytes when all is written."""
         # A transport waits for its producer to have no more before it closes.
         self._transport.unregisterProducer()
         self._transport.loseConnection()

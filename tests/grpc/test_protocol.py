@@ -10,6 +10,7 @@ from h2.settings import SettingCodes
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from gorego_tw.grpc.protocol import LINGER_SECONDS
 from gorego_tw.grpc.socket_writer import MAX_UNSENT_BYTES
 from tests.grpc.peer import Answer, Peer, Text, Texts, serving, text
 
@@ -370,6 +371,15 @@ class ConnectionTests(ServedTestCase):
     def test_drain_of_an_idle_connection(self) -> None:
         """A connection without calls is closed at once."""
         Deferred.fromCoroutine(self.factory.drain(30))
+        self.assertTrue(self.peer.transport.disconnecting)
+
+    def test_peer_that_does_not_close(self) -> None:
+        """To whom all was said has two seconds to end from its side; what it sends is not read."""
+        Deferred.fromCoroutine(self.factory.drain(30))
+        self.peer.transport.disconnecting = False
+        self.peer.protocol.dataReceived(b"what is no frame, and long enough to be refused")
+        self.assertFalse(self.peer.transport.disconnecting)
+        self.clock.advance(LINGER_SECONDS)
         self.assertTrue(self.peer.transport.disconnecting)
 
     def test_grace_passes(self) -> None:

@@ -83,15 +83,17 @@ class DirectWriterTests(SynchronousTestCase):
         self.assertFalse(self.writer.full)
 
     def test_close(self) -> None:
-        """The connection closes, but not before all is written."""
+        """The peer reads all that is written and then the end, whatever it sends meanwhile."""
         written = self.fill()
         self.writer.close()
         got = b""
-        why = None
-        while why is None:
+        while self.reactor.getWriters():
             got += self.received()
-            why = self.transport.doWrite()
+            self.transport.doWrite()
+        self.theirs.send(b"more of it, please")
         self.assertEqual(got + self.received(), written)
+        self.theirs.setblocking(True)
+        self.assertEqual(self.theirs.recv(1), b"")
 
     def test_burst(self) -> None:
         """One connection does not write for ever, even if its client reads as fast."""
