@@ -18,7 +18,7 @@ from gorego_tw.backing import Backing, make_backing
 from gorego_tw.cache import Cache, local_cache
 from gorego_tw.capacity import Capacity, capacity
 from gorego_tw.config import Configuration
-from gorego_tw.eviction.janitor import Janitor
+from gorego_tw.eviction.janitor import Janitor, nothing_pinned
 from gorego_tw.exit_signals import ExitSignals
 from gorego_tw.garbage import SettledHeap
 from gorego_tw.grpc.factory import GRPCFactory
@@ -39,12 +39,17 @@ from gorego_tw.reapi.capabilities import Capabilities
 from gorego_tw.reapi.cas import ContentAddressableStorage
 from gorego_tw.reapi.forwarding_metadata import ForwardingMetadata
 from gorego_tw.reapi.limits import Limits
+from gorego_tw.reapi.traced import Traced
 from gorego_tw.storage.disk_threads import DiskThreadPool, DiskThreads
 from gorego_tw.storage.folder import FolderError
 from gorego_tw.storage.tier import LocalTier
 from gorego_tw.storage.write_probe import WriteProbe
 from gorego_tw.telemetry.observed import Observed
 from gorego_tw.telemetry.registry import make_registry
+from gorego_tw.telemetry.tallies import Tallies
+from gorego_tw.telemetry.tracing import Tracing
+from gorego_tw.traces import Invocations, make_export, make_tracing
+from gorego_tw.tracing.threads import TracedThreads
 from gorego_tw.web.health import Check
 
 _log = Logger()
@@ -75,7 +80,14 @@ def assemble(
     """
     warn_of_unused(configuration)
     yield ExitSignals(reactor)
-    yield (threads := DiskThreadPool(reactor))
+    yield (pool := DiskThreadPool(reactor))
+    threads = TracedThreads(pool)
+    tracing = make_tracing(configuration)
+    export = make_export(configuration, threads)
+    if export is not None:
+        tracing.export = export
+        yield export
+        yield Invocations(tracing, reactor)
 
     size = cache_size(configuration)
     tier = open_tier(configuration, size, threads, reactor)
@@ -83,7 +95,7 @@ def assemble(
     limits = Limits(max_blob_size_bytes=configuration.settings.max_blob_size_bytes)
     backing = make_backing(configuration, tier, limits, reactor)
     yield from tier.services
-    yield (janitor := make_janitor(tier, backing))
+    yield (janitor := make_janitor(tier, backing, tracing))
     if backing is not None:
         yield from backing.services()
 
@@ -93,17 +105,21 @@ def assemble(
     if backing is not None:
         names = configuration.settings.backing_cache.forward_headers
         services = [ForwardingMetadata(service, names) for service in services]
+    tallies = Tallies(["local"] if backing is None else ["local", "backing"])
+    services = [Traced(service, tracing, tallies) for service in services]
     server = make_server([*services, health], configuration, reactor)
     yield (probe := WriteProbe(tier.files, threads, reactor))
     checks = {"started": started(is_ready), "local_tier": writable(probe)}
     registry = make_registry()
+    registry.register(tallies)
     observed = Observed(registry)
     observe_server(observed, server)
     observe_tier(observed, tier, janitor)
     observe_corruption(observed, tier, backing)
     if backing is not None:
         observe_backing(observed, backing)
-        checks["backing_cache"] = answering(backing)
+        required = configuration.settings.telemetry.readiness_requires_backing
+        checks["backing_cache"] = answering(backing, required=required)
     yield from web_ports(configuration, checks, registry, threads, reactor)
     yield (port := grpc_port(configuration, server, reactor))
     yield SettledHeap()
@@ -126,7 +142,7 @@ def cache_size(configuration: Configuration) -> Capacity:
 
 
 def open_tier(
-    configuration: Configuration, size: Capacity, threads: DiskThreadPool, reactor: Any
+    configuration: Configuration, size: Capacity, threads: DiskThreads, reactor: Any
 ) -> LocalTier:
     """The local tier.
 
@@ -144,12 +160,11 @@ def open_tier(
         raise _folder_error(configuration, str(error)) from error
 
 
-def make_janitor(tier: LocalTier, backing: Backing | None) -> Janitor:
+def make_janitor(tier: LocalTier, backing: Backing | None, tracing: Tracing) -> Janitor:
     """What keeps the tier below its limit; it leaves alone what has still to be uploaded."""
     random = Random()  # noqa: S311 - samples to evict are no secret
-    if backing is None:
-        return Janitor(tier, random)
-    return Janitor(tier, random, backing.pending.is_pinned)
+    pinned = nothing_pinned if backing is None else backing.pending.is_pinned
+    return Janitor(tier, random, pinned, tracing.traced)
 
 
 def cache_services(cache: Cache, limits: Limits, threads: DiskThreads) -> list[IRPCService]:
@@ -238,9 +253,6 @@ def warn_of_unused(configuration: Configuration) -> None:
             "{place}: not in use yet: connections are not encrypted",
             place=configuration.place("tls"),
         )
-    if settings.telemetry.tracing_endpoint:
-        place = configuration.place("telemetry.tracing_endpoint")
-        _log.warn("{place}: not in use yet", place=place)
 
 
 def _folder_error(configuration: Configuration, reason: str) -> StartError:

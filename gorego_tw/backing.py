@@ -11,7 +11,7 @@ from OpenSSL.crypto import Error as CryptoError
 from twisted.application.service import IService
 from twisted.web.client import Agent, HTTPConnectionPool
 
-from gorego_tw.cache import Cache
+from gorego_tw.cache import Cache, local_stores, served
 from gorego_tw.config import Configuration
 from gorego_tw.digest import Digest
 from gorego_tw.errors import InvalidArgument
@@ -55,10 +55,12 @@ from gorego_tw.replication.presence import Presence
 from gorego_tw.replication.write_back import WriteBack
 from gorego_tw.settings import BackingCache
 from gorego_tw.storage.completeness import CompletenessChecking
-from gorego_tw.storage.empty_blob import EmptyBlob
 from gorego_tw.storage.local import action_key
 from gorego_tw.storage.pending import Pending
 from gorego_tw.storage.tier import LocalTier
+from gorego_tw.tracing.action_results import TracedActionResults
+from gorego_tw.tracing.blobs import TracedBlobs
+from gorego_tw.tracing.uploads import TracedUploads
 
 #: For how long a blob that was renewed in the backing cache is not renewed again, in seconds. A cache
 #: that evicts what was used an hour ago is too small for renewal to help.
@@ -183,6 +185,8 @@ class Backing:
         self._clock = reactor
         self._tier = tier
         self.peer = peer
+        self._local = local = local_stores(tier)
+        remote = TracedBlobs(peer.blobs, "RemoteStore", "backing")
         self.presence = Presence(clock=reactor, seconds=settings.presence_seconds)
         self.copying = Copying(
             tier.blobs,
@@ -191,7 +195,7 @@ class Backing:
             max_blob_size_bytes=settings.max_backing_blob_size_bytes,
         )
         self.flights = Flights(
-            peer.blobs.get,
+            remote.get,
             tier.arrivals,
             clock=reactor,
             grace_seconds=settings.fetch_grace_seconds,
@@ -215,8 +219,8 @@ class Backing:
             clock=reactor,
         )
         self.blobs = ProxyBlobs(
-            tier.blobs,
-            peer.blobs,
+            local.blobs,
+            remote,
             fetch=self.flights.get,
             presence=self.presence,
             policy=self.policy,
@@ -224,18 +228,22 @@ class Backing:
         self.outage = Outage(as_absence=settings.action_result_when_down == "not_found")
         self.outage.watch(peer.breaker)
         there = ReferencedResults(peer.action_results, self._references)
+        here = CompletenessChecking(tier.action_results, self.blobs)
         self.action_results = ProxyActionResults(
-            CompletenessChecking(tier.action_results, self.blobs),
+            TracedActionResults(here, "LocalStore", "local"),
             tier.action_results,
-            CompletenessChecking(there, self.blobs),
+            TracedActionResults(CompletenessChecking(there, self.blobs), "RemoteStore", "backing"),
             rules=_rules(settings),
             policy=self.policy,
             outage=self.outage,
             is_pending=self._is_pending,
         )
-        self.cache = Cache(
-            EmptyBlob(self.blobs), self.action_results, ProxyUploads(tier.uploads, self.policy)
+        both = Cache(
+            TracedBlobs(self.blobs, "ProxyStore"),
+            TracedActionResults(self.action_results, "ProxyStore"),
+            TracedUploads(ProxyUploads(local.uploads, self.policy), "ProxyStore"),
         )
+        self.cache = served(both, tier.evicted)
 
     def services(self) -> Iterator[IService]:
         """What has to run, in the order of its start."""
@@ -249,7 +257,7 @@ class Backing:
             yield self.renewal
 
     def _policy(self) -> WritePolicy:
-        results = self._tier.action_results
+        results = self._local.action_results
         through = Through(results, self.copying, self.peer.action_results)
         back = Back(results, self.copying, self.write_back)
         policies: dict[str, WritePolicy] = {

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gorego_tw.interfaces import IActionResults, IBlobAccess, IUploads
+from gorego_tw.digest import Digest
+from gorego_tw.errors import Reason
+from gorego_tw.interfaces import ActionKey, IActionResults, IBlobAccess, IUploads
 from gorego_tw.storage.completeness import CompletenessChecking
 from gorego_tw.storage.empty_blob import EmptyBlob
+from gorego_tw.storage.evicted import Evicted
+from gorego_tw.storage.local import action_key
 from gorego_tw.storage.tier import LocalTier
+from gorego_tw.tracing.action_results import ServedActionResults, TracedActionResults
+from gorego_tw.tracing.blobs import ServedBlobs, TracedBlobs
+from gorego_tw.tracing.uploads import TracedUploads
 
 
 class Cache(NamedTuple):
@@ -20,9 +27,36 @@ class Cache(NamedTuple):
 
 def local_cache(tier: LocalTier) -> Cache:
     """The local tier alone."""
+    local = local_stores(tier)
+    # References never name the empty blob, so the tier itself can be asked for them.
+    complete = CompletenessChecking(tier.action_results, local.blobs)
+    results = TracedActionResults(complete, "LocalStore", "local")
+    return served(local._replace(action_results=results), tier.evicted)
+
+
+def local_stores(tier: LocalTier) -> Cache:
+    """The stores of the local tier, recorded: without the empty blob, action results complete or not."""
     return Cache(
-        EmptyBlob(tier.blobs),
-        # References never name the empty blob, so the tier itself can be asked for them.
-        CompletenessChecking(tier.action_results, tier.blobs),
-        tier.uploads,
+        TracedBlobs(tier.blobs, "LocalStore", "local"),
+        TracedActionResults(tier.action_results, "LocalStore", "local"),
+        TracedUploads(tier.uploads, "LocalStore", "local"),
+    )
+
+
+def served(cache: Cache, evicted: Evicted) -> Cache:
+    """The cache as clients see it.
+
+    :param evicted: what was evicted lately, which is why it is missed.
+    """
+
+    def of_blob(digest: Digest) -> Reason:
+        return "evicted" if digest.key in evicted else "absent"
+
+    def of_result(key: ActionKey) -> Reason:
+        return "evicted" if action_key(key) in evicted else "absent"
+
+    return Cache(
+        EmptyBlob(ServedBlobs(cache.blobs, of_blob)),
+        ServedActionResults(cache.action_results, of_result),
+        cache.uploads,
     )

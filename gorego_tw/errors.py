@@ -10,7 +10,7 @@ prepends where it happened::
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self, TypeAlias
 
 from google.protobuf.message import Message
 
@@ -78,10 +78,29 @@ class DeadlineExceeded(StatusError):
     code = Code.DEADLINE_EXCEEDED
 
 
+#: Why something is absent: never heard of, evicted a while ago, an action result without its
+#: outputs, one that the backing cache has no more, nobody to be asked, nobody who answers us,
+#: damaged.
+Reason: TypeAlias = Literal[
+    "absent", "evicted", "incomplete", "expired", "backing_down", "denied", "corrupt"
+]
+
+
 class NotFound(StatusError):
-    """Absence, and nothing but absence: the only failure that lets a store ask the next one."""
+    """Absence, and nothing but absence: the only failure that lets a store ask the next one.
+
+    :param reason: for who counts misses.
+    """
 
     code = Code.NOT_FOUND
+
+    def __init__(self, message: str, *details: Message, reason: Reason = "absent") -> None:
+        super().__init__(message, *details)
+        self.reason = reason
+
+    def at(self, place: str) -> Self:
+        """The same failure with ``place`` put before its message."""
+        return type(self)(f"{place}: {self.message}", *self.details, reason=self.reason)
 
 
 class PermissionDenied(StatusError):

@@ -70,12 +70,12 @@ def writable(probe: WriteProbe) -> Check:
     return lambda: Finding(probe.failure is None, probe.failure or "", probe.age_seconds)
 
 
-def answering(backing: Backing) -> Check:
-    """Whether the backing cache answers. Without it local hits go on, so it decides nothing."""
+def answering(backing: Backing, *, required: bool) -> Check:
+    """Whether the backing cache answers. Without it local hits go on, so it need not decide anything."""
     breaker = backing.peer.breaker
 
     def check() -> Finding:
         closed = breaker.state is State.CLOSED
-        return Finding(closed, breaker.reason, breaker.seconds, required=False)
+        return Finding(closed, breaker.reason, breaker.seconds, required=required)
 
     return check

@@ -19,6 +19,7 @@ from gorego_tw.listen_address import ALLOWED, endpoint_description
 from gorego_tw.remote.target import ALLOWED as TARGETS
 from gorego_tw.remote.target import parse_target
 from gorego_tw.resource_name import check_instance_name
+from gorego_tw.telemetry.origins import PropagatorName
 
 #: Bytes of a gigabyte, as ``max_size_gb`` counts.
 GB = 1_000_000_000
@@ -212,6 +213,17 @@ class Telemetry(Section):
     log_level: Literal["debug", "info", "warn", "error"] = Field(
         default="info", description="debug, info, warn or error"
     )
+    sampling_ratio: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=1.0, description="a number from 0 to 1"
+    )
+    propagators: Annotated[tuple[PropagatorName, ...], Field(strict=False)] = Field(
+        default=("tracecontext", "baggage", "b3"),
+        description="a list of tracecontext, baggage, b3 and b3multi",
+    )
+    access_log_ratio: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.0, description="a number from 0 to 1"
+    )
+    readiness_requires_backing: bool = Field(default=False, description="true or false")
     debug_peers: Literal["loopback", "any"] = Field(
         default="loopback", description="loopback or any"
     )

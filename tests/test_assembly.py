@@ -126,15 +126,14 @@ class RefusalTests(AssemblyTestCase):
 
 class WarningTests(AssemblyTestCase):
     def test_what_is_not_in_use_yet(self) -> None:
-        """Nobody is left to believe that connections are encrypted or traces sent."""
+        """Nobody is left to believe that connections are encrypted."""
         configuration = self.configuration(
             GOREGO_TLS_CERT_FILE="a",
             GOREGO_TLS_KEY_FILE="b",
-            GOREGO_TELEMETRY_TRACING_ENDPOINT="host:4317",
         )
         with capturedLogs() as events:
             warn_of_unused(configuration)
-        self.assertEqual(len(events), 2)
+        self.assertEqual(len(events), 1)
         self.assertIn("connections are not encrypted", str(formatEvent(events[0])))
 
     def test_nothing_to_warn_of(self) -> None:

@@ -14,7 +14,7 @@ PACKAGE = "gorego_tw"
 
 #: From the top down. A module imports modules of its own part, and of parts in lines below.
 LAYERS = (
-    {"tap", "assembly", "backing", "cache", "metrics", "pages"},
+    {"tap", "assembly", "backing", "cache", "metrics", "pages", "traces"},
     {
         "announcement",
         "capacity",
@@ -26,6 +26,7 @@ LAYERS = (
         "settings",
     },
     {"reapi", "web", "eviction"},
+    {"tracing"},
     {"proxy"},
     {"replication"},
     {"remote"},

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from random import Random
+from typing import Any, TypeAlias
 
 from twisted.internet.task import deferLater
 
 from gorego_tw.concurrency import Periodic
 from gorego_tw.eviction.policy import SampledLRU
 from gorego_tw.storage.tier import LocalTier
+from gorego_tw.telemetry.current import recorded
 
 #: How often it looks whether there is something to do, in seconds. A write that needs more than
 #: the headroom has left calls it at once.
@@ -27,9 +29,17 @@ MOST_TRASH_BYTES = 256 << 20
 TIDY_SECONDS = 600.0
 
 
+Work: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
+
+
 def nothing_pinned(_: bytes) -> bool:
     """No entry has to stay."""
     return False
+
+
+def unrecorded(_: str, work: Work) -> Work:
+    """The work alone."""
+    return work
 
 
 class Janitor(Periodic):
@@ -40,6 +50,7 @@ class Janitor(Periodic):
     :param tier: what it keeps in order.
     :param random: where samples are taken.
     :param pinned: whether the entry with that key must stay.
+    :param traced: makes a trace of each run in which there is something to do.
     :ivar evicted_entries: how many blobs and action results it has evicted.
     :ivar evicted_bytes: how much of the disk they took, in bytes.
     :ivar last_evicted_age_seconds: how long the last one had not been used, in seconds.
@@ -51,6 +62,7 @@ class Janitor(Periodic):
         tier: LocalTier,
         random: Random,
         pinned: Callable[[bytes], bool] = nothing_pinned,
+        traced: Callable[[str, Work], Work] = unrecorded,
     ) -> None:
         super().__init__("eviction", self.make_room, LOOK_SECONDS, tier.clock)
         self.evicted_entries = 0
@@ -61,6 +73,7 @@ class Janitor(Periodic):
         self._clock = tier.clock
         self._space = tier.space
         self._tidy_at = tier.clock.seconds()
+        self._run = traced("Janitor", self._do)
         self._policy = SampledLRU(
             tallies=lambda: tier.index.tallies,
             neighbours=tier.index.neighbours,
@@ -76,16 +89,32 @@ class Janitor(Periodic):
 
     async def make_room(self) -> None:
         """Evict until there is no excess, nothing is left, or the service is stopped."""
-        await self._tidy()
+        if self._space.excess_bytes > 0 or self._space.doomed_bytes or self._is_untidy:
+            await self._run()
+        else:
+            self._space.made_room()
+
+    async def _do(self) -> None:
+        entries, freed = self.evicted_entries, self.evicted_bytes
+        with recorded("Janitor.Tidy"):
+            await self._tidy()
+        with recorded("Janitor.Evict") as span:
+            await self._evict()
+            if span is not None:
+                span.set("gorego.evicted.files", self.evicted_entries - entries)
+                span.set("gorego.evicted.bytes", self.evicted_bytes - freed)
+        if self._space.doomed_bytes:
+            with recorded("Janitor.EmptyTrash"):
+                await self._tier.empty_trash()
+        self._space.made_room()
+
+    async def _evict(self) -> None:
         while self.running and (excess := self._space.excess_bytes) > 0:
             if not self._evict_slice(excess):
                 break
             if self._space.doomed_bytes > MOST_TRASH_BYTES:
                 await self._tier.empty_trash()
             await deferLater(self._clock, 0)
-        if self._space.doomed_bytes:
-            await self._tier.empty_trash()
-        self._space.made_room()
 
     def _evict_slice(self, excess_bytes: int) -> int:
         """Evict some entries; how many."""
@@ -108,12 +137,17 @@ class Janitor(Periodic):
             if candidate.key not in chosen:
                 chosen.add(candidate.key)
                 self.evicted_entries += 1
+                self._tier.evicted.add(candidate.key)
                 age = self._tier.last_use.now - candidate.last_used
                 self.last_evicted_age_seconds = max(0, age)
                 yield candidate.key
 
+    @property
+    def _is_untidy(self) -> bool:
+        return self._clock.seconds() >= self._tidy_at
+
     async def _tidy(self) -> None:
-        if self._clock.seconds() >= self._tidy_at:
+        if self._is_untidy:
             self._tidy_at = self._clock.seconds() + TIDY_SECONDS
             await self._tier.uploads.drop_abandoned()
             await self._tier.empty_trash()

@@ -100,6 +100,15 @@ class ServerCall:
         # Several values may share one header, comma-separated (PROTOCOL-HTTP2.md, Custom-Metadata).
         return None if value is None else decode_binary(value.split(b",", 1)[0])
 
+    def carries(self, names: frozenset[bytes]) -> bool:
+        """Whether there is any of those headers."""
+        return self._headers.has_any(names)
+
+    @property
+    def shared(self) -> dict[object, object]:
+        """A place for what is derived from the metadata, for all calls with the very same metadata."""
+        return self._head.shared
+
     def time_remaining(self) -> float | None:
         """The seconds until the caller's deadline, None if it set none."""
         if self._deadline is None:

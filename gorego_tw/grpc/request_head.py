@@ -17,6 +17,7 @@ class RequestHead(NamedTuple):
     method: Method
     timeout: float | None  # seconds
     encoding: str
+    shared: dict[object, object]  # what services derive from the headers
 
 
 class PlainRequest(NamedTuple):
@@ -50,6 +51,7 @@ def read_head(headers: Headers, router: Router) -> RequestHead | PlainRequest | 
             method,
             None if timeout is None else parse_timeout(timeout),
             checked_encoding(None if encoding is None else encoding.decode("latin-1")),
+            {},
         )
     except StatusError as error:
         return RefusedCall(error)

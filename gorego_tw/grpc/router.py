@@ -36,6 +36,15 @@ class Call(Protocol):
     def binary_metadata(self, name: str) -> bytes | None:
         """The bytes of the header ``name``, which ends in ``-bin``; None if absent or malformed."""
 
+    def carries(self, names: frozenset[bytes]) -> bool:
+        """Whether there is metadata under any of those names."""
+
+    @property
+    def shared(self) -> dict[object, object]:
+        """A place for what is derived from the metadata and from nothing else: calls with the very
+        same metadata may have it in common.
+        """
+
     def time_remaining(self) -> float | None:
         """The seconds until the caller's deadline, None if it set none."""
 

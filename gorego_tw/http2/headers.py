@@ -94,6 +94,10 @@ class Headers:
                 return value if isinstance(value, bytes) else value.decoded()
         return None
 
+    def has_any(self, names: frozenset[bytes]) -> bool:
+        """Whether there is a regular field with one of those names."""
+        return not names.isdisjoint([name for name, _ in self._regular])
+
     def get_all(self, name: bytes) -> list[bytes]:
         """The values of all regular fields called ``name``."""
         return [value for its_name, value in self.items() if its_name == name]

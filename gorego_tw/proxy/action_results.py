@@ -15,6 +15,7 @@ from gorego_tw.proxy.freshness import Freshness, FreshnessRules
 from gorego_tw.proxy.outage import Outage
 from gorego_tw.proxy.write_policy import WritePolicy
 from gorego_tw.replication.shared_work import SharedWork
+from gorego_tw.telemetry.context import detached
 
 #: How many comparisons with the backing cache may be under way. A hit that comes meanwhile is not
 #: compared; the next one of the same action may be.
@@ -58,8 +59,12 @@ class ProxyActionResults:
         self._policy = policy
         self._outage = outage
         self._is_pending = is_pending
-        self._fetches: SharedWork[ActionKey, StoredActionResult] = SharedWork(self._fetch)
-        self._comparisons: SharedWork[ActionKey, None] = SharedWork(self._compare)
+        self._fetches: SharedWork[ActionKey, StoredActionResult] = SharedWork(
+            self._fetch, "fetch", "get_result"
+        )
+        self._comparisons: SharedWork[ActionKey, None] = SharedWork(
+            self._compare, "compare with the backing cache"
+        )
 
     async def get(self, key: ActionKey) -> StoredActionResult:
         """The action result, from here or from there.
@@ -69,7 +74,7 @@ class ProxyActionResults:
         """
         freshness = self._rules.of(key.instance_name)
         if freshness is Freshness.STRICT and not self._is_pending(key):
-            return await self._from_there(key)
+            return await self._strictly(key)
         try:
             result = await self._local.get(key)
         except NotFound:
@@ -83,6 +88,16 @@ class ProxyActionResults:
     async def put(self, key: ActionKey, result: StoredActionResult) -> None:
         """Keep the action result as the write policy says."""
         await self._policy.store(key, result)
+
+    async def _strictly(self, key: ActionKey) -> StoredActionResult:
+        try:
+            return await self._from_there(key)
+        except NotFound as error:
+            if error.reason == "absent":
+                with suppress(NotFound):
+                    await self._kept.get(key)
+                    error.reason = "expired"  # it is here, and no longer there
+            raise
 
     async def _from_there(self, key: ActionKey) -> StoredActionResult:
         try:
@@ -104,7 +119,8 @@ class ProxyActionResults:
 
     def _begin_comparison(self, key: ActionKey) -> None:
         if len(self._comparisons) < MOST_COMPARISONS and not self._is_pending(key):
-            compared: Deferred[None] = self._comparisons(key)
+            # Nobody waits for it: it is no part of the request.
+            compared: Deferred[None] = detached().run(self._comparisons, key)
             compared.addErrback(lambda failure: failure.trap(StatusError) and None)
 
     async def _compare(self, key: ActionKey) -> None:

@@ -46,5 +46,5 @@ class Outage:
             return error
         self.told += 1
         if self._as_absence:
-            return NotFound(f"not in the local tier; {error.message}")
+            return NotFound(f"not in the local tier; {error.message}", reason="backing_down")
         return Unavailable(error.message, *error.details)

@@ -11,6 +11,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from gorego_tw.forwarding import Metadata, forwarded
+from gorego_tw.telemetry.context import cause_here
+from gorego_tw.telemetry.current import Cause, cause, recorded
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -28,6 +30,7 @@ class _Asked(NamedTuple, Generic[Q, R]):
     question: Q
     metadata: Metadata
     answer: Deferred[R]
+    cause: Cause | None
 
 
 class Batcher(Generic[Q, R]):
@@ -65,7 +68,7 @@ class Batcher(Generic[Q, R]):
             self._clock.callLater(0, self._leave)
         answer: Deferred[R] = Deferred()
         group = self._groups.setdefault((kind, rights), [])
-        group.append(_Asked(question, metadata, answer))
+        group.append(_Asked(question, metadata, answer, cause_here()))
         self._waiting += 1
         if self._waiting == MOST_WAITING:
             self._leave()
@@ -89,11 +92,20 @@ class Batcher(Generic[Q, R]):
 
     def _begin(self, batch: list[_Asked[Q, R]]) -> None:
         # In a context of its own: it is nobody's call alone.
-        sent = Context().run(Deferred.fromCoroutine, self._asked(batch))
+        context = Context()
+        context.run(cause.set, batch[0].cause)
+        sent = context.run(Deferred.fromCoroutine, self._asked(batch))
         sent.addErrback(self._failed, batch)
 
     async def _asked(self, batch: list[_Asked[Q, R]]) -> None:
-        answers = await self._send([asked.question for asked in batch], batch[0].metadata)
+        with recorded("batch") as span:
+            if span is not None:
+                span.set("gorego.questions", len(batch))
+                # It is a part of the first one's trace; to the others it is linked.
+                for asked in batch[1:]:
+                    if asked.cause is not None:
+                        span.link(asked.cause.context)
+            answers = await self._send([asked.question for asked in batch], batch[0].metadata)
         for asked, answer in zip(batch, answers, strict=True):
             if not asked.answer.called:
                 asked.answer.callback(answer)

@@ -70,7 +70,9 @@ class RemoteBlobs:
     async def get(self, digest: Digest) -> IBlobBody:
         """The blob; its first bytes have arrived."""
         if not self._may_be_there(digest):
-            raise NotFound(f"backing cache: blob {digest}: not one that it is asked for")
+            raise NotFound(
+                f"backing cache: blob {digest}: not one that it is asked for", reason="denied"
+            )
         if self._is_small(digest):
             return BytesBody(await self._batch_read(digest))
         return await self._reading.open(digest, self._compressor, forwarded())

@@ -37,7 +37,9 @@ class HTTPBlobs:
     async def get(self, digest: Digest) -> IBlobBody:
         """The blob; its first bytes have arrived."""
         if self._is_too_large(digest):
-            raise NotFound(f"backing cache: blob {digest}: not one that it is asked for")
+            raise NotFound(
+                f"backing cache: blob {digest}: not one that it is asked for", reason="denied"
+            )
         metadata = forwarded()
 
         def attempt(offset: int) -> AsyncGenerator[bytes, None]:

@@ -34,6 +34,7 @@ from gorego_tw.forwarding import Metadata, forwarded
 from gorego_tw.remote.breaker import Breaker, is_failure
 from gorego_tw.remote.http_body import BlobProducer, UnwantedBody
 from gorego_tw.remote.retry import Retrying
+from gorego_tw.telemetry.outgoing import outgoing_call
 
 #: What the codes mean that say something of what was asked for. All others are trouble.
 _ANSWERS: Mapping[int, type[StatusError]] = {
@@ -102,8 +103,10 @@ class HTTPPeer:
         :param headers: more of them.
         :raises NotFound: 404 and 410; other answers as they are, the rest as UNAVAILABLE.
         """
-        sent = self._sent(forwarded() if metadata is None else metadata, headers or {})
-        return await self.breaker.guard(lambda: self._attempt(method, path, sent, body))
+        with outgoing_call(f"{method} {path}") as out:
+            told = out.metadata(forwarded() if metadata is None else metadata)
+            sent = self._sent(told, headers or {})
+            return await self.breaker.guard(lambda: self._attempt(method, path, sent, body))
 
     async def greet(self) -> None:
         """Ask for something that need not be there, whatever the breaker says.

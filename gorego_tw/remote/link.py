@@ -22,6 +22,7 @@ from gorego_tw.remote.bridge import deferred
 from gorego_tw.remote.connections import Connections
 from gorego_tw.remote.retry import Retrying
 from gorego_tw.remote.status import status_of
+from gorego_tw.telemetry.outgoing import outgoing_call
 
 T = TypeVar("T")
 RequestT = TypeVar("RequestT", bound=Message)
@@ -113,9 +114,11 @@ class Link:
                 method.request_type.SerializeToString,
                 method.reply_type.FromString,
             )
-            call = stub(request, timeout=self._seconds, metadata=self._metadata(metadata))
-            reply: ReplyT = await self._told(deferred(call))
-            return reply
+            with outgoing_call(method.path) as out:
+                sent = out.metadata(self._metadata(metadata))
+                call = stub(request, timeout=self._seconds, metadata=sent)
+                reply: ReplyT = await self._told(deferred(call))
+                return reply
 
     async def read(
         self, request: bs.ReadRequest, *, metadata: Metadata = ()
@@ -132,12 +135,13 @@ class Link:
                 bs.ReadRequest.SerializeToString,
                 bs.ReadResponse.FromString,
             )
-            call = stub(request, metadata=self._metadata(metadata))
-            try:
-                while (reply := await self._next(call.read())) is not EOF:
-                    yield reply.data
-            finally:
-                call.cancel()
+            with outgoing_call(f"{_BYTE_STREAM}Read") as out:
+                call = stub(request, metadata=out.metadata(self._metadata(metadata)))
+                try:
+                    while (reply := await self._next(call.read())) is not EOF:
+                        yield reply.data
+                finally:
+                    call.cancel()
 
     async def write(
         self, requests: AsyncIterator[bs.WriteRequest], *, metadata: Metadata = ()
@@ -154,13 +158,14 @@ class Link:
                 bs.WriteRequest.SerializeToString,
                 bs.WriteResponse.FromString,
             )
-            call = stub(metadata=self._metadata(metadata))
-            try:
-                await self._send(call, requests)
-                reply: bs.WriteResponse = await self._next(call)
-                return reply
-            finally:
-                call.cancel()
+            with outgoing_call(f"{_BYTE_STREAM}Write") as out:
+                call = stub(metadata=out.metadata(self._metadata(metadata)))
+                try:
+                    await self._send(call, requests)
+                    reply: bs.WriteResponse = await self._next(call)
+                    return reply
+                finally:
+                    call.cancel()
 
     async def _send(self, call: Any, requests: AsyncIterator[bs.WriteRequest]) -> None:
         # A call that was answered meanwhile takes no more, and the answer says what became of it.

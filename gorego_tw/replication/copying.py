@@ -49,7 +49,9 @@ class Copying:
         self._sink = sink
         self._presence = presence
         self._max_blob_size_bytes = max_blob_size_bytes
-        self._copies: SharedWork[Digest, None] = SharedWork(self._copy)
+        self._copies: SharedWork[Digest, None] = SharedWork(
+            self._copy, "copy to the backing cache", "put"
+        )
 
     @property
     def joined(self) -> int:

@@ -12,10 +12,12 @@ from twisted.logger import Logger
 from gorego_tw.concurrency import closing
 from gorego_tw.digest import Digest
 from gorego_tw.errors import DataLoss, DigestMismatch, NotFound, StatusError, Unavailable
-from gorego_tw.forwarding import detached
 from gorego_tw.interfaces import IBlobBody
 from gorego_tw.replication.verified_body import VerifiedBody, wrong_data
 from gorego_tw.storage.arrival import Arrival, Arrivals
+from gorego_tw.telemetry.context import detached
+from gorego_tw.telemetry.current import enter
+from gorego_tw.telemetry.span import Span
 
 #: Asks the backing cache for a blob.
 Fetch: TypeAlias = Callable[[Digest], Awaitable[IBlobBody]]
@@ -96,6 +98,7 @@ class Flight:
 
     :param fetch: asks the backing cache.
     :param arrivals: where the blob is kept.
+    :ivar span: of all of it, as far as anything is recorded.
     :ivar readers: how many wait for its first byte, or have a body.
     """
 
@@ -105,11 +108,13 @@ class Flight:
         self.digest = digest
         self.state = State.ASKED
         self.readers = 0
+        self.span: Span | None = None
         self._fetch = fetch
         self._arrivals = arrivals
         self._watcher = watcher
         self._waiting: list[Deferred[IBlobBody | None]] = []
         self._arrival: Arrival | None = None
+        self._failure = ""
         self._work: Deferred[None] = Deferred()
 
     @property
@@ -119,7 +124,9 @@ class Flight:
 
     def start(self) -> None:
         """Ask the backing cache. What joined before is told the end even if it comes at once."""
-        self._work = detached().run(Deferred.fromCoroutine, self._run())
+        context = detached()
+        self.span = context.run(enter, "fetch")
+        self._work = context.run(Deferred.fromCoroutine, self._run())
 
     def cancel(self) -> None:
         """End it, unless it has ended. Readers that it has are told so."""
@@ -152,7 +159,15 @@ class Flight:
         except Exception as error:  # whatever it is, it is the readers' answer
             self._fail(error)
         finally:
+            if self.span is not None:
+                self._end_span(self.span)
             self._watcher.done(self)
+
+    def _end_span(self, span: Span) -> None:
+        span.set("gorego.outcome", self.state.value)
+        if self.state in {State.CORRUPT, State.FAILED}:
+            span.own.error = self._failure
+        span.end()
 
     async def _receive(self, body: IBlobBody, arrival: Arrival) -> None:
         self._arrival = arrival
@@ -205,6 +220,7 @@ class Flight:
             error = Unavailable(f"backing cache: blob {self.digest}: the fetch was cancelled")
         elif not isinstance(error, StatusError) and not self.readers:
             self._log.failure("fetch of blob {digest} failed", digest=str(self.digest))
+        self._failure = str(error)
         self._move(state)
         for waiter in self._take_waiting():
             waiter.errback(error)

@@ -12,6 +12,10 @@ from gorego_tw.interfaces import IBlobBody
 from gorego_tw.replication.flight import Fetch, Flight, State
 from gorego_tw.replication.verified_body import VerifiedBody
 from gorego_tw.storage.arrival import Arrivals
+from gorego_tw.telemetry.body import awaited_body
+from gorego_tw.telemetry.current import begin
+from gorego_tw.telemetry.joining import begin_joined
+from gorego_tw.telemetry.span import COALESCED, UPSTREAM
 
 #: How long a fetch goes on that nobody reads any more, in seconds.
 GRACE_SECONDS = 10.0
@@ -69,17 +73,21 @@ class Flights:
         flight = self._flights.get(digest)
         if flight is not None:
             self.joined += 1
-            body = await flight.join()
-        else:
-            flight = self._prepare(digest)
-            waiter = flight.join()
-            flight.start()
-            body = await waiter
+            span = begin_joined(flight.span, "get")
+            return await awaited_body(span, COALESCED, self._body(flight, flight.join()))
+        flight = self._prepare(digest)
+        waiter = flight.join()
+        span = begin("wait for the backing cache")
+        flight.start()
+        return await awaited_body(span, UPSTREAM, self._body(flight, waiter))
+
+    async def _body(self, flight: Flight, waiter: Deferred[IBlobBody | None]) -> IBlobBody:
+        body = await waiter
         if body is not None:
             return body
         self.started += 1
         self.outcomes[State.UNKEPT] += 1
-        return VerifiedBody(digest, await self._fetch(digest), self.corrupt)
+        return VerifiedBody(flight.digest, await self._fetch(flight.digest), self.corrupt)
 
     async def close(self) -> None:
         """Cancel all, and wait until nothing of them is under way any more."""

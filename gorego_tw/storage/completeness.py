@@ -29,6 +29,7 @@ class CompletenessChecking(ActionResultsDecorator):
             if missing:
                 raise NotFound(
                     f"the result of the action {key.action} is incomplete: "
-                    f"{len(missing)} of its outputs are gone, {missing[0]} among them"
+                    f"{len(missing)} of its outputs are gone, {missing[0]} among them",
+                    reason="incomplete",
                 )
         return result

@@ -15,7 +15,7 @@ from zope.interface import implementer
 from gorego_tw.body import BytesBody
 from gorego_tw.concurrency import closing
 from gorego_tw.digest import Digest, digest_of
-from gorego_tw.errors import DigestMismatch, NotFound, StatusError
+from gorego_tw.errors import DigestMismatch, NotFound, Reason, StatusError
 from gorego_tw.interfaces import (
     ActionKey,
     IActionResults,
@@ -115,7 +115,7 @@ class LocalBlobs:
     def _inline(self, digest: Digest, data: bytes) -> IBlobBody:
         if digest_of(data, digest.function).key != digest.key:
             self._inventory.drop(digest.key, "wrong hash in the index")
-            raise _absent(digest)
+            raise _absent(digest, "corrupt")
         return BytesBody(data)
 
     async def _open(self, digest: Digest, record: BlobRecord) -> IBlobBody:
@@ -158,7 +158,7 @@ class LocalBlobs:
     def _damaged(self, digest: Digest, record: BlobRecord, damage: object) -> NotFound:
         if self._is_current(digest, record):
             self._inventory.drop(digest.key, str(damage))
-        return _absent(digest)
+        return _absent(digest, "corrupt")
 
     def _dropper(self, digest: Digest, record: BlobRecord) -> Callable[[str], object]:
         return lambda damage: self._damaged(digest, record, damage)
@@ -217,7 +217,7 @@ class LocalActionResults:
             result = unpack_action(value)
         except DamagedRecord as error:
             self._inventory.drop(packed_key, str(error))
-            raise _no_result(key) from None
+            raise _no_result(key, "corrupt") from None
         self._last_use.touch(packed_key)
         return result
 
@@ -229,9 +229,9 @@ class LocalActionResults:
             txn.put_action(action_key(key), value)
 
 
-def _absent(digest: Digest) -> NotFound:
-    return NotFound(f"local tier: no blob {digest}")
+def _absent(digest: Digest, reason: Reason = "absent") -> NotFound:
+    return NotFound(f"local tier: no blob {digest}", reason=reason)
 
 
-def _no_result(key: ActionKey) -> NotFound:
-    return NotFound(f"local tier: no result of the action {key.action}")
+def _no_result(key: ActionKey, reason: Reason = "absent") -> NotFound:
+    return NotFound(f"local tier: no result of the action {key.action}", reason=reason)

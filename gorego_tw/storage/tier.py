@@ -15,6 +15,7 @@ from gorego_tw.errors import StatusError
 from gorego_tw.storage.arrival import Arrivals
 from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.environment import Environment, IndexDamaged
+from gorego_tw.storage.evicted import Evicted
 from gorego_tw.storage.files import BlobFiles
 from gorego_tw.storage.folder import Folder, FolderError
 from gorego_tw.storage.index import Index
@@ -43,6 +44,7 @@ class LocalTier:
     :ivar uploads: blobs that clients send.
     :ivar arrivals: blobs that come from elsewhere, and are read while they come.
     :ivar inventory: both stores' entries, for who evicts them.
+    :ivar evicted: what was evicted lately.
     """
 
     folder: Folder
@@ -52,6 +54,7 @@ class LocalTier:
     space: Space
     last_use: LastUse
     inventory: Inventory
+    evicted: Evicted
     blobs: LocalBlobs
     action_results: LocalActionResults
     uploads: Uploads
@@ -156,6 +159,7 @@ class LocalTier:
             space=space,
             last_use=last_use,
             inventory=inventory,
+            evicted=Evicted(),
             blobs=LocalBlobs(
                 inventory, files=files, space=space, last_use=last_use, threads=threads
             ),

@@ -31,6 +31,7 @@ class FakeCall:
     ) -> None:
         self._metadata = metadata or {}
         self._binary = binary or {}
+        self._shared: dict[object, object] = {}
 
     def metadata(self, name: str) -> str | None:
         """The header, or None."""
@@ -39,6 +40,15 @@ class FakeCall:
     def binary_metadata(self, name: str) -> bytes | None:
         """The header, or None."""
         return self._binary.get(name)
+
+    def carries(self, names: frozenset[bytes]) -> bool:
+        """Whether there is any of them."""
+        return any(name.decode() in {*self._metadata, *self._binary} for name in names)
+
+    @property
+    def shared(self) -> dict[object, object]:
+        """Of this call alone."""
+        return self._shared
 
     def time_remaining(self) -> float | None:
         """No deadline."""

@@ -1,0 +1,81 @@
+"""A body that is a part of a span for as long as it is read."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable
+
+from zope.interface import implementer
+
+from gorego_tw.concurrency import closing
+from gorego_tw.interfaces import IBlobBody
+from gorego_tw.telemetry.span import Span, Spent
+
+
+@implementer(IBlobBody)
+class TracedBody:
+    """A body, at whose end the span ends.
+
+    :param waiting_for: what the time until each piece comes is spent for, if it is to be told.
+    """
+
+    def __init__(self, base: IBlobBody, span: Span, waiting_for: Spent | None = None) -> None:
+        self.size_bytes = base.size_bytes
+        self._base = base
+        self._span = span
+        self._waiting_for = waiting_for
+
+    async def chunks(self, offset: int = 0) -> AsyncIterator[bytes | memoryview]:
+        """As the body; the span ends with the last piece, or when nobody wants more."""
+        waited = 0.0
+        now = self._span.root.recorder.now
+        try:
+            async with closing(self._base.chunks(offset)) as pieces:
+                asked = now()
+                async for piece in pieces:
+                    waited += now() - asked
+                    yield piece
+                    asked = now()
+        except Exception as error:
+            self._span.end_by(error)
+            raise
+        finally:
+            self._end(waited)
+
+    async def read_all(self) -> bytes:
+        """As the body."""
+        now = self._span.root.recorder.now
+        asked = now()
+        try:
+            return await self._base.read_all()
+        except Exception as error:
+            self._span.fail(error)
+            raise
+        finally:
+            self._end(now() - asked)
+
+    def discard(self) -> None:
+        """Let go of it unread."""
+        self._base.discard()
+        self._end(0.0)
+
+    def _end(self, waited: float) -> None:
+        if self._waiting_for is not None:
+            self._span.spend(self._waiting_for, waited)
+        if self._span.ended is None:
+            self._span.end()
+
+
+async def awaited_body(
+    span: Span | None, waiting_for: Spent, body: Awaitable[IBlobBody]
+) -> IBlobBody:
+    """``body``; the time until it is there, and until each of its pieces is, is that of ``span``."""
+    if span is None:
+        return await body
+    try:
+        there = await body
+    except BaseException as error:
+        span.spend(waiting_for, span.seconds)
+        span.end_by(error)
+        raise
+    span.spend(waiting_for, span.seconds)
+    return TracedBody(there, span, waiting_for)

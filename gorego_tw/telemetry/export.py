@@ -1,0 +1,226 @@
+"""Spans on their way to a collector, by OpenTelemetry's own exporter."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from time import sleep, thread_time, time_ns
+
+from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import Link, Status, StatusCode
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from gorego_tw.errors import Code
+from gorego_tw.telemetry.span import LocalRoot, Span, SpanContext
+
+#: Spans that wait for the collector; what comes beyond is dropped, and counted.
+MOST_WAITING = 4096
+
+#: Spans that leave at once, and how long they wait for more, in seconds. To encode one takes 32 µs
+#: of Python, in which everything else waits: 64 are two milliseconds.
+BATCH = 64
+DELAY_SECONDS = 1.0
+
+#: Which part of the processor the encoding may take, so that tracing everything does not halve the
+#: daemon.
+SHARE = 0.15
+
+#: How long the last spans have to be delivered when the daemon ends, in seconds.
+FLUSH_SECONDS = 5.0
+
+_KINDS: Mapping[str, trace.SpanKind] = {
+    "server": trace.SpanKind.SERVER,
+    "client": trace.SpanKind.CLIENT,
+    "internal": trace.SpanKind.INTERNAL,
+}
+
+#: They tell of each batch, or of each span, that is lost; we tell when it begins and when it ends.
+_TALKATIVE = (
+    "opentelemetry.exporter.otlp.proto.grpc.exporter",
+    "opentelemetry.sdk.trace.export",
+    "opentelemetry.sdk._shared_internal",
+)
+
+
+class Delivery(SpanExporter):
+    """An exporter that takes its time, and whose trouble is told once. It works in a thread.
+
+    :param base: delivers.
+    :param pause: waits for so many seconds.
+    :ivar delivered: how many spans were.
+    :ivar lost: how many the collector did not take.
+    """
+
+    _log = Logger()
+
+    def __init__(self, base: SpanExporter, pause: Callable[[float], None] = sleep) -> None:
+        self.delivered = 0
+        self.lost = 0
+        self.hurried = False
+        self._base = base
+        self._pause = pause
+        self._failing = False
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Deliver them, then rest for as long as the work deserves."""
+        began = thread_time()
+        result = self._base.export(spans)
+        if result is SpanExportResult.SUCCESS:
+            self.delivered += len(spans)
+            if self._failing:
+                self._failing = False
+                self._log.info("spans reach the collector again")
+        else:
+            self.lost += len(spans)
+            if not self._failing:
+                self._failing = True
+                self._log.warn("the collector does not take spans; they are dropped until it does")
+        if not self.hurried:
+            self._pause((thread_time() - began) * (1 / SHARE - 1))
+        return result
+
+    def shutdown(self) -> None:
+        """There is no more."""
+        self._base.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """As the exporter."""
+        return self._base.force_flush(timeout_millis)
+
+
+class SpanExport(Service):
+    """Makes spans of the SDK, which its batching brings to the collector.
+
+    :param make: makes the exporter, when the service starts: it has threads, which do not survive
+        the fork of a daemon.
+    :param in_thread: runs something that blocks.
+    :ivar dropped: how many spans were not even tried to be delivered.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], SpanExporter],
+        resource: Resource,
+        scope: InstrumentationScope,
+        in_thread: Callable[[Callable[[], object]], Deferred[object]],
+    ) -> None:
+        self.dropped = 0
+        self._make = make
+        self._resource = resource
+        self._scope = scope
+        self._in_thread = in_thread
+        self._given = 0
+        self._delivery: Delivery | None = None
+        self._batches: BatchSpanProcessor | None = None
+
+    def startService(self) -> None:
+        """Be ready for spans. No collector has to be there."""
+        super().startService()
+        for name in _TALKATIVE:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        self._delivery = Delivery(self._make())
+        self._batches = BatchSpanProcessor(
+            self._delivery,
+            max_queue_size=2 * MOST_WAITING,  # so that it never drops any itself
+            max_export_batch_size=BATCH,
+            schedule_delay_millis=DELAY_SECONDS * 1000,
+        )
+
+    async def stopService(self) -> None:
+        """Deliver the last ones, as far as the collector takes them in time."""
+        super().stopService()
+        batches, self._batches = self._batches, None
+        if batches is not None and self._delivery is not None:
+            self._delivery.hurried = True
+            milliseconds = round(FLUSH_SECONDS * 1000)
+            await self._in_thread(lambda: batches.force_flush(milliseconds))
+            await self._in_thread(batches.shutdown)
+
+    @property
+    def delivered(self) -> int:
+        """How many spans the collector has taken."""
+        return 0 if self._delivery is None else self._delivery.delivered
+
+    @property
+    def lost(self) -> int:
+        """How many it has not."""
+        return 0 if self._delivery is None else self._delivery.lost
+
+    @property
+    def waiting(self) -> int:
+        """How many are still to be delivered."""
+        return self._given - self.delivered - self.lost
+
+    def has_room_for(self, root: LocalRoot) -> bool:
+        """Whether all spans of a request may wait; if not, they are dropped, and counted."""
+        spans = 1 + len(root.spans or ())
+        if self._batches is None or self.waiting + spans > MOST_WAITING:
+            self.dropped += spans
+            return False
+        return True
+
+    def add(self, root: LocalRoot) -> None:
+        """A request that has ended."""
+        assert self._batches is not None
+        spans = [root, *sorted(root.spans or (), key=lambda span: span.started)]
+        self._given += len(spans)
+        # The recorder's clock tells no time of the day, and that of the day is set now and then.
+        epoch = time_ns() - round(root.recorder.now() * 1e9)
+        for span in spans:
+            self._batches.on_end(self._readable(span, epoch))
+
+    def _readable(self, span: Span, epoch: int) -> ReadableSpan:
+        root, details = span.root, span.details
+        ended = root.ended if span.ended is None else span.ended
+        if span.parent is not None:
+            parent: trace.SpanContext | None = _context(span.parent.context)
+        elif root.origin.parent_id is not None:
+            parent = _context(
+                span.context._replace(span_id=root.origin.parent_id),
+                is_remote=details.kind == "server" and not root.origin.invocation,
+            )
+        else:
+            parent = None
+        return ReadableSpan(
+            name=span.name,
+            context=_context(span.context),
+            parent=parent,
+            resource=self._resource,
+            attributes=attributes_of(span),
+            links=[Link(_context(link)) for link in details.links or ()],
+            kind=_KINDS[details.kind],
+            instrumentation_scope=self._scope,
+            status=Status(StatusCode.ERROR, details.error) if details.error else Status(),
+            start_time=epoch + round(span.started * 1e9),
+            end_time=epoch + round((span.started if ended is None else ended) * 1e9),
+        )
+
+
+def attributes_of(span: Span) -> dict[str, str | int | float | bool]:
+    """All that is known of it: its attributes, and what it spent its time on, in seconds."""
+    details = span.details
+    attributes = dict(details.attributes or {})
+    for what, seconds in (details.spent or {}).items():
+        kind = "io" if what in {"disk", "network"} else "wait"
+        attributes[f"gorego.{kind}.{what}_seconds"] = round(seconds, 6)
+    if details.dropped:
+        attributes["gorego.spans_not_kept"] = details.dropped
+    if details.code:
+        attributes["rpc.grpc.status_code"] = Code[details.code].value
+    return attributes
+
+
+def _context(context: SpanContext, is_remote: bool = False) -> trace.SpanContext:
+    return trace.SpanContext(
+        context.trace_id,
+        context.span_id,
+        is_remote=is_remote,
+        trace_flags=trace.TraceFlags(trace.TraceFlags.SAMPLED),
+        trace_state=trace.TraceState(list(context.trace_state.items())),
+    )

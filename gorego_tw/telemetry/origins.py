@@ -1,0 +1,177 @@
+"""Which trace a call belongs to: the one its client names, that of its build, or one of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from hashlib import sha256
+from random import getrandbits
+from typing import Literal, NamedTuple, Protocol, TypeAlias
+from uuid import UUID
+
+from opentelemetry import trace
+from opentelemetry.baggage.propagation import W3CBaggagePropagator
+from opentelemetry.context import Context
+from opentelemetry.propagators.b3 import B3MultiFormat, B3SingleFormat
+from opentelemetry.propagators.composite import CompositePropagator
+from opentelemetry.propagators.textmap import Getter, TextMapPropagator
+from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from gorego_tw.forwarding import Metadata
+from gorego_tw.telemetry.span import Origin, Span
+
+PropagatorName: TypeAlias = Literal["tracecontext", "baggage", "b3", "b3multi"]
+
+#: By the names that OpenTelemetry has for them (OTEL_PROPAGATORS). Either of the two for B3 reads both.
+_PROPAGATORS: Mapping[PropagatorName, Callable[[], TextMapPropagator]] = {
+    "tracecontext": TraceContextTextMapPropagator,
+    "baggage": W3CBaggagePropagator,
+    "b3": B3SingleFormat,
+    "b3multi": B3MultiFormat,
+}
+
+_READ_BY_B3 = frozenset({"b3", "x-b3-traceid", "x-b3-spanid", "x-b3-sampled", "x-b3-flags"})
+
+
+class Carrier(Protocol):
+    """A call, as far as its trace goes."""
+
+    @property
+    def shared(self) -> dict[object, object]:
+        """A place for what is made of the headers alone, for all calls with the same ones."""
+
+    def metadata(self, name: str) -> str | None:
+        """The first value of the header ``name`` (lower case), None if it is absent."""
+
+    def carries(self, names: frozenset[bytes]) -> bool:
+        """Whether there is any of those headers."""
+
+
+class _Metadata(Getter[Carrier]):
+    def get(self, carrier: Carrier, key: str) -> list[str] | None:
+        value = carrier.metadata(key.lower())
+        return None if value is None else [value]
+
+    def keys(self, carrier: Carrier) -> list[str]:
+        return []
+
+
+_GETTER = _Metadata()
+
+
+class _Told(NamedTuple):
+    """What the headers of a call say: a whole origin, or only what has no trace."""
+
+    origin: Origin | None
+    baggage: Context | None
+
+
+class Origins:
+    """Finds origins, and tells them to others.
+
+    :param propagators: by which headers.
+    :param ratio: which part of the traces that begin here is sampled, 0 to 1. Others are as whoever
+        began them wants it.
+    :param invocation_of: the id of the tool's invocation that a call is a part of, "" for none.
+    :param invocation_span: the number of the span that stands for that invocation here.
+    """
+
+    def __init__(
+        self,
+        propagators: Iterable[PropagatorName],
+        ratio: float,
+        *,
+        invocation_of: Callable[[Carrier], str],
+        invocation_span: Callable[[str], int],
+    ) -> None:
+        made = [_PROPAGATORS[name]() for name in propagators]
+        self._propagator = CompositePropagator(made)
+        names = self._propagator.fields
+        if names & _READ_BY_B3:
+            names = names | _READ_BY_B3
+        self._names = frozenset(name.encode() for name in names)
+        self._bound = TraceIdRatioBased.get_bound_for_rate(ratio)
+        self._new_are_sampled = {0.0: False, 1.0: True}.get(ratio)
+        self._invocation_of = invocation_of
+        self._invocation_span = invocation_span
+
+    def of(self, call: Carrier) -> Origin:
+        """The origin of a call. One that neither its client nor its build gives is new each time."""
+        told = call.shared.get(self)
+        if told is None:
+            told = call.shared[self] = self._read(call)
+        assert isinstance(told, _Told)
+        return told.origin if told.origin is not None else self.new(told.baggage)
+
+    def are_sampled(self, call: Carrier) -> bool | None:
+        """Whether calls like that are sampled; None if each has its own chance."""
+        told = call.shared.get(self)
+        if told is None:
+            told = call.shared[self] = self._read(call)
+        assert isinstance(told, _Told)
+        return self._new_are_sampled if told.origin is None else told.origin.is_sampled
+
+    def new(self, baggage: Context | None = None) -> Origin:
+        """A new trace."""
+        trace_id = getrandbits(128) or 1
+        is_sampled = trace_id & TraceIdRatioBased.TRACE_ID_LIMIT < self._bound
+        return Origin(trace_id, None, is_sampled, baggage=baggage)
+
+    def outgoing(self, span: Span) -> Metadata:
+        """The headers that make what is called with them a part of ``span``."""
+        trace_id, span_id, is_sampled, trace_state, baggage = span.context
+        context = trace.set_span_in_context(
+            trace.NonRecordingSpan(
+                trace.SpanContext(
+                    trace_id,
+                    span_id,
+                    is_remote=False,
+                    trace_flags=trace.TraceFlags(trace.TraceFlags.SAMPLED if is_sampled else 0),
+                    trace_state=trace.TraceState(list(trace_state.items())),
+                )
+            ),
+            Context() if baggage is None else baggage,
+        )
+        headers: dict[str, str] = {}
+        self._propagator.inject(headers, context)
+        return tuple((name.lower(), value) for name, value in headers.items())
+
+    def _read(self, call: Carrier) -> _Told:
+        baggage = None
+        if call.carries(self._names):
+            context = self._propagator.extract(call, Context(), _GETTER)
+            parent = trace.get_current_span(context).get_span_context()
+            baggage = context
+            if parent.is_valid:
+                origin = Origin(
+                    parent.trace_id,
+                    parent.span_id,
+                    parent.trace_flags.sampled,
+                    dict(parent.trace_state),
+                    baggage,
+                )
+                return _Told(origin, None)
+        invocation = self._invocation_of(call)
+        if not invocation:
+            return _Told(None, baggage)
+        return _Told(self._of_invocation(invocation, baggage), None)
+
+    def _of_invocation(self, invocation: str, baggage: Context | None) -> Origin:
+        digest = sha256(invocation.encode("utf-8", "surrogatepass")).digest()
+        # Not by the id, as for others: some bits of a UUID are the same in all of them.
+        is_sampled = int.from_bytes(digest[:8]) < self._bound
+        return Origin(
+            _trace_id(invocation, digest),
+            self._invocation_span(invocation),
+            is_sampled,
+            baggage=baggage,
+            invocation=invocation,
+        )
+
+
+def _trace_id(invocation: str, digest: bytes) -> int:
+    """A UUID is of 128 bits, and so is the id of a trace; of anything else they are made."""
+    try:
+        return UUID(invocation).int or 1
+    except ValueError:
+        return int.from_bytes(digest[8:24]) or 1

@@ -1,0 +1,144 @@
+"""Everything that is recorded begins here, and comes here when it has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from time import monotonic
+from typing import Any, Protocol
+
+from gorego_tw.forwarding import Metadata
+from gorego_tw.telemetry.current import current
+from gorego_tw.telemetry.invocations import Invocations
+from gorego_tw.telemetry.kept import SLOW_SECONDS, Kept
+from gorego_tw.telemetry.origins import Carrier, Origins, PropagatorName
+from gorego_tw.telemetry.span import LocalRoot, Origin, Span, Value
+from gorego_tw.telemetry.tallies import MethodTally
+
+_SLOW_SECONDS = SLOW_SECONDS[0]
+
+
+class Export(Protocol):
+    """Where the spans of sampled requests go."""
+
+    def has_room_for(self, root: LocalRoot) -> bool:
+        """Whether it takes one more; if not, it counts it."""
+
+    def add(self, root: LocalRoot) -> None:
+        """A request that has ended, and is settled."""
+
+
+class Tracing:
+    """A recorder (:class:`gorego_tw.telemetry.span.Recorder`).
+
+    :param propagators: by which headers traces are continued.
+    :param ratio: which part of the traces that begin here is exported, 0 to 1.
+    :param invocation_of: the id of the tool's invocation that a call is a part of, "" for none.
+    :param describe: the attributes of a call, for who wants to see them.
+    :ivar export: where sampled requests go; None for nowhere.
+    :ivar log_access: told of each call that has ended; None for nobody.
+    :ivar kept: the last slow and failed requests.
+    """
+
+    def __init__(
+        self,
+        propagators: tuple[PropagatorName, ...],
+        ratio: float,
+        *,
+        invocation_of: Callable[[Carrier], str],
+        describe: Callable[[LocalRoot], Mapping[str, Value]],
+        now: Callable[[], float] = monotonic,
+    ) -> None:
+        self.now = now
+        self.export: Export | None = None
+        self.log_access: Callable[[LocalRoot], None] | None = None
+        self.kept = Kept()
+        self.invocations = Invocations(self, self._export_invocation)
+        self._describe = describe
+        self._origins = Origins(
+            propagators,
+            ratio,
+            invocation_of=invocation_of,
+            invocation_span=self.invocations.span_id,
+        )
+
+    def serve(self, name: str, call: Carrier, tallies: MethodTally, subject: object) -> LocalRoot:
+        """The span of a call that begins.
+
+        :param subject: what it asks for, None if that has still to come.
+        """
+        root = LocalRoot(name, self, tallies, call, subject)
+        if self.export is not None:
+            is_sampled = self._origins.are_sampled(call)
+            root.is_sampled = root.origin.is_sampled if is_sampled is None else is_sampled
+        return root
+
+    def served(self, root: LocalRoot) -> None:
+        """A call has ended well; most of them were neither slow nor are they exported."""
+        root.ended = ended = self.now()
+        if root.is_sampled or ended - root.started >= _SLOW_SECONDS or self.log_access is not None:
+            root.own.code = "OK"
+            self.ended(root)
+
+    def outgoing(self, span: Span) -> Metadata:
+        """The headers by which a peer that is called finds out what it is called for."""
+        return self._origins.outgoing(span)
+
+    def origin_of(self, root: LocalRoot) -> Origin:
+        """Which trace it belongs to."""
+        if root.call is not None:
+            return self._origins.of(root.call)  # type: ignore[arg-type]  # serve has set it
+        parent = root.details.parent
+        if parent is None:
+            return self._origins.new()
+        return Origin(
+            parent.trace_id, parent.span_id, parent.is_sampled, parent.trace_state, parent.baggage
+        )
+
+    def traced(
+        self, name: str, work: Callable[[], Coroutine[Any, Any, None]]
+    ) -> Callable[[], Coroutine[Any, Any, None]]:
+        """``work``, which is a trace of its own each time."""
+
+        async def run() -> None:
+            root = LocalRoot(name, self)
+            root.is_sampled = self.export is not None and root.origin.is_sampled
+            current.set(root)
+            try:
+                await work()
+            except BaseException as error:
+                root.fail(error)
+                raise
+            else:
+                root.end()
+            finally:
+                current.set(None)
+
+        return run
+
+    def ended(self, root: LocalRoot) -> None:
+        """All of it has happened: it is exported if it is sampled, and kept if it was slow or failed."""
+        if self.log_access is not None and root.call is not None:
+            self.log_access(root)
+        failed = bool(root.details.error)
+        is_worth_keeping = failed or root.seconds >= _SLOW_SECONDS
+        is_exported = self.export is not None and root.is_sampled and self.export.has_room_for(root)
+        if not is_exported and not is_worth_keeping:
+            root.spans = None  # they refer to it, and it to them
+            return
+        if root.call is not None:
+            root.origin  # noqa: B018 - the call says what it is
+            root.settle(self._describe(root))
+        if is_worth_keeping:
+            self.kept.add(root, failed)
+        if is_exported:
+            self._export(root)
+
+    def _export(self, root: LocalRoot) -> None:
+        assert self.export is not None
+        self.export.add(root)
+        if root.origin.invocation:
+            self.invocations.note(root)
+
+    def _export_invocation(self, root: LocalRoot) -> None:
+        if self.export is not None and self.export.has_room_for(root):
+            self.export.add(root)

@@ -1,0 +1,129 @@
+"""One operation of a store, as a span and as a count."""
+
+from __future__ import annotations
+
+from time import time
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from gorego_tw.errors import NotFound
+from gorego_tw.telemetry.current import begin, current
+from gorego_tw.telemetry.distribution import Example
+from gorego_tw.telemetry.span import LocalRoot, Span
+from gorego_tw.telemetry.tallies import MethodTally, Tier
+from gorego_tw.telemetry.tallies import Operation as OperationName
+
+#: What is worth a look in a request that is not sampled, in seconds.
+NOTICED_SECONDS = 0.001
+
+
+class Kind(NamedTuple):
+    """What an operation of one store is called.
+
+    ``name`` is that of its spans, ``key`` where a tally counts it.
+    """
+
+    name: str
+    key: str
+
+    @classmethod
+    def of(cls, name: str, operation: OperationName, tier: Tier | None) -> Self:
+        """That of an operation; counted nowhere if the store is no tier."""
+        return cls(name, f"{operation}.{tier}")
+
+
+def tally_of(operation: OperationName) -> MethodTally | None:
+    """The tally of the current request, if that operation is what it is for."""
+    span = current.get()
+    if span is None or span.root.tallies.operation != operation:
+        return None
+    return span.root.tallies
+
+
+def took(root: LocalRoot, kind: Kind, started: float, hits: int, misses: int = 0) -> None:
+    """An operation of a request that is not sampled has ended; for those that take a few µs.
+
+    It is recorded only if it is worth a look, and what it did itself is not a part of it then,
+    but beside it.
+    """
+    name, key = kind
+    ended = root.recorder.now()
+    tally = root.tallies.tiers.get(key)
+    if tally is not None:
+        tally.hit += hits
+        tally.miss += misses
+        tally.latency.observe(ended - started)
+    if ended - started >= NOTICED_SECONDS:
+        root.happened(name, started, ended)
+
+
+def broke(root: LocalRoot, kind: Kind, started: float, error: BaseException, many: int = 1) -> None:
+    """As ``took``, for one that has ended so."""
+    if isinstance(error, NotFound):
+        took(root, kind, started, 0, many)
+        return
+    name, key = kind
+    ended = root.recorder.now()
+    tally = root.tallies.tiers.get(key)
+    if tally is not None:
+        tally.error += many
+        tally.latency.observe(ended - started)
+    root.happened(name, started, ended).end_by(error)
+
+
+class Operation:
+    """The block in which the store is asked. Nothing is recorded where there is no request.
+
+    :param kind: counted if it is what the current request is for.
+    :param many: of how many blobs it is.
+    :ivar span: is current in the block, and ends with it, unless ``goes_on``.
+    :ivar missing: how many of the blobs were not there.
+    """
+
+    __slots__ = ("_kind", "_many", "_outer", "goes_on", "missing", "span")
+
+    def __init__(self, kind: Kind, many: int = 1) -> None:
+        self.span: Span | None = None
+        self.goes_on = False
+        self.missing = 0
+        self._kind = kind
+        self._many = many
+        self._outer: Span | None = None
+
+    def __enter__(self) -> Self:
+        self._outer = current.get()
+        self.span = span = begin(self._kind.name)
+        if span is not None:
+            current.set(span)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        span = self.span
+        if span is None:
+            return
+        current.set(self._outer)
+        root = span.root
+        tally = root.tallies.tiers.get(self._kind.key)
+        if error is None:
+            if tally is not None:
+                tally.hit += self._many - self.missing
+                tally.miss += self.missing
+        elif isinstance(error, NotFound):
+            if tally is not None:
+                tally.miss += self._many
+        elif tally is not None:
+            tally.error += self._many
+        if tally is not None:
+            seconds = root.recorder.now() - span.started
+            tally.latency.observe(seconds)
+            if root.is_sampled:
+                tally.latency.exemplify(Example(seconds, root.origin.trace_id, time()))
+        if error is not None:
+            span.end_by(error)
+        elif not self.goes_on:
+            span.end()
