@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from prometheus_client import CollectorRegistry
 from twisted.application.service import IService
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IStreamServerEndpoint
@@ -31,7 +30,7 @@ from gorego_tw.metrics.backing import observe_backing
 from gorego_tw.metrics.corruption import observe_corruption
 from gorego_tw.metrics.local_tier import observe_tier
 from gorego_tw.metrics.server import observe_server
-from gorego_tw.pages import answering, make_site, started, writable
+from gorego_tw.pages import Shown, answering, make_site, started, writable
 from gorego_tw.port import Port
 from gorego_tw.reapi.action_cache import ActionCache
 from gorego_tw.reapi.byte_stream import ByteStream
@@ -50,7 +49,6 @@ from gorego_tw.telemetry.tallies import Tallies
 from gorego_tw.telemetry.tracing import Tracing
 from gorego_tw.traces import Invocations, make_export, make_tracing
 from gorego_tw.tracing.threads import TracedThreads
-from gorego_tw.web.health import Check
 
 _log = Logger()
 
@@ -120,7 +118,7 @@ def assemble(
         observe_backing(observed, backing)
         required = configuration.settings.telemetry.readiness_requires_backing
         checks["backing_cache"] = answering(backing, required=required)
-    yield from web_ports(configuration, checks, registry, threads, reactor)
+    yield from web_ports(configuration, Shown(checks, registry, tracing.kept), threads, reactor)
     yield (port := grpc_port(configuration, server, reactor))
     yield SettledHeap()
     yield Announcement(
@@ -209,11 +207,7 @@ def grpc_port(configuration: Configuration, server: GRPCFactory, reactor: Any) -
 
 
 def web_ports(
-    configuration: Configuration,
-    checks: Mapping[str, Check],
-    registry: CollectorRegistry,
-    threads: DiskThreads,
-    reactor: Any,
+    configuration: Configuration, shown: Shown, threads: DiskThreads, reactor: Any
 ) -> Iterator[Port]:
     """Where operators and their tools look, if they are to.
 
@@ -222,7 +216,7 @@ def web_ports(
     key, address = "telemetry.metrics_addr", configuration.settings.telemetry.metrics_addr
     if not address:
         return
-    site = make_site(configuration, checks, registry, threads, reactor)
+    site = make_site(configuration, shown, threads, reactor)
     yield Port(
         endpoint(configuration, key, address, reactor),
         site,

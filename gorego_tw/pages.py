@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry
 from twisted.web.resource import Resource
@@ -14,6 +14,7 @@ from gorego_tw.config import Configuration
 from gorego_tw.remote.breaker import State
 from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.write_probe import WriteProbe
+from gorego_tw.telemetry.kept import Kept
 from gorego_tw.web.configz import Configz
 from gorego_tw.web.health import Check, Finding, Health
 from gorego_tw.web.loopback import LoopbackOnly
@@ -21,23 +22,29 @@ from gorego_tw.web.metrics import Metrics
 from gorego_tw.web.profile import Profile
 from gorego_tw.web.root import Root
 from gorego_tw.web.stacks import Stacks
+from gorego_tw.web.tracez import Tracez
+
+
+class Shown(NamedTuple):
+    """What the pages tell of.
+
+    ``checks`` have to be well for calls to be taken; ``kept`` are the last slow and failed requests.
+    """
+
+    checks: Mapping[str, Check]
+    registry: CollectorRegistry
+    kept: Kept
 
 
 def make_site(
-    configuration: Configuration,
-    checks: Mapping[str, Check],
-    registry: CollectorRegistry,
-    threads: DiskThreads,
-    reactor: Any,
+    configuration: Configuration, shown: Shown, threads: DiskThreads, reactor: Any
 ) -> Site:
-    """All pages.
-
-    :param checks: what has to be well for calls to be taken.
-    """
+    """All pages."""
     pages: dict[str, Resource] = {
-        "metrics": Metrics(registry),
+        "metrics": Metrics(shown.registry),
         "healthz": Health({"process": lambda: Finding(True)}),
-        "readyz": Health(checks),
+        "readyz": Health(shown.checks),
+        "tracez": Tracez(shown.kept),
     }
     inside: dict[str, Resource] = {
         "configz": Configz(configuration.shown),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from importlib.metadata import version
 from random import random
 from socket import gethostname
 from uuid import uuid4
@@ -15,6 +14,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from gorego_tw import __version__
 from gorego_tw.concurrency import Periodic
 from gorego_tw.config import Configuration
 from gorego_tw.reapi.facts import facts, invocation_of
@@ -77,14 +77,14 @@ def _exporter(telemetry: Telemetry) -> SpanExporter:
 
 
 def _scope() -> InstrumentationScope:
-    return InstrumentationScope("gorego", version("gorego"))
+    return InstrumentationScope("gorego", __version__)
 
 
 def _resource() -> Resource:
     """Who we are; what OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME say goes before."""
     own = {
         "service.name": "gorego",
-        "service.version": version("gorego"),
+        "service.version": __version__,
         "service.instance.id": str(uuid4()),
         "host.name": gethostname(),
     }

@@ -27,8 +27,10 @@ from gorego_tw.assembly import (
 from gorego_tw.cache import local_cache
 from gorego_tw.config import Configuration, load
 from gorego_tw.lifecycle import Opened, StartError
+from gorego_tw.pages import Shown
 from gorego_tw.reapi.limits import Limits
 from gorego_tw.storage.disk_threads import NoDiskThreads
+from gorego_tw.telemetry.kept import Kept
 from gorego_tw.telemetry.registry import make_registry
 
 
@@ -74,9 +76,9 @@ class AssembleTests(AssemblyTestCase):
     def test_no_page_without_an_address(self) -> None:
         """An empty metrics_addr opens no port for the pages."""
         configuration = self.configuration(GOREGO_TELEMETRY_METRICS_ADDR="")
-        self.assertEqual(
-            list(web_ports(configuration, {}, make_registry(), NoDiskThreads(), self.reactor)), []
-        )
+        shown = Shown({}, make_registry(), Kept())
+        ports = web_ports(configuration, shown, NoDiskThreads(), self.reactor)
+        self.assertEqual(list(ports), [])
 
     def test_all_services_are_there(self) -> None:
         """The four services of a cache are served, under their public names."""

@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from gorego_tw.forwarding import Metadata, forwarded
 from gorego_tw.telemetry.context import cause_here
 from gorego_tw.telemetry.current import Cause, cause, recorded
+from gorego_tw.telemetry.joining import awaited
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -72,7 +73,7 @@ class Batcher(Generic[Q, R]):
         self._waiting += 1
         if self._waiting == MOST_WAITING:
             self._leave()
-        return answer
+        return awaited(answer)
 
     def _leave(self) -> None:
         groups, self._groups, self._waiting = self._groups, {}, 0
