@@ -36,6 +36,7 @@ LAYERS = (
     {"http2"},
     {"zstd"},
     {
+        "__version__",
         "pb",
         "body",
         "interfaces",

@@ -40,24 +40,23 @@ class BoundDeferred(Deferred[T]):
         super().__init__(canceller)
         self._context = copy_context()
 
-    def addCallbacks(  # noqa: PLR0917 - the signature is Twisted's
-        self,
-        callback: Any,
-        errback: Any = None,
-        callbackArgs: tuple[Any, ...] = (),
-        callbackKeywords: Any = None,
-        errbackArgs: tuple[Any, ...] = (),
-        errbackKeywords: Any = None,
-    ) -> Any:
-        """As of any Deferred; all other ways to add one lead here."""
-        return super().addCallbacks(
-            self._bound(callback),
-            self._bound(errback),
-            callbackArgs,
-            callbackKeywords,
-            errbackArgs,
-            errbackKeywords,
-        )
+    # Each of the four keeps its callbacks by itself, so each is told to bind them first.
+
+    def addCallbacks(self, callback: Any, errback: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As of any Deferred."""
+        return super().addCallbacks(self._bound(callback), self._bound(errback), *args, **kwargs)
+
+    def addCallback(self, callback: Any, *args: Any, **kwargs: Any) -> Any:
+        """As of any Deferred."""
+        return super().addCallback(self._bound(callback), *args, **kwargs)
+
+    def addErrback(self, errback: Any, *args: Any, **kwargs: Any) -> Any:
+        """As of any Deferred."""
+        return super().addErrback(self._bound(errback), *args, **kwargs)
+
+    def addBoth(self, callback: Any, *args: Any, **kwargs: Any) -> Any:
+        """As of any Deferred."""
+        return super().addBoth(self._bound(callback), *args, **kwargs)
 
     def _bound(self, function: Any) -> Any:
         if function is None:

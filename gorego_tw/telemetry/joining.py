@@ -1,4 +1,8 @@
-"""Waiting for what another request has begun."""
+"""Waiting for what another request has begun, and for what the backing cache answers.
+
+What is waited for is fired in a context that is not the waiter's; what is returned here calls its
+callbacks in that of whoever waits.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from typing import TypeVar
 
 from twisted.internet.defer import Deferred
 
+from gorego_tw.telemetry.context import attached
 from gorego_tw.telemetry.current import begin, current
 from gorego_tw.telemetry.span import COALESCED, UPSTREAM, Span
 from gorego_tw.telemetry.tallies import Operation
@@ -42,7 +47,7 @@ def joined(
         span.end()
         return value
 
-    return result.addBoth(tell)
+    return attached(result.addBoth(tell))
 
 
 def awaited(result: Deferred[T]) -> Deferred[T]:
@@ -57,4 +62,4 @@ def awaited(result: Deferred[T]) -> Deferred[T]:
         span.spend(UPSTREAM, now() - asked)
         return value
 
-    return result.addBoth(tell)
+    return attached(result.addBoth(tell))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import copy_context
 from typing import ParamSpec, TypeVar
 
 from twisted.internet.defer import Deferred
 
 from gorego_tw.storage.disk_threads import DiskThreads
+from gorego_tw.telemetry.context import attached, bound
 from gorego_tw.telemetry.current import current
 from gorego_tw.telemetry.span import DISK, THREAD_POOL
 
@@ -23,20 +23,22 @@ class TracedThreads:
         self._base = base
 
     def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
-        """As the threads; ``function`` runs in the context here, so that what it logs has its trace."""
+        """As the threads; ``function``, and what waits for its end, run in the context here, so that
+        what they log has its trace.
+        """
         span = current.get()
         if span is None:
             return self._base.run(function, *args, **kwargs)
         now = span.root.recorder.now
         asked = now()
-        context = copy_context()
+        within = bound(function)
         began = ended = asked
 
         def run() -> T:
             nonlocal began, ended
             began = now()
             try:
-                return context.run(function, *args, **kwargs)
+                return within(*args, **kwargs)
             finally:
                 ended = now()
 
@@ -45,4 +47,4 @@ class TracedThreads:
             span.spend(DISK, ended - began)
             return result
 
-        return self._base.run(run).addBoth(tell)
+        return attached(self._base.run(run).addBoth(tell))
