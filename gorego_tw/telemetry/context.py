@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextvars import Context, copy_context
 from typing import Any, ParamSpec, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from gorego_tw import forwarding
@@ -70,16 +70,22 @@ class BoundDeferred(Deferred[T]):
 
 def attached(deferred: Deferred[T]) -> Deferred[T]:
     """The result of ``deferred``, with the context here attached: callbacks that are added to what
-    is returned run in it, whoever fires ``deferred``, and whoever adds them. Cancelling is passed on.
+    is returned run in it, whoever fires ``deferred``, and whoever adds them. Cancelling is passed
+    on, and takes effect when ``deferred`` fires, which may be later (``finish_first``).
     """
 
     def cancel(_: Deferred[T]) -> None:
         deferred.cancel()
+        if not result.called:
+            result.pause()
+            result.errback(Failure(CancelledError()))
 
     result: BoundDeferred[T] = BoundDeferred(cancel)
 
     def tell(value: T | Failure) -> None:
-        if not result.called:
+        if result.called:
+            result.unpause()
+        else:
             result.callback(value)  # a Failure makes it fail
 
     deferred.addBoth(tell)

@@ -11,6 +11,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from gorego_tw.concurrency import finish_first
 from gorego_tw.telemetry.context import attached, bound
 from gorego_tw.telemetry.current import current, recorded
 from tests.telemetry.recording import Recording
@@ -65,6 +66,15 @@ class AttachedTests(SynchronousTestCase):
         here.cancel()
         self.failureResultOf(here, CancelledError)
         self.assertTrue(deferred.called)
+
+    def test_cancelled_later(self) -> None:
+        """What cannot be broken off ends when it ends, for who cancels too."""
+        work: Deferred[int] = Deferred()
+        here = attached(finish_first(work))
+        here.cancel()
+        self.assertNoResult(here)
+        work.callback(1)
+        self.failureResultOf(here, CancelledError)
 
     def test_opentelemetry(self) -> None:
         """The context of OpenTelemetry is attached with it."""

@@ -1,0 +1,1 @@
+"""Tests of gorego_tw.tracing."""
