@@ -14,7 +14,7 @@ from gorego_tw.storage.local import action_key
 from gorego_tw.storage.tier import LocalTier
 from gorego_tw.tracing.action_results import ServedActionResults, TracedActionResults
 from gorego_tw.tracing.blobs import ServedBlobs, TracedBlobs
-from gorego_tw.tracing.uploads import TracedUploads
+from gorego_tw.tracing.uploads import ServedUploads, TracedUploads
 
 
 class Cache(NamedTuple):
@@ -58,5 +58,5 @@ def served(cache: Cache, evicted: Evicted) -> Cache:
     return Cache(
         EmptyBlob(ServedBlobs(cache.blobs, of_blob)),
         ServedActionResults(cache.action_results, of_result),
-        cache.uploads,
+        ServedUploads(cache.uploads),
     )

@@ -2,52 +2,28 @@
 
 from __future__ import annotations
 
-from zope.interface import implementer
-
 from gorego_tw.digest import Digest
 from gorego_tw.interfaces import IUpload, IUploads
+from gorego_tw.storage.decorator import UploadDecorator, UploadsDecorator
 from gorego_tw.telemetry.tallies import Tier
 from gorego_tw.tracing.blobs import StoreName
 from gorego_tw.tracing.operation import Kind, Operation, tally_of
 
 
-@implementer(IUpload)
-class TracedUpload:
+class TracedUpload(UploadDecorator):
     """An upload whose commit is a write of the store."""
 
-    def __init__(self, base: IUpload, digest: Digest, kind: Kind) -> None:
-        self._base = base
-        self._digest = digest
+    def __init__(self, base: IUpload, kind: Kind) -> None:
+        super().__init__(base)
         self._kind = kind
-
-    @property
-    def committed_size(self) -> int:
-        """How many bytes are held, in bytes."""
-        return self._base.committed_size
-
-    async def write(self, data: bytes | memoryview) -> None:
-        """Take the next bytes."""
-        await self._base.write(data)
 
     async def commit(self) -> None:
         """As the upload."""
         with Operation(self._kind):
             await self._base.commit()
-        tally = tally_of("put")
-        if tally is not None:
-            tally.sizes.observe(self._digest.size_bytes)
-
-    async def suspend(self) -> None:
-        """Keep what was written for a later call."""
-        await self._base.suspend()
-
-    async def abandon(self) -> None:
-        """Drop what was written."""
-        await self._base.abandon()
 
 
-@implementer(IUploads)
-class TracedUploads:
+class TracedUploads(UploadsDecorator):
     """Uploads to a store.
 
     :param name: what its spans are called.
@@ -55,7 +31,7 @@ class TracedUploads:
     """
 
     def __init__(self, base: IUploads, name: StoreName, tier: Tier | None = None) -> None:
-        self._base = base
+        super().__init__(base)
         self._open = Kind(f"{name}.OpenUpload", "")
         self._put = Kind.of(f"{name}.Put", "put", tier)
         self._find = Kind(f"{name}.FindMissing", "")
@@ -64,11 +40,7 @@ class TracedUploads:
         """As the uploads."""
         with Operation(self._open):
             upload = await self._base.open(name, digest)
-        return TracedUpload(upload, digest, self._put)
-
-    async def committed_size(self, name: str) -> int:
-        """How many bytes an upload of that name holds, in bytes."""
-        return await self._base.committed_size(name)
+        return TracedUpload(upload, self._put)
 
     async def is_needless(self, digest: Digest) -> bool:
         """As the uploads; a write that is needless is done."""
@@ -78,3 +50,26 @@ class TracedUploads:
         if tally is not None and self._put.key in tally.tiers:
             tally.tiers[self._put.key].hit += 1
         return is_needless
+
+
+class ServedUpload(UploadDecorator):
+    """An upload of a client: how large it is is counted when it is whole."""
+
+    def __init__(self, base: IUpload, digest: Digest) -> None:
+        super().__init__(base)
+        self._digest = digest
+
+    async def commit(self) -> None:
+        """As the upload."""
+        await self._base.commit()
+        tally = tally_of("put")
+        if tally is not None:
+            tally.sizes.observe(self._digest.size_bytes)
+
+
+class ServedUploads(UploadsDecorator):
+    """The uploads that clients see."""
+
+    async def open(self, name: str, digest: Digest) -> IUpload:
+        """As the uploads."""
+        return ServedUpload(await self._base.open(name, digest), digest)

@@ -7,12 +7,18 @@ from typing import Any, cast
 
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import Interface
+from zope.interface.interface import Method
 from zope.interface.verify import verifyObject
 
-from gorego_tw.interfaces import IActionResults, IBlobAccess
-from gorego_tw.storage.decorator import ActionResultsDecorator, BlobAccessDecorator
-from gorego_tw.storage.memory import MemoryActionResults, MemoryBlobs
-from tests.storage.contract import ActionResultsContract, BlobAccessContract
+from gorego_tw.interfaces import IActionResults, IBlobAccess, IUpload, IUploads
+from gorego_tw.storage.decorator import (
+    ActionResultsDecorator,
+    BlobAccessDecorator,
+    UploadDecorator,
+    UploadsDecorator,
+)
+from gorego_tw.storage.memory import MemoryActionResults, MemoryBlobs, MemoryUploads
+from tests.storage.contract import ActionResultsContract, BlobAccessContract, UploadsContract
 
 
 class Recorder:
@@ -33,6 +39,8 @@ class ForwardingTests(SynchronousTestCase):
     def check(self, interface: type[Interface], wrapper: object, recorder: Recorder) -> None:
         verifyObject(interface, wrapper)
         for name, method in interface.namesAndDescriptions(all=True):
+            if not isinstance(method, Method):
+                continue
             arguments: Collection[object] = [object() for _ in method.positional]
             answer = self.successResultOf(getattr(wrapper, name)(*arguments))
             self.assertEqual(recorder.calls.pop(), (name, tuple(arguments)))
@@ -48,6 +56,12 @@ class ForwardingTests(SynchronousTestCase):
         recorder = Recorder()
         self.check(IActionResults, ActionResultsDecorator(cast(Any, recorder)), recorder)
 
+    def test_uploads(self) -> None:
+        """Every method of uploads, and of one of them, reaches those below."""
+        recorder = Recorder()
+        self.check(IUploads, UploadsDecorator(cast(Any, recorder)), recorder)
+        self.check(IUpload, UploadDecorator(cast(Any, recorder)), recorder)
+
 
 class BlobAccessDecoratorTests(BlobAccessContract, SynchronousTestCase):
     def setUp(self) -> None:
@@ -57,3 +71,9 @@ class BlobAccessDecoratorTests(BlobAccessContract, SynchronousTestCase):
 class ActionResultsDecoratorTests(ActionResultsContract, SynchronousTestCase):
     def setUp(self) -> None:
         self.results = ActionResultsDecorator(MemoryActionResults())
+
+
+class UploadsDecoratorTests(UploadsContract, SynchronousTestCase):
+    def setUp(self) -> None:
+        self.store = blobs = MemoryBlobs()
+        self.uploads = UploadsDecorator(MemoryUploads(blobs))
