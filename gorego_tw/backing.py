@@ -58,8 +58,8 @@ from gorego_tw.storage.completeness import CompletenessChecking
 from gorego_tw.storage.local import action_key
 from gorego_tw.storage.pending import Pending
 from gorego_tw.storage.tier import LocalTier
-from gorego_tw.tracing.action_results import TracedActionResults
-from gorego_tw.tracing.blobs import TracedBlobs
+from gorego_tw.tracing.action_results import TracedActionResults, TracedUpstreamResults
+from gorego_tw.tracing.blobs import TracedBlobs, TracedSink
 from gorego_tw.tracing.uploads import TracedUploads
 
 #: For how long a blob that was renewed in the backing cache is not renewed again, in seconds. A cache
@@ -186,11 +186,12 @@ class Backing:
         self._tier = tier
         self.peer = peer
         self._local = local = local_stores(tier)
-        remote = TracedBlobs(peer.blobs, "RemoteStore", "backing")
+        remote = TracedSink(peer.blobs, "RemoteStore", "backing")
+        self._upstream = TracedUpstreamResults(peer.action_results, "RemoteStore", "backing")
         self.presence = Presence(clock=reactor, seconds=settings.presence_seconds)
         self.copying = Copying(
             tier.blobs,
-            peer.blobs,
+            remote,
             self.presence,
             max_blob_size_bytes=settings.max_backing_blob_size_bytes,
         )
@@ -227,7 +228,7 @@ class Backing:
         )
         self.outage = Outage(as_absence=settings.action_result_when_down == "not_found")
         self.outage.watch(peer.breaker)
-        there = ReferencedResults(peer.action_results, self._references)
+        there = ReferencedResults(self._upstream, self._references)
         here = CompletenessChecking(tier.action_results, self.blobs)
         self.action_results = ProxyActionResults(
             TracedActionResults(here, "LocalStore", "local"),
@@ -258,7 +259,7 @@ class Backing:
 
     def _policy(self) -> WritePolicy:
         results = self._local.action_results
-        through = Through(results, self.copying, self.peer.action_results)
+        through = Through(results, self.copying, self._upstream)
         back = Back(results, self.copying, self.write_back)
         policies: dict[str, WritePolicy] = {
             "through": through,
@@ -283,7 +284,7 @@ class Backing:
         )
 
     async def _put_action(self, key: ActionKey, result: StoredActionResult) -> None:
-        await self.peer.action_results.put(key, result.data)
+        await self._upstream.put(key, result.data)
 
     async def _references(self, key: ActionKey, data: bytes) -> tuple[Digest, ...]:
         try:

@@ -1,20 +1,23 @@
-"""Tests of gorego_tw.backing and its metrics."""
+"""Tests of gorego_tw.backing."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry, generate_latest
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from gorego_tw.backing import Backing, make_backing
 from gorego_tw.config import load
+from gorego_tw.digest import Digest
+from gorego_tw.errors import NotFound, Unavailable
+from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.lifecycle import StartError
-from gorego_tw.metrics.backing import observe_backing
 from gorego_tw.reapi.limits import Limits
-from gorego_tw.telemetry.observed import Observed
-from tests.storage.tiers import TierTestCase
+from gorego_tw.telemetry.span import COALESCED, UPSTREAM
+from tests.storage.tiers import TierTestCase, blob, put, read
+from tests.two_tiers import TwoTiersTestCase
 
 
 class BackingTests(TierTestCase):
@@ -67,14 +70,154 @@ class BackingTests(TierTestCase):
             self.make(target="https://host", tls_ca_file=str(rubbish.absolute()))
         self.assertIn("no PEM", str(caught.exception))
 
-    def test_metrics(self) -> None:
-        """All metrics can be read from the start, for whatever is behind."""
-        for target in ("grpc://host:1", "http://host"):
-            registry = CollectorRegistry()
-            backing = self.make(target=target)
-            assert backing is not None
-            observe_backing(Observed(registry), backing)
-            text = generate_latest(registry).decode()
-            self.assertIn('gorego_backing_breaker_state{state="closed"} 1.0', text)
-            self.assertIn("gorego_write_back_queue_entries 0.0", text)
-            self.assertIn("gorego_fetches_resumed_total 0.0", text)
+
+class CountingTests(TwoTiersTestCase):
+    """What is counted and recorded of requests that reach the backing cache."""
+
+    def write(self, size_bytes: int) -> Deferred[None]:
+        """Upload a blob, as ByteStream.Write does."""
+        digest, data = blob(size_bytes)
+
+        async def upload() -> None:
+            upload = await self.backing.cache.uploads.open("name", digest)
+            await upload.write(data)
+            await upload.commit()
+
+        return self.ask("Write", upload)
+
+    def read(self, digest: Digest) -> Deferred[bytes]:
+        """Read a blob, as ByteStream.Read does."""
+        return self.ask("Read", lambda: read(self.backing.cache.blobs, digest))
+
+    def test_write(self) -> None:
+        """A write through is one of each tier, and one size."""
+        self.successResultOf(self.write(1000))
+        self.assertEqual(self.counted.requests("Write"), {"local hit": 1, "backing hit": 1})
+        self.assertEqual(self.counted.answers("Write"), {"local": 1, "backing": 1})
+        self.assertEqual(self.counted.sizes("Write"), {"": 1})
+
+    def test_batch_update(self) -> None:
+        """So is a blob of a batch."""
+        digest, data = blob(1000)
+        work = self.ask("BatchUpdateBlobs", lambda: put(self.backing.cache.blobs, digest, data))
+        self.successResultOf(work)
+        found = self.counted.requests("BatchUpdateBlobs")
+        self.assertEqual(found, {"local hit": 1, "backing hit": 1})
+        self.assertEqual(self.counted.sizes("BatchUpdateBlobs"), {"": 1})
+
+    def test_write_is_recorded(self) -> None:
+        """The copy is a request of its own, in the trace of what it is made for, with its write there."""
+        self.successResultOf(self.write(1000))
+        (copy,) = self.recording.exported.roots
+        self.assertEqual(copy.name, "copy to the backing cache")
+        self.assertIn("RemoteStore.Put", [span.name for span in copy.spans or ()])
+
+    def test_write_fails(self) -> None:
+        """A write that the backing cache does not take is its error."""
+        self.remote.failure = Unavailable("backing cache: down")
+        self.failureResultOf(self.write(1000), Unavailable)
+        self.assertEqual(self.counted.requests("Write"), {"local hit": 1, "backing error": 1})
+
+    def test_writes_join(self) -> None:
+        """Two writes of one blob at a time are one copy, which the second has joined."""
+        self.remote.gate = Deferred()
+        digest, data = blob(1000)
+        writes = [
+            self.ask("BatchUpdateBlobs", lambda: put(self.backing.cache.blobs, digest, data))
+            for _ in range(2)
+        ]
+        self.remote.gate.callback(None)
+        for write in writes:
+            self.successResultOf(write)
+        self.assertEqual(
+            self.counted.requests("BatchUpdateBlobs"),
+            {"local hit": 2, "backing hit": 1, "backing coalesced": 1},
+        )
+
+    def test_update_action_result(self) -> None:
+        """An action result that goes through is one of each tier."""
+        key = ActionKey("", blob(100)[0])
+        result = StoredActionResult(b"x", ())
+        results = self.backing.cache.action_results
+        self.successResultOf(self.ask("UpdateActionResult", lambda: results.put(key, result)))
+        found = self.counted.requests("UpdateActionResult")
+        self.assertEqual(found, {"local hit": 1, "backing hit": 1})
+        self.assertEqual(self.upstream.results, {key: b"x"})
+
+    def test_get_action_result(self) -> None:
+        """What is not here and is there is a miss here and a hit there, and no miss to the client."""
+        key = ActionKey("", blob(100)[0])
+        self.upstream.results[key] = b""
+        results = self.backing.cache.action_results
+        self.successResultOf(self.ask("GetActionResult", lambda: results.get(key)))
+        found = self.counted.requests("GetActionResult")
+        self.assertEqual(found, {"local miss": 1, "backing hit": 1})
+        self.assertEqual(self.counted.misses("GetActionResult"), {})
+
+    def test_read(self) -> None:
+        """A blob that is fetched is a miss here and a hit there; then it is a hit here."""
+        digest, data = blob(100_000)
+        self.remote.blobs[digest] = data
+        self.assertEqual(self.successResultOf(self.read(digest)), data)
+        self.assertEqual(self.counted.requests("Read"), {"local miss": 1, "backing hit": 1})
+        self.assertEqual(self.successResultOf(self.read(digest)), data)
+        self.assertEqual(self.counted.requests("Read")["local hit"], 1)
+        self.assertEqual(self.counted.sizes("Read"), {"": 2})
+
+    def test_reads_join(self) -> None:
+        """Who joins a fetch has joined it: the backing cache is asked once."""
+        digest, data = blob(100_000)
+        self.remote.blobs[digest] = data
+        self.remote.gate = Deferred()
+        reads = [self.read(digest) for _ in range(3)]
+        self.remote.gate.callback(None)
+        for work in reads:
+            self.assertEqual(self.successResultOf(work), data)
+        self.assertEqual(
+            self.counted.requests("Read"),
+            {"local miss": 3, "backing hit": 1, "backing coalesced": 2},
+        )
+
+    def test_joined_span(self) -> None:
+        """The span of who joins is linked to that of the fetch, which is a part of neither's request."""
+        digest, data = blob(100_000)
+        self.remote.blobs[digest] = data
+        self.remote.gate = Deferred()
+        roots = [self.request("Read") for _ in range(2)]
+        reads = [
+            self.within(root, lambda: read(self.backing.cache.blobs, digest)) for root in roots
+        ]
+        self.recording.clock.advance(3)
+        self.remote.gate.callback(None)
+        for work in reads:
+            self.successResultOf(work)
+        (fetch,) = self.recording.exported.roots
+        self.assertEqual(fetch.name, "fetch")
+        self.assertEqual(fetch.origin.trace_id, roots[0].origin.trace_id)
+        (wait,) = [s for s in roots[1].spans or () if s.name == "deduplicating request"]
+        self.assertEqual(wait.details.links, [fetch.context])
+        self.assertEqual(wait.details.spent, {COALESCED: 3})
+        (wait,) = [s for s in roots[0].spans or () if s.name == "wait for the backing cache"]
+        self.assertEqual(wait.details.spent, {UPSTREAM: 3})
+
+    def test_nowhere(self) -> None:
+        """What is in neither tier is a miss of both, and to the client."""
+        digest = blob(100_000)[0]
+        self.failureResultOf(self.read(digest), NotFound)
+        self.assertEqual(self.counted.requests("Read"), {"local miss": 1, "backing miss": 1})
+        self.assertEqual(self.counted.misses("Read"), {"absent": 1})
+
+    def test_down(self) -> None:
+        """Trouble is an error of the backing cache, and no miss of a blob; of an action result it is told
+        as one, for that reason.
+        """
+        self.remote.failure = self.upstream.failure = Unavailable("backing cache: down")
+        self.failureResultOf(self.read(blob(100_000)[0]), Unavailable)
+        self.assertEqual(self.counted.requests("Read"), {"local miss": 1, "backing error": 1})
+        self.assertEqual(self.counted.misses("Read"), {})
+        results = self.backing.cache.action_results
+        key = ActionKey("", blob(100)[0])
+        self.failureResultOf(self.ask("GetActionResult", lambda: results.get(key)), NotFound)
+        found = self.counted.requests("GetActionResult")
+        self.assertEqual(found, {"local miss": 1, "backing error": 1})
+        self.assertEqual(self.counted.misses("GetActionResult"), {"backing_down": 1})
