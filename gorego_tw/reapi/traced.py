@@ -83,8 +83,10 @@ class Traced:
                 async with closing(handle(request, call)) as replies:
                     async for reply in replies:
                         given = now()
-                        yield reply
-                        sent += now() - given
+                        try:
+                            yield reply
+                        finally:  # also who takes it so slowly that the call is ended meanwhile
+                            sent += now() - given
             except BaseException as error:
                 root.spend(NETWORK, sent)
                 _end(root, call, error)
@@ -110,8 +112,10 @@ class _Requests:
         root = self._root
         now = root.recorder.now
         asked = now()
-        message = await self._next()
-        root.spend(NETWORK, now() - asked)
+        try:
+            message = await self._next()
+        finally:  # also a client that sends no more, whose call is ended meanwhile
+            root.spend(NETWORK, now() - asked)
         if root.subject is None:
             root.subject = getattr(message, "resource_name", "")
         return message

@@ -26,42 +26,46 @@ class TracedBody:
 
     async def chunks(self, offset: int = 0) -> AsyncIterator[bytes | memoryview]:
         """As the body; the span ends with the last piece, or when nobody wants more."""
-        waited = 0.0
         now = self._span.root.recorder.now
+        waited, asked, is_waiting = 0.0, now(), True
+        failure = None
         try:
             async with closing(self._base.chunks(offset)) as pieces:
-                asked = now()
                 async for piece in pieces:
                     waited += now() - asked
+                    is_waiting = False
                     yield piece
-                    asked = now()
+                    asked, is_waiting = now(), True
         except Exception as error:
-            self._span.end_by(error)
+            failure = error
             raise
         finally:
-            self._end(waited)
+            # What was waited for in vain is what the request took so long for, too.
+            self._end(waited + now() - asked if is_waiting else waited, failure)
 
     async def read_all(self) -> bytes:
         """As the body."""
         now = self._span.root.recorder.now
-        asked = now()
+        asked, failure = now(), None
         try:
             return await self._base.read_all()
         except Exception as error:
-            self._span.fail(error)
+            failure = error
             raise
         finally:
-            self._end(now() - asked)
+            self._end(now() - asked, failure)
 
     def discard(self) -> None:
         """Let go of it unread."""
         self._base.discard()
-        self._end(0.0)
+        self._end(0.0, None)
 
-    def _end(self, waited: float) -> None:
+    def _end(self, waited: float, failure: Exception | None) -> None:
         if self._waiting_for is not None:
             self._span.spend(self._waiting_for, waited)
-        if self._span.ended is None:
+        if failure is not None:
+            self._span.end_by(failure)
+        elif self._span.ended is None:
             self._span.end()
 
 
