@@ -9,7 +9,7 @@ from twisted.internet.defer import CancelledError
 from zope.interface import implementer
 
 from gorego_tw.concurrency import closing
-from gorego_tw.errors import Code, StatusError
+from gorego_tw.errors import Code, DeadlineExceeded, StatusError
 from gorego_tw.grpc.router import Call, Method
 from gorego_tw.interfaces import IRPCService
 from gorego_tw.telemetry.current import current
@@ -19,6 +19,9 @@ from gorego_tw.telemetry.tracing import Tracing
 
 #: Statuses that are no failure of the service: what is absent is absent, and who leaves leaves.
 _WELL = frozenset({Code.OK, Code.NOT_FOUND, Code.ALREADY_EXISTS, Code.CANCELLED})
+
+#: What ends a call that nobody waits for any more.
+_LEFT = (CancelledError, GeneratorExit)
 
 
 @implementer(IRPCService)
@@ -126,6 +129,8 @@ def _end(root: LocalRoot, call: Call, error: BaseException) -> None:
     root.own.code = code.name
     if code in _WELL:
         root.end()
+    elif isinstance(error, _LEFT):
+        root.fail(DeadlineExceeded("the deadline of the client has passed"))
     else:
         root.fail(error)
 
@@ -134,6 +139,6 @@ def _code_of(error: BaseException, call: Call) -> Code:
     """What the client is told."""
     if isinstance(error, StatusError):
         return error.code
-    if isinstance(error, CancelledError | GeneratorExit):
+    if isinstance(error, _LEFT):
         return Code.DEADLINE_EXCEEDED if call.time_remaining() == 0 else Code.CANCELLED
     return Code.INTERNAL
