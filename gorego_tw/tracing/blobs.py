@@ -57,7 +57,7 @@ class TracedBlobs(BlobAccessDecorator):
         if root.is_sampled:
             with Operation(self._find, many) as operation:
                 missing = await self._base.find_missing(digests)
-                operation.missing = len(missing)
+                operation.missing = _absent(digests, missing)
             return missing
         started = root.recorder.now()
         try:
@@ -65,7 +65,7 @@ class TracedBlobs(BlobAccessDecorator):
         except BaseException as error:
             broke(root, self._find, started, error, many)
             raise
-        absent = len(missing)
+        absent = _absent(digests, missing)
         took(root, self._find, started, many - absent, absent)
         return missing
 
@@ -125,3 +125,11 @@ class ServedBlobs(BlobAccessDecorator):
             for digest in missing:
                 tally.misses[self._absence(digest)] += 1
         return missing
+
+
+def _absent(digests: Collection[Digest], missing: Collection[Digest]) -> int:
+    """How many of the digests are missing: each is named once, however often it was asked for."""
+    if not missing or len(missing) == len(digests):
+        return len(missing)
+    gone = set(missing)
+    return sum(digest in gone for digest in digests)
