@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from time import time
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, cast
 
-from gorego_tw.errors import NotFound
+from twisted.internet.defer import CancelledError
+
+from gorego_tw.errors import Cancelled, NotFound
+from gorego_tw.grpc.router import Call
 from gorego_tw.telemetry.current import begin, current
 from gorego_tw.telemetry.distribution import Example
 from gorego_tw.telemetry.span import LocalRoot, Span
-from gorego_tw.telemetry.tallies import MethodTally, Tier
+from gorego_tw.telemetry.tallies import MethodTally, Tier, TierTally
 from gorego_tw.telemetry.tallies import Operation as OperationName
+
+#: What ends an operation whose result nobody waits for any more.
+_LEFT = (Cancelled, CancelledError, GeneratorExit)
 
 #: What is worth a look in a request that is not sampled, in seconds.
 NOTICED_SECONDS = 0.001
@@ -40,6 +46,17 @@ def tally_of(operation: OperationName) -> MethodTally | None:
     return span.root.tallies
 
 
+def has_left(root: LocalRoot, error: BaseException) -> bool:
+    """Whether an operation ended so because the client has gone, and nothing came of it.
+
+    It has not gone if its deadline passed: for that the tier was too slow. Nor has it from a fetch,
+    which goes on without it for a while.
+    """
+    if root.call is None or not isinstance(error, _LEFT):
+        return False
+    return cast(Call, root.call).time_remaining() != 0
+
+
 def took(root: LocalRoot, kind: Kind, started: float, hits: int, misses: int = 0) -> None:
     """An operation of a request that is not sampled has ended; for those that take a few µs.
 
@@ -65,7 +82,7 @@ def broke(root: LocalRoot, kind: Kind, started: float, error: BaseException, man
     name, key = kind
     ended = root.recorder.now()
     tally = root.tallies.tiers.get(key)
-    if tally is not None:
+    if tally is not None and not has_left(root, error):
         tally.error += many
         tally.latency.observe(ended - started)
     root.happened(name, started, ended).end_by(error)
@@ -107,23 +124,26 @@ class Operation:
         if span is None:
             return
         current.set(self._outer)
-        root = span.root
-        tally = root.tallies.tiers.get(self._kind.key)
-        if error is None:
-            if tally is not None:
-                tally.hit += self._many - self.missing
-                tally.miss += self.missing
-        elif isinstance(error, NotFound):
-            if tally is not None:
-                tally.miss += self._many
-        elif tally is not None:
-            tally.error += self._many
+        tally = span.root.tallies.tiers.get(self._kind.key)
         if tally is not None:
-            seconds = root.recorder.now() - span.started
-            tally.latency.observe(seconds)
-            if root.is_sampled:
-                tally.latency.exemplify(Example(seconds, root.origin.trace_id, time()))
+            self._count(tally, span, error)
         if error is not None:
             span.end_by(error)
         elif not self.goes_on:
             span.end()
+
+    def _count(self, tally: TierTally, span: Span, error: BaseException | None) -> None:
+        root = span.root
+        if error is None:
+            tally.hit += self._many - self.missing
+            tally.miss += self.missing
+        elif isinstance(error, NotFound):
+            tally.miss += self._many
+        elif has_left(root, error):
+            return
+        else:
+            tally.error += self._many
+        seconds = root.recorder.now() - span.started
+        tally.latency.observe(seconds)
+        if root.is_sampled:
+            tally.latency.exemplify(Example(seconds, root.origin.trace_id, time()))

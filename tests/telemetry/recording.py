@@ -15,7 +15,12 @@ ALL: tuple[PropagatorName, ...] = ("tracecontext", "baggage", "b3")
 
 
 class Call:
-    """A call with those headers."""
+    """A call with those headers.
+
+    :ivar remaining: how long the client waits, in seconds; None for ever.
+    """
+
+    remaining: float | None = None
 
     def __init__(self, **headers: str) -> None:
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -28,6 +33,10 @@ class Call:
     def carries(self, names: frozenset[bytes]) -> bool:
         """Whether there is any of them."""
         return any(name.decode() in self.headers for name in names)
+
+    def time_remaining(self) -> float | None:
+        """As it was set."""
+        return self.remaining
 
 
 class Exported:
