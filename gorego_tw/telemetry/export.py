@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from time import sleep, thread_time, time_ns
+from collections.abc import Callable, Mapping
+from time import time_ns
 
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, Status, StatusCode
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 
 from gorego_tw.errors import Code
+from gorego_tw.telemetry.delivery import Delivery
 from gorego_tw.telemetry.span import LocalRoot, Span, SpanContext
 
 #: Spans that wait for the collector; what comes beyond is dropped, and counted.
@@ -27,11 +27,8 @@ MOST_WAITING = 4096
 BATCH = 64
 DELAY_SECONDS = 1.0
 
-#: Which part of the processor the encoding may take, so that tracing everything does not halve the
-#: daemon.
-SHARE = 0.15
-
-#: How long the last spans have to be delivered when the daemon ends, in seconds.
+#: How long the last spans have to be delivered when the daemon ends, in seconds; a batch that is on
+#: its way by then may take as long as any.
 FLUSH_SECONDS = 5.0
 
 _KINDS: Mapping[str, trace.SpanKind] = {
@@ -46,52 +43,6 @@ _TALKATIVE = (
     "opentelemetry.sdk.trace.export",
     "opentelemetry.sdk._shared_internal",
 )
-
-
-class Delivery(SpanExporter):
-    """An exporter that takes its time, and whose trouble is told once. It works in a thread.
-
-    :param base: delivers.
-    :param pause: waits for so many seconds.
-    :ivar delivered: how many spans were.
-    :ivar lost: how many the collector did not take.
-    """
-
-    _log = Logger()
-
-    def __init__(self, base: SpanExporter, pause: Callable[[float], None] = sleep) -> None:
-        self.delivered = 0
-        self.lost = 0
-        self.hurried = False
-        self._base = base
-        self._pause = pause
-        self._failing = False
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Deliver them, then rest for as long as the work deserves."""
-        began = thread_time()
-        result = self._base.export(spans)
-        if result is SpanExportResult.SUCCESS:
-            self.delivered += len(spans)
-            if self._failing:
-                self._failing = False
-                self._log.info("spans reach the collector again")
-        else:
-            self.lost += len(spans)
-            if not self._failing:
-                self._failing = True
-                self._log.warn("the collector does not take spans; they are dropped until it does")
-        if not self.hurried:
-            self._pause((thread_time() - began) * (1 / SHARE - 1))
-        return result
-
-    def shutdown(self) -> None:
-        """There is no more."""
-        self._base.shutdown()
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """As the exporter."""
-        return self._base.force_flush(timeout_millis)
 
 
 class SpanExport(Service):
@@ -137,9 +88,9 @@ class SpanExport(Service):
         super().stopService()
         batches, self._batches = self._batches, None
         if batches is not None and self._delivery is not None:
-            self._delivery.hurried = True
-            milliseconds = round(FLUSH_SECONDS * 1000)
-            await self._in_thread(lambda: batches.force_flush(milliseconds))
+            # The time that is given to a flush of the SDK is not heeded there.
+            self._delivery.hurry(FLUSH_SECONDS)
+            await self._in_thread(batches.force_flush)
             await self._in_thread(batches.shutdown)
 
     @property
