@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred
 
 from gorego_tw.errors import Code
 from gorego_tw.telemetry.delivery import Delivery
-from gorego_tw.telemetry.span import LocalRoot, Span, SpanContext
+from gorego_tw.telemetry.span import Details, LocalRoot, Span, SpanContext
 
 #: Spans that wait for the collector; what comes beyond is dropped, and counted.
 MOST_WAITING = 4096
@@ -36,6 +36,12 @@ _KINDS: Mapping[str, trace.SpanKind] = {
     "client": trace.SpanKind.CLIENT,
     "internal": trace.SpanKind.INTERNAL,
 }
+
+#: What a call ends with that is an error of a server (OpenTelemetry's conventions for gRPC): of the
+#: others the client, or the state of the cache, is the cause.
+_OURS = frozenset(
+    {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
+)
 
 #: They tell of each batch, or of each span, that is lost; we tell when it begins and when it ends.
 _TALKATIVE = (
@@ -147,10 +153,16 @@ class SpanExport(Service):
             links=[Link(_context(link)) for link in details.links or ()],
             kind=_KINDS[details.kind],
             instrumentation_scope=self._scope,
-            status=Status(StatusCode.ERROR, details.error) if details.error else Status(),
+            status=_status(details),
             start_time=epoch + round(span.started * 1e9),
             end_time=epoch + round((span.started if ended is None else ended) * 1e9),
         )
+
+
+def _status(details: Details) -> Status:
+    if not details.error or (details.kind == "server" and details.code not in _OURS):
+        return Status()
+    return Status(StatusCode.ERROR, details.error)
 
 
 def attributes_of(span: Span) -> dict[str, str | int | float | bool]:
@@ -164,6 +176,8 @@ def attributes_of(span: Span) -> dict[str, str | int | float | bool]:
         attributes["gorego.spans_not_kept"] = details.dropped
     if details.code:
         attributes["rpc.grpc.status_code"] = Code[details.code].value
+        if details.error:
+            attributes["gorego.status_message"] = details.error
     return attributes
 
 

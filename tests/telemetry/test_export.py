@@ -295,6 +295,14 @@ class StatusTests(SpansTestCase):
         self.assertEqual(span.status.description, "down")
         self.assertEqual(dict(span.attributes or {})["rpc.grpc.status_code"], 14)
 
+    def test_the_clients(self) -> None:
+        """A call that was refused is none of the server's (OpenTelemetry's conventions for gRPC)."""
+        span = self.end_by("INVALID_ARGUMENT", InvalidArgument("malformed"))
+        self.assertIs(span.status.status_code, StatusCode.UNSET)
+        attributes = dict(span.attributes or {})
+        self.assertEqual(attributes["rpc.grpc.status_code"], 3)
+        self.assertEqual(attributes["gorego.status_message"], "malformed")
+
     def test_parts(self) -> None:
         """A part that failed is an error, whatever becomes of the call."""
         root = self.recording.root()
