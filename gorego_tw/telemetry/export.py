@@ -14,6 +14,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, Status, StatusCode
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from gorego_tw.errors import Code
 from gorego_tw.telemetry.delivery import Delivery
@@ -60,6 +61,8 @@ class SpanExport(Service):
     :ivar dropped: how many spans were not even tried to be delivered.
     """
 
+    _log = Logger()
+
     def __init__(
         self,
         make: Callable[[], SpanExporter],
@@ -73,6 +76,7 @@ class SpanExport(Service):
         self._scope = scope
         self._in_thread = in_thread
         self._given = 0
+        self._is_crowded = False
         self._delivery: Delivery | None = None
         self._batches: BatchSpanProcessor | None = None
 
@@ -117,10 +121,24 @@ class SpanExport(Service):
     def has_room_for(self, root: LocalRoot) -> bool:
         """Whether all spans of a request may wait; if not, they are dropped, and counted."""
         spans = 1 + len(root.spans or ())
-        if self._batches is None or self.waiting + spans > MOST_WAITING:
+        if self._batches is None:
             self.dropped += spans
             return False
+        waiting = self.waiting
+        if waiting + spans > MOST_WAITING:
+            self.dropped += spans
+            self._crowded()
+            return False
+        if self._is_crowded and waiting < MOST_WAITING // 2:
+            self._is_crowded = False
+            self._log.info("there is room again for all spans")
         return True
+
+    def _crowded(self) -> None:
+        # If they wait because the collector takes none, that is told already.
+        if not self._is_crowded and self._delivery is not None and not self._delivery.failing:
+            self._is_crowded = True
+            self._log.warn("there are more spans than the collector takes; some are dropped")
 
     def add(self, root: LocalRoot) -> None:
         """A request that has ended."""

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanKind, StatusCode
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.logger import capturedLogs
+from twisted.logger import LogEvent, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from gorego_tw.errors import InvalidArgument, Unavailable
@@ -147,6 +147,10 @@ class RoomTests(ExportTestCase):
             ended += 1
         return ended - 1
 
+    def words(self, event: LogEvent) -> str:
+        """Level and message."""
+        return f"{event['log_level'].name} {formatEvent(event)}"
+
     def test_bound(self) -> None:
         """No more than so many spans wait; those beyond are dropped, and counted."""
         self.start()
@@ -169,6 +173,36 @@ class RoomTests(ExportTestCase):
         with capturedLogs():
             self.assertFalse(self.export.has_room_for(root))
         self.assertTrue(self.export.has_room_for(self.recording.root()))
+
+    def test_told_once(self) -> None:
+        """That spans are dropped is told once, and once that there is room again."""
+        self.start()
+        self.collector.open.clear()
+        with capturedLogs() as events:
+            self.fill()
+            for _ in range(100):
+                self.recording.root().end()
+            self.collector.open.set()
+            self.export._batches.force_flush()  # type: ignore[union-attr]  # it has started
+            for _ in range(100):
+                self.recording.root().end()
+        self.assertEqual(
+            [self.words(event) for event in events],
+            [
+                "warn there are more spans than the collector takes; some are dropped",
+                "info there is room again for all spans",
+            ],
+        )
+
+    def test_told_already(self) -> None:
+        """A collector that takes none is told of as such, and not as one that is slow."""
+        self.start()
+        assert self.export._delivery is not None
+        self.export._delivery.failing = True
+        self.collector.open.clear()
+        with capturedLogs() as events:
+            self.fill()
+        self.assertEqual(events, [])
 
 
 class SpansTestCase(ExportTestCase):
