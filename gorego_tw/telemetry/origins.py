@@ -69,7 +69,7 @@ class _Told(NamedTuple):
 class Origins:
     """Finds origins, and tells them to others.
 
-    :param propagators: by which headers.
+    :param propagators: by which headers; those that come first go before.
     :param ratio: which part of the traces that begin here is sampled, 0 to 1. Others are as whoever
         began them wants it.
     :param invocation_of: the id of the tool's invocation that a call is a part of, "" for none.
@@ -85,7 +85,8 @@ class Origins:
         invocation_span: Callable[[str], int],
     ) -> None:
         made = [_PROPAGATORS[name]() for name in propagators]
-        self._propagator = CompositePropagator(made)
+        # Of two traces that a call names the first one counts: the last one that is read goes before.
+        self._propagator = CompositePropagator(made[::-1])
         names = self._propagator.fields
         if names & _READ_BY_B3:
             names = names | _READ_BY_B3
