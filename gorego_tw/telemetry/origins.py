@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from random import getrandbits
@@ -29,6 +30,13 @@ _PROPAGATORS: Mapping[PropagatorName, Callable[[], TextMapPropagator]] = {
     "b3": B3SingleFormat,
     "b3multi": B3MultiFormat,
 }
+
+#: They repeat what is malformed in a header, up to 8 KiB for each: whoever calls could fill the log.
+_TALKATIVE = (
+    "opentelemetry.baggage.propagation",
+    "opentelemetry.trace.propagation.tracecontext",
+    "opentelemetry.trace.span",
+)
 
 _READ_BY_B3 = frozenset({"b3", "x-b3-traceid", "x-b3-spanid", "x-b3-sampled", "x-b3-flags"})
 
@@ -84,7 +92,9 @@ class Origins:
         invocation_of: Callable[[Carrier], str],
         invocation_span: Callable[[str], int],
     ) -> None:
-        made = [_PROPAGATORS[name]() for name in propagators]
+        for name in _TALKATIVE:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        made = [_PROPAGATORS[propagator]() for propagator in propagators]
         # Of two traces that a call names the first one counts: the last one that is read goes before.
         self._propagator = CompositePropagator(made[::-1])
         names = self._propagator.fields

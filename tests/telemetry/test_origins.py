@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from uuid import uuid4
 
@@ -174,6 +175,12 @@ class MalformedTests(OriginsTestCase):
             "a=" * 999,
         ):
             self.assert_named(self.of({**HEADERS["tracecontext"], "tracestate": state}))
+
+    def test_no_word(self) -> None:
+        """Nothing of it is in the log, which whoever calls could fill."""
+        with self.assertNoLogs("opentelemetry", logging.DEBUG):
+            self.of({**HEADERS["tracecontext"], "tracestate": "a=" * 999, "baggage": "ä" * 8_999})
+            self.of({"traceparent": "0" * 999, "baggage": "what"})
 
     @given(
         st.dictionaries(
