@@ -79,7 +79,7 @@ class Origins:
 
     :param propagators: by which headers; those that come first go before.
     :param ratio: which part of the traces that begin here is sampled, 0 to 1. Others are as whoever
-        began them wants it.
+        began them wants it, unless that is left to us.
     :param invocation_of: the id of the tool's invocation that a call is a part of, "" for none.
     :param invocation_span: the number of the span that stands for that invocation here.
     """
@@ -125,8 +125,7 @@ class Origins:
     def new(self, baggage: Context | None = None) -> Origin:
         """A new trace."""
         trace_id = getrandbits(128) or 1
-        is_sampled = trace_id & TraceIdRatioBased.TRACE_ID_LIMIT < self._bound
-        return Origin(trace_id, None, is_sampled, baggage=baggage)
+        return Origin(trace_id, None, self._is_chosen(trace_id), baggage=baggage)
 
     def outgoing(self, span: Span) -> Metadata:
         """The headers that make what is called with them a part of ``span``."""
@@ -157,7 +156,7 @@ class Origins:
                 origin = Origin(
                     parent.trace_id,
                     parent.span_id,
-                    parent.trace_flags.sampled,
+                    self._is_sampled(call, parent),
                     dict(parent.trace_state),
                     baggage,
                 )
@@ -166,6 +165,20 @@ class Origins:
         if not invocation:
             return _Told(None, baggage)
         return _Told(self._of_invocation(invocation, baggage), None)
+
+    def _is_sampled(self, call: Carrier, parent: trace.SpanContext) -> bool:
+        if b"traceparent" in self._names and call.metadata("traceparent") is not None:
+            return parent.trace_flags.sampled
+        # A client that speaks B3 may leave the decision to whoever it calls.
+        single = call.metadata("b3")
+        if single:
+            is_left_to_us = single.count("-") == 1
+        else:
+            is_left_to_us = not (call.metadata("x-b3-sampled") or call.metadata("x-b3-flags"))
+        return self._is_chosen(parent.trace_id) if is_left_to_us else parent.trace_flags.sampled
+
+    def _is_chosen(self, trace_id: int) -> bool:
+        return trace_id & TraceIdRatioBased.TRACE_ID_LIMIT < self._bound
 
     def _of_invocation(self, invocation: str, baggage: Context | None) -> Origin:
         digest = sha256(invocation.encode("utf-8", "surrogatepass")).digest()

@@ -111,6 +111,18 @@ class ClientTests(OriginsTestCase):
         ):
             self.assertTrue(self.of(headers).is_sampled)
 
+    def test_left_to_us(self) -> None:
+        """A client that speaks B3 may say nothing of sampling; then the ratio decides, by the id."""
+        for headers in (
+            {"b3": f"{TRACE_ID}-{SPAN_ID}"},
+            {"x-b3-traceid": TRACE_ID, "x-b3-spanid": SPAN_ID},
+        ):
+            sampled = [
+                self.origins(ratio=ratio).of(call_with(headers)).is_sampled
+                for ratio in (0.0, 0.5, 0.6, 1.0)
+            ]
+            self.assertEqual(sampled, [False, False, True, True])
+
     def test_short_ids(self) -> None:
         """Traces of 64 bits, as B3 has them too, are continued."""
         origin = self.of({"b3": f"{SPAN_ID}-{SPAN_ID}-1"})
