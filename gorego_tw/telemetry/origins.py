@@ -142,6 +142,14 @@ class Origins:
             ),
             Context() if baggage is None else baggage,
         )
+        return self._injected(context)
+
+    def passed_on(self, span: Span) -> Metadata:
+        """The headers that ``span`` has from its client, which nothing here is a part of."""
+        given = span.context.baggage
+        return () if given is None else self._injected(given)
+
+    def _injected(self, context: Context) -> Metadata:
         headers: dict[str, str] = {}
         self._propagator.inject(headers, context)
         return tuple((name.lower(), value) for name, value in headers.items())

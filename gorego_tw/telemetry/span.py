@@ -43,7 +43,8 @@ Value: TypeAlias = str | int | float | bool
 class SpanContext(NamedTuple):
     """What a span is to those outside of its process: whoever it calls, and whoever reads of it.
 
-    :ivar baggage: what travels on with it, in the form that propagators take; None for nothing.
+    :ivar baggage: what the client has sent along, its own span too if it has one, in the form that
+        propagators take; None for nothing.
     """
 
     trace_id: int

@@ -80,8 +80,13 @@ class Tracing:
             self.ended(root)
 
     def outgoing(self, span: Span) -> Metadata:
-        """The headers by which a peer that is called finds out what it is called for."""
-        return self._origins.outgoing(span)
+        """The headers by which a peer that is called finds out what it is called for.
+
+        If nothing is exported, a span of ours would be a parent that nobody ever sees, and our ratio
+        would decide for a peer that has its own: then it is told what the client told us.
+        """
+        origins = self._origins
+        return origins.passed_on(span) if self.export is None else origins.outgoing(span)
 
     def origin_of(self, root: LocalRoot) -> Origin:
         """Which trace it belongs to."""
