@@ -12,6 +12,7 @@ from twisted.logger import Logger
 
 from gorego_tw.grpc.protocol import GRPCProtocol
 from gorego_tw.grpc.router import Router
+from gorego_tw.grpc.traffic import Traffic
 from gorego_tw.http2.limits import Limits
 from gorego_tw.interfaces import IRPCService
 
@@ -79,6 +80,7 @@ class GRPCFactory(Factory):
         )
         protocol.factory = self
         self._connections.add(protocol)
+        self._router.traffic.connections += 1
         return protocol
 
     @property
@@ -90,6 +92,17 @@ class GRPCFactory(Factory):
     def open_calls(self) -> int:
         """How many calls are running."""
         return sum(protocol.open_calls for protocol in self._connections)
+
+    @property
+    def traffic(self) -> Traffic:
+        """What calls and connections have come to."""
+        return self._router.traffic
+
+    @property
+    def streams_refused(self) -> int:
+        """How many streams were more than a connection may have, of connections open and closed."""
+        open_ones = sum(protocol.connection.streams_refused for protocol in self._connections)
+        return self._router.traffic.streams_refused + open_ones
 
     def look(self) -> None:
         """Ping connections that are silent, drop those that stay so."""

@@ -129,6 +129,7 @@ class GRPCProtocol(Protocol):
         if self._closing is not None and self._closing.active():
             self._closing.cancel()
         self._cancel_all()
+        self._router.traffic.streams_refused += self.connection.streams_refused
         self._closed(self)
         drained, self._drained = self._drained, None
         if drained is not None:
@@ -224,6 +225,7 @@ class GRPCProtocol(Protocol):
             answer.send(head, without_body=event.headers.method == b"HEAD")
             return
         assert isinstance(head, RefusedCall)
+        head.traffic.codes[head.error.code] += 1
         self.connection.finish(event.stream_id, trailers_only(head.error))
         if not event.ended:
             self.connection.reset(event.stream_id, ErrorCode.NO_ERROR)
@@ -257,6 +259,10 @@ class GRPCProtocol(Protocol):
             call.ended()
 
     def _stream_reset(self, event: events.StreamReset) -> None:
+        if event.by_peer:
+            self._router.traffic.streams_reset_by_client += 1
+        else:
+            self._router.traffic.streams_reset_by_server += 1
         call = self._calls.get(event.stream_id)
         if call is not None:
             call.cancel()

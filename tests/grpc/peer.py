@@ -29,6 +29,7 @@ from gorego_tw.grpc.router import (
 )
 from gorego_tw.grpc.socket_writer import BufferedWriter
 from gorego_tw.http2.frames import FrameType
+from gorego_tw.http2.limits import Limits
 from gorego_tw.interfaces import IRPCService
 from gorego_tw.pb.grpc.health.v1.health_pb2 import HealthCheckRequest
 
@@ -271,7 +272,7 @@ class Texts:
             yield Text(service=request.service.upper())
 
 
-def serving(*services: IRPCService) -> tuple[GRPCFactory, Clock]:
+def serving(*services: IRPCService, limits: Limits | None = None) -> tuple[GRPCFactory, Clock]:
     """A factory for ``services`` and the clock it lives by."""
     clock = Clock()
-    return GRPCFactory(services, clock=clock), clock
+    return GRPCFactory(services, clock=clock, limits=limits), clock
