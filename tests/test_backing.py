@@ -14,6 +14,7 @@ from gorego_tw.lifecycle import StartError
 from gorego_tw.metrics.backing import observe_backing
 from gorego_tw.reapi.limits import Limits
 from gorego_tw.telemetry.observed import Observed
+from gorego_tw.telemetry.tallies import Tallies
 from tests.storage.tiers import TierTestCase
 
 
@@ -73,7 +74,7 @@ class BackingTests(TierTestCase):
             registry = CollectorRegistry()
             backing = self.make(target=target)
             assert backing is not None
-            observe_backing(Observed(registry), backing)
+            observe_backing(Observed(registry), backing, Tallies(["local", "backing"]))
             text = generate_latest(registry).decode()
             self.assertIn('gorego_backing_breaker_state{state="closed"} 1.0', text)
             self.assertIn("gorego_write_back_queue_entries 0.0", text)

@@ -7,8 +7,8 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
 from twisted.python.failure import Failure
+from txaio.tx import make_logger
 
 from gorego_tw.concurrency import closing
 from gorego_tw.errors import (
@@ -56,7 +56,7 @@ class ServerCall(Caller):
         "_timer",
         "_unary_message",
     )
-    _log = Logger()
+    _log = make_logger()
 
     def __init__(
         self, exchange: Exchange, stream_id: int, head: RequestHead, headers: Headers

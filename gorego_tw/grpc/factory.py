@@ -8,7 +8,7 @@ from twisted.internet.defer import DeferredList
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
-from twisted.logger import Logger
+from txaio.tx import make_logger
 
 from gorego_tw.grpc.protocol import GRPCProtocol
 from gorego_tw.grpc.router import Router
@@ -41,7 +41,7 @@ class GRPCFactory(Factory):
     :param max_message_bytes: the largest message accepted, in bytes.
     """
 
-    _log = Logger()
+    _log = make_logger()
     noisy = False
 
     def __init__(

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias, cast
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.logger import Logger
 from twisted.python.failure import Failure
+from txaio.tx import make_logger
 
 from gorego_tw.errors import ResourceExhausted, StatusError, Unavailable
 from gorego_tw.grpc.call import ServerCall
@@ -52,7 +52,7 @@ class GRPCProtocol(Protocol):
     :param closed: called with this protocol when the connection is lost.
     """
 
-    _log = Logger()
+    _log = make_logger()
 
     def __init__(
         self,

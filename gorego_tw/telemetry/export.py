@@ -14,7 +14,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, Status, StatusCode
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
+from txaio.tx import make_logger
 
 from gorego_tw.errors import Code
 from gorego_tw.telemetry.span import LocalRoot, Span, SpanContext
@@ -57,7 +57,7 @@ class Delivery(SpanExporter):
     :ivar lost: how many the collector did not take.
     """
 
-    _log = Logger()
+    _log = make_logger()
 
     def __init__(self, base: SpanExporter, pause: Callable[[float], None] = sleep) -> None:
         self.delivered = 0

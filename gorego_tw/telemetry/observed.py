@@ -47,18 +47,19 @@ class Observed(Collector):
             lambda: _read(CounterMetricFamily, name, documentation, label, reading)
         )
 
+    def gauges(self, name: str, documentation: str, labels: tuple[str, ...], table: Table) -> None:
+        """A gauge with several labels, or with one whose values are not known beforehand."""
+        self._metrics.append(
+            lambda: _tabled(GaugeMetricFamily(name, documentation, labels=labels), table)
+        )
+
     def counters(
         self, name: str, documentation: str, labels: tuple[str, ...], table: Table
     ) -> None:
-        """A counter with several labels."""
-
-        def read() -> Family:
-            family = CounterMetricFamily(name, documentation, labels=labels)
-            for values, value in table().items():
-                family.add_metric(values, value)
-            return family
-
-        self._metrics.append(read)
+        """A counter of that kind."""
+        self._metrics.append(
+            lambda: _tabled(CounterMetricFamily(name, documentation, labels=labels), table)
+        )
 
     def histogram(self, name: str, documentation: str, distribution: Distribution) -> None:
         """How often which values came up."""
@@ -72,6 +73,12 @@ class Observed(Collector):
         """The metrics as they are now."""
         for read in self._metrics:
             yield read()
+
+
+def _tabled(family: GaugeMetricFamily | CounterMetricFamily, table: Table) -> Family:
+    for values, value in table().items():
+        family.add_metric(values, value)
+    return family
 
 
 def _read(

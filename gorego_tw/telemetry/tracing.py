@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
-from time import monotonic
+from time import monotonic, time
 from typing import Any, Protocol
 
 from gorego_tw.forwarding import Metadata
 from gorego_tw.telemetry.current import current
+from gorego_tw.telemetry.distribution import Example
 from gorego_tw.telemetry.invocations import Invocations
 from gorego_tw.telemetry.kept import SLOW_SECONDS, Kept
 from gorego_tw.telemetry.origins import Carrier, Origins, PropagatorName
@@ -75,9 +76,11 @@ class Tracing:
     def served(self, root: LocalRoot) -> None:
         """A call has ended well; most of them were neither slow nor are they exported."""
         root.ended = ended = self.now()
-        if root.is_sampled or ended - root.started >= _SLOW_SECONDS or self.log_access is not None:
+        seconds = ended - root.started
+        root.tallies.calls.observe(seconds)
+        if root.is_sampled or seconds >= _SLOW_SECONDS or self.log_access is not None:
             root.own.code = "OK"
-            self.ended(root)
+            self._settled(root)
 
     def outgoing(self, span: Span) -> Metadata:
         """The headers by which a peer that is called finds out what it is called for."""
@@ -116,7 +119,13 @@ class Tracing:
         return run
 
     def ended(self, root: LocalRoot) -> None:
-        """All of it has happened: it is exported if it is sampled, and kept if it was slow or failed."""
+        """All of it has happened."""
+        if root.call is not None:
+            root.tallies.calls.observe(root.seconds)
+        self._settled(root)
+
+    def _settled(self, root: LocalRoot) -> None:
+        """It is exported if it is sampled, and kept if it was slow or failed."""
         if self.log_access is not None and root.call is not None:
             self.log_access(root)
         failed = bool(root.details.error)
@@ -131,6 +140,9 @@ class Tracing:
         if is_worth_keeping:
             self.kept.add(root, failed)
         if is_exported:
+            if root.details.kind == "server":
+                example = Example(root.seconds, root.origin.trace_id, time())
+                root.tallies.calls.exemplify(example)
             self._export(root)
 
     def _export(self, root: LocalRoot) -> None:
