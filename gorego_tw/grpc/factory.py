@@ -13,6 +13,7 @@ from txaio.tx import make_logger
 from gorego_tw.grpc.protocol import GRPCProtocol
 from gorego_tw.grpc.router import Router
 from gorego_tw.grpc.traffic import Traffic
+from gorego_tw.grpc.turn import Turn
 from gorego_tw.http2.limits import Limits
 from gorego_tw.interfaces import IRPCService
 
@@ -56,6 +57,7 @@ class GRPCFactory(Factory):
         self._clock = clock
         self._max_message_bytes = max_message_bytes
         self._limits = Limits() if limits is None else limits
+        self._turn = Turn(clock)
         self._connections: set[GRPCProtocol] = set()
         self._pinged: dict[GRPCProtocol, float] = {}
         self._watch = LoopingCall(self.look)
@@ -76,7 +78,12 @@ class GRPCFactory(Factory):
     def buildProtocol(self, addr: IAddress | None) -> GRPCProtocol:
         """A protocol for a new connection."""
         protocol = GRPCProtocol(
-            self._router, self._clock, self._max_message_bytes, self._closed, self._limits
+            self._router,
+            self._clock,
+            max_message_bytes=self._max_message_bytes,
+            closed=self._closed,
+            limits=self._limits,
+            turn=self._turn,
         )
         protocol.factory = self
         self._connections.add(protocol)

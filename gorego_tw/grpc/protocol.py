@@ -21,6 +21,7 @@ from gorego_tw.grpc.request_head import PlainRequest, RefusedCall, RequestHead, 
 from gorego_tw.grpc.router import Router
 from gorego_tw.grpc.socket_writer import SocketWriter, StreamTransport, writer_for
 from gorego_tw.grpc.status import trailers_only
+from gorego_tw.grpc.turn import Turn
 from gorego_tw.http2 import events
 from gorego_tw.http2.connection import ServerConnection
 from gorego_tw.http2.errors import ErrorCode
@@ -50,6 +51,7 @@ class GRPCProtocol(Protocol):
     :param clock: deadlines and flood limits.
     :param max_message_bytes: the largest message accepted, in bytes.
     :param closed: called with this protocol when the connection is lost.
+    :param turn: the reactor's, which all connections share.
     """
 
     _log = make_logger()
@@ -58,9 +60,11 @@ class GRPCProtocol(Protocol):
         self,
         router: Router,
         clock: IReactorTime,
+        *,
         max_message_bytes: int,
         closed: Callable[[GRPCProtocol], None],
         limits: Limits,
+        turn: Turn,
     ) -> None:
         self.clock = clock
         self.max_message_bytes = max_message_bytes
@@ -70,6 +74,7 @@ class GRPCProtocol(Protocol):
         self.last_received = clock.seconds()
         self._router = router
         self._closed = closed
+        self._turn = turn
         self._calls: dict[int, ServerCall] = {}
         self._plain: dict[int, PlainAnswer] = {}
         self._fresh: list[ServerCall] = []  # calls that began in this turn
@@ -103,7 +108,9 @@ class GRPCProtocol(Protocol):
         self.sender.flush()
 
     def dataReceived(self, data: bytes) -> None:
-        """Handle all frames in ``data`` in one pass; what they produce leaves in one write."""
+        """Handle all frames in ``data`` in one pass; what they produce leaves in one write, now or at
+        the end of the turn.
+        """
         if self._closing is not None:
             return
         self.last_received = now = self.clock.seconds()
@@ -122,13 +129,14 @@ class GRPCProtocol(Protocol):
             for call in self._fresh:
                 call.arm_deadline()
             self._fresh.clear()
-        self.flush()
+        self._turn.handled(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Cancel every call."""
         if self._closing is not None and self._closing.active():
             self._closing.cancel()
         self._cancel_all()
+        self._turn.left(self)
         self._router.traffic.streams_refused += self.connection.streams_refused
         self._closed(self)
         drained, self._drained = self._drained, None
