@@ -6,25 +6,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import chain
-from bench.contestants import Contestant, gorego, grpcio
+from bench import chain, telemetry
+from bench.chain import by_turns
+from bench.contestants import gorego, grpcio
 from bench.h2load import H2LOAD, LoadError
 from bench.table import header, machine, row
-from bench.workload import Figure, Workload, workloads
+from bench.workload import workloads
 
 ROUNDS = 5
-
-
-def rounds(
-    workload: Workload, contestants: tuple[Contestant, Contestant], count: int, folder: Path
-) -> tuple[list[Figure], list[Figure]]:
-    """So many rounds; who begins changes with each."""
-    figures: dict[str, list[Figure]] = {contestant.name: [] for contestant in contestants}
-    for number in range(count):
-        for contestant in contestants[:: -1 if number % 2 else 1]:
-            figures[contestant.name].append(workload.measure(contestant, folder))
-    ours, theirs = contestants
-    return figures[ours.name], figures[theirs.name]
 
 
 def main(count: int) -> None:
@@ -38,15 +27,17 @@ def main(count: int) -> None:
     ):
         for workload in workloads():
             try:
-                figures = rounds(workload, (ours, theirs), count, Path(name))
+                print(row(*by_turns(workload, ours, theirs, count, Path(name))), flush=True)
             except LoadError as error:
                 print(f"{workload.name}: {error}", flush=True)
-            else:
-                print(row(workload.name, workload.required, *figures), flush=True)
-    print(header("proxy", "directly"), flush=True)
-    with tempfile.TemporaryDirectory(prefix="gorego-bench-") as name:
-        for line in chain.rows(count, Path(name)):
-            print(row(*line), flush=True)
+    for titles, rows in (
+        (("proxy", "directly"), chain.rows),
+        (("telemetry", "without"), telemetry.rows),
+    ):
+        print(header(*titles), flush=True)
+        with tempfile.TemporaryDirectory(prefix="gorego-bench-") as name:
+            for line in rows(count, Path(name)):
+                print(row(*line), flush=True)
 
 
 if __name__ == "__main__":

@@ -64,10 +64,15 @@ def blobs(count: int, size: int) -> list[bytes]:
 
 
 @contextmanager
-def daemon(folder: Path, name: str, target: str = "") -> Iterator[Contestant]:
-    """A daemon with what the hits need, before a backing cache if there is a target."""
+def daemon(folder: Path, name: str, target: str = "", **telemetry: str) -> Iterator[Contestant]:
+    """A daemon with what the hits need, before a backing cache if there is a target.
+
+    :param telemetry: keys of that section, in capitals.
+    """
     folder.mkdir()
-    settings = {"GOREGO_BACKING_CACHE_TARGET": target} if target else {}
+    settings = {f"GOREGO_TELEMETRY_{key}": value for key, value in telemetry.items()}
+    if target:
+        settings["GOREGO_BACKING_CACHE_TARGET"] = target
     running = Daemon(folder, **settings)
     try:
         running.start()
@@ -109,7 +114,7 @@ def rows(count: int, folder: Path) -> Iterator[Row]:
         yield _cold_row(
             ColdRead("cold Read 64 MiB, loopback, MB/s", iter(cold)), front, backing, count, folder
         )
-        yield _hit_row(hits(), front, backing, count, folder)
+        yield by_turns(hits(), front, backing, count, folder)
         slow = Backing()
         stack.callback(slow.close)
         slow.script.bytes_per_second = GIGABIT
@@ -132,14 +137,12 @@ def _cold_row(
     return Row(read.name, read.required, [ours for ours, _ in rounds], [one for _, one in rounds])
 
 
-def _hit_row(
-    workload: Workload, through: Contestant, direct: Contestant, count: int, folder: Path
+def by_turns(
+    workload: Workload, ours: Contestant, theirs: Contestant, count: int, folder: Path
 ) -> Row:
-    ours, theirs = [], []
+    """One line; who begins changes with each round."""
+    figures: dict[Contestant, list[Figure]] = {ours: [], theirs: []}
     for number in range(count):
-        if number % 2:
-            theirs.append(workload.measure(direct, folder))
-        ours.append(workload.measure(through, folder))
-        if not number % 2:
-            theirs.append(workload.measure(direct, folder))
-    return Row(workload.name, workload.required, ours, theirs)
+        for contestant in (ours, theirs)[:: -1 if number % 2 else 1]:
+            figures[contestant].append(workload.measure(contestant, folder))
+    return Row(workload.name, workload.required, figures[ours], figures[theirs])

@@ -9,7 +9,7 @@ from socket import gethostname
 
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.logger import Logger
+from txaio.tx import make_logger
 
 from gorego_tw.grpc.health import Health
 from gorego_tw.port import Port
@@ -29,7 +29,7 @@ class Announcement(Service):
     :param port: where they are served.
     """
 
-    _log = Logger()
+    _log = make_logger()
 
     def __init__(
         self,

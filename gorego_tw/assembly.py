@@ -10,12 +10,13 @@ from typing import Any
 from twisted.application.service import IService
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IStreamServerEndpoint
-from twisted.logger import Logger
+from txaio.tx import make_logger
 
 from gorego_tw.announcement import Announcement
 from gorego_tw.backing import Backing, make_backing
 from gorego_tw.cache import Cache, local_cache
 from gorego_tw.capacity import Capacity, capacity
+from gorego_tw.certificates import Certificates, certificate_files
 from gorego_tw.config import Configuration
 from gorego_tw.eviction.janitor import Janitor, nothing_pinned
 from gorego_tw.exit_signals import ExitSignals
@@ -26,12 +27,11 @@ from gorego_tw.grpc.reflection import Reflection
 from gorego_tw.interfaces import IRPCService
 from gorego_tw.lifecycle import Lifecycle, Opened, StartError
 from gorego_tw.listen_address import endpoint_description
-from gorego_tw.metrics.backing import observe_backing
-from gorego_tw.metrics.corruption import observe_corruption
-from gorego_tw.metrics.local_tier import observe_tier
-from gorego_tw.metrics.server import observe_server
-from gorego_tw.pages import Shown, answering, make_site, started, writable
+from gorego_tw.logging_controls import AccessLogControl, LevelControl
+from gorego_tw.metrics.catalogue import Counting, catalogue
+from gorego_tw.pages import Shown, answering, make_site, started, turning, writable
 from gorego_tw.port import Port
+from gorego_tw.readiness import Readiness
 from gorego_tw.reapi.action_cache import ActionCache
 from gorego_tw.reapi.byte_stream import ByteStream
 from gorego_tw.reapi.capabilities import Capabilities
@@ -39,48 +39,61 @@ from gorego_tw.reapi.cas import ContentAddressableStorage
 from gorego_tw.reapi.forwarding_metadata import ForwardingMetadata
 from gorego_tw.reapi.limits import Limits
 from gorego_tw.reapi.traced import Traced
+from gorego_tw.settings import Telemetry
 from gorego_tw.storage.disk_threads import DiskThreadPool, DiskThreads
 from gorego_tw.storage.folder import FolderError
 from gorego_tw.storage.tier import LocalTier
 from gorego_tw.storage.write_probe import WriteProbe
-from gorego_tw.telemetry.observed import Observed
-from gorego_tw.telemetry.registry import make_registry
+from gorego_tw.telemetry.log import Log
+from gorego_tw.telemetry.reactor_lag import ReactorLag
+from gorego_tw.telemetry.standard_logging import StandardLoggingService
 from gorego_tw.telemetry.tallies import Tallies
 from gorego_tw.telemetry.tracing import Tracing
-from gorego_tw.traces import Invocations, make_export, make_tracing
+from gorego_tw.traces import Invocations, make_access_log, make_export, make_tracing
 from gorego_tw.tracing.threads import TracedThreads
+from gorego_tw.web.health import Check
+from gorego_tw.web.log import Control
 
-_log = Logger()
+_log = make_logger()
 
 
 def make_daemon(
-    configuration: Configuration, reactor: Any, give_up: Callable[[Exception], None]
+    configuration: Configuration,
+    reactor: Any,
+    give_up: Callable[[Exception], None],
+    log: Log,
 ) -> Lifecycle:
     """The daemon. Nothing is opened before it starts.
 
     :param reactor: any; it has more interfaces than a type can name at once.
     :param give_up: told why the daemon cannot start.
+    :param log: of the process.
     """
 
     def children() -> Iterator[IService]:
-        return assemble(configuration, reactor, lambda: daemon.ready)
+        return assemble(configuration, reactor, lambda: daemon.ready, log)
 
     daemon = Lifecycle(children, give_up)
     return daemon
 
 
 def assemble(
-    configuration: Configuration, reactor: Any, is_ready: Callable[[], bool]
+    configuration: Configuration, reactor: Any, is_ready: Callable[[], bool], log: Log
 ) -> Iterator[IService]:
     """All that runs, in the order of its start; each part is made when those before it run.
 
     :raises StartError: something that is configured cannot be had.
     """
+    settings = configuration.settings
     warn_of_unused(configuration)
     yield ExitSignals(reactor)
+    yield StandardLoggingService()
     yield (pool := DiskThreadPool(reactor))
     threads = TracedThreads(pool)
+    yield (lag := ReactorLag(reactor))
+    yield (certificates := Certificates(certificate_files(settings), threads, reactor))
     tracing = make_tracing(configuration)
+    access_log = make_access_log(configuration, tracing)
     export = make_export(configuration, threads)
     if export is not None:
         tracing.export = export
@@ -90,7 +103,7 @@ def assemble(
     size = cache_size(configuration)
     tier = open_tier(configuration, size, threads, reactor)
     yield Opened(tier.close)
-    limits = Limits(max_blob_size_bytes=configuration.settings.max_blob_size_bytes)
+    limits = Limits(max_blob_size_bytes=settings.max_blob_size_bytes)
     backing = make_backing(configuration, tier, limits, reactor)
     yield from tier.services
     yield (janitor := make_janitor(tier, backing, tracing))
@@ -101,29 +114,40 @@ def assemble(
     cache = local_cache(tier) if backing is None else backing.cache
     services = cache_services(cache, limits, threads)
     if backing is not None:
-        names = configuration.settings.backing_cache.forward_headers
+        names = settings.backing_cache.forward_headers
         services = [ForwardingMetadata(service, names) for service in services]
     tallies = Tallies(["local"] if backing is None else ["local", "backing"])
-    services = [Traced(service, tracing, tallies) for service in services]
+    if is_observed(settings.telemetry):
+        services = [Traced(service, tracing, tallies) for service in services]
     server = make_server([*services, health], configuration, reactor)
     yield (probe := WriteProbe(tier.files, threads, reactor))
-    checks = {"started": started(is_ready), "local_tier": writable(probe)}
-    registry = make_registry()
-    registry.register(tallies)
-    observed = Observed(registry)
-    observe_server(observed, server)
-    observe_tier(observed, tier, janitor)
-    observe_corruption(observed, tier, backing)
-    if backing is not None:
-        observe_backing(observed, backing)
-        required = configuration.settings.telemetry.readiness_requires_backing
-        checks["backing_cache"] = answering(backing, required=required)
-    yield from web_ports(configuration, Shown(checks, registry, tracing.kept), threads, reactor)
+    checks = readiness_checks(configuration, probe, backing)
+    counting = Counting(
+        tallies, server, tier, janitor, backing, threads, lag, certificates, log, export
+    )
+    controls: dict[str, Control] = {
+        "level": LevelControl(log),
+        "access_log_ratio": AccessLogControl(tracing, access_log),
+    }
+    shown = Shown(
+        {"reactor": turning(lag)},
+        {"started": started(is_ready), **checks},
+        catalogue(counting),
+        tracing.kept,
+        controls,
+    )
+    yield from web_ports(configuration, shown, threads, reactor)
     yield (port := grpc_port(configuration, server, reactor))
     yield SettledHeap()
     yield Announcement(
         health, service_names(services), str(tier.folder.path), size.limit_bytes, port
     )
+    yield Readiness(checks, health, reactor)
+
+
+def is_observed(telemetry: Telemetry) -> bool:
+    """Whether anybody gets to see what is recorded of requests."""
+    return bool(telemetry.metrics_addr or telemetry.tracing_endpoint or telemetry.access_log_ratio)
 
 
 def cache_size(configuration: Configuration) -> Capacity:
@@ -163,6 +187,17 @@ def make_janitor(tier: LocalTier, backing: Backing | None, tracing: Tracing) -> 
     random = Random()  # noqa: S311 - samples to evict are no secret
     pinned = nothing_pinned if backing is None else backing.pending.is_pinned
     return Janitor(tier, random, pinned, tracing.traced)
+
+
+def readiness_checks(
+    configuration: Configuration, probe: WriteProbe, backing: Backing | None
+) -> dict[str, Check]:
+    """What has to be well for calls to be taken, once the daemon has started."""
+    checks = {"local_tier": writable(probe)}
+    if backing is not None:
+        required = configuration.settings.telemetry.readiness_requires_backing
+        checks["backing_cache"] = answering(backing, required=required)
+    return checks
 
 
 def cache_services(cache: Cache, limits: Limits, threads: DiskThreads) -> list[IRPCService]:

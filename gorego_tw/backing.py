@@ -57,6 +57,7 @@ from gorego_tw.settings import BackingCache
 from gorego_tw.storage.completeness import CompletenessChecking
 from gorego_tw.storage.local import action_key
 from gorego_tw.storage.pending import Pending
+from gorego_tw.storage.remembered import Remembering
 from gorego_tw.storage.tier import LocalTier
 from gorego_tw.tracing.action_results import TracedActionResults, TracedUpstreamResults
 from gorego_tw.tracing.blobs import TracedBlobs, TracedSink
@@ -229,7 +230,12 @@ class Backing:
         self.outage = Outage(as_absence=settings.action_result_when_down == "not_found")
         self.outage.watch(peer.breaker)
         there = ReferencedResults(self._upstream, self._references)
-        here = CompletenessChecking(tier.action_results, self.blobs)
+        here = Remembering(
+            CompletenessChecking(tier.action_results, self.blobs),
+            tier.index,
+            tier.last_use,
+            are_here=lambda references: not tier.inventory.missing(references),
+        )
         self.action_results = ProxyActionResults(
             TracedActionResults(here, "LocalStore", "local"),
             tier.action_results,

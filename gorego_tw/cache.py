@@ -11,6 +11,7 @@ from gorego_tw.storage.completeness import CompletenessChecking
 from gorego_tw.storage.empty_blob import EmptyBlob
 from gorego_tw.storage.evicted import Evicted
 from gorego_tw.storage.local import action_key
+from gorego_tw.storage.remembered import Remembering
 from gorego_tw.storage.tier import LocalTier
 from gorego_tw.tracing.action_results import ServedActionResults, TracedActionResults
 from gorego_tw.tracing.blobs import ServedBlobs, TracedBlobs
@@ -30,7 +31,8 @@ def local_cache(tier: LocalTier) -> Cache:
     local = local_stores(tier)
     # References never name the empty blob, so the tier itself can be asked for them.
     complete = CompletenessChecking(tier.action_results, local.blobs)
-    results = TracedActionResults(complete, "LocalStore", "local")
+    remembering = Remembering(complete, tier.index, tier.last_use)
+    results = TracedActionResults(remembering, "LocalStore", "local")
     return served(local._replace(action_results=results), tier.evicted)
 
 

@@ -16,8 +16,8 @@ from twisted.internet.defer import (
 )
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
-from twisted.logger import Logger
 from twisted.python.failure import Failure
+from txaio.tx import make_logger
 
 T = TypeVar("T")
 
@@ -111,7 +111,7 @@ class Periodic(Service):
     :ivar failures: how often the work has failed.
     """
 
-    _log = Logger()
+    _log = make_logger()
 
     def __init__(
         self, name: str, work: Callable[[], Awaitable[None]], seconds: float, clock: IReactorTime

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
-from twisted.logger import Logger
 from twisted.python.failure import Failure
+from txaio.tx import make_logger
 
 
 class StartError(Exception):
@@ -31,7 +31,7 @@ class Lifecycle(Service):
         stopped. What it raises leaves ``startService`` if the start failed at once.
     """
 
-    _log = Logger()
+    _log = make_logger()
 
     def __init__(
         self, children: Callable[[], Iterable[IService]], give_up: Callable[[Exception], None]

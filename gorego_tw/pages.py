@@ -15,8 +15,10 @@ from gorego_tw.remote.breaker import State
 from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.write_probe import WriteProbe
 from gorego_tw.telemetry.kept import Kept
+from gorego_tw.telemetry.reactor_lag import EVERY_SECONDS, ReactorLag
 from gorego_tw.web.configz import Configz
 from gorego_tw.web.health import Check, Finding, Health
+from gorego_tw.web.log import Control, LogPage
 from gorego_tw.web.loopback import LoopbackOnly
 from gorego_tw.web.metrics import Metrics
 from gorego_tw.web.profile import Profile
@@ -24,16 +26,22 @@ from gorego_tw.web.root import Root
 from gorego_tw.web.stacks import Stacks
 from gorego_tw.web.tracez import Tracez
 
+#: A reactor that is later than that has stopped serving, whatever it does, in seconds.
+MOST_LAG_SECONDS = 5.0
+
 
 class Shown(NamedTuple):
     """What the pages tell of.
 
-    ``checks`` have to be well for calls to be taken; ``kept`` are the last slow and failed requests.
+    ``liveness`` has to be well for the process not to be ended, ``readiness`` for calls to be taken.
+    ``kept`` are the last slow and failed requests, ``log`` what of the log can be changed.
     """
 
-    checks: Mapping[str, Check]
+    liveness: Mapping[str, Check]
+    readiness: Mapping[str, Check]
     registry: CollectorRegistry
     kept: Kept
+    log: Mapping[str, Control]
 
 
 def make_site(
@@ -41,14 +49,14 @@ def make_site(
 ) -> Site:
     """All pages."""
     pages: dict[str, Resource] = {
-        "metrics": Metrics(shown.registry),
-        "healthz": Health({"process": lambda: Finding(True)}),
-        "readyz": Health(shown.checks),
+        "metrics": Metrics(shown.registry, reactor),
+        "healthz": Health(shown.liveness),
+        "readyz": Health(shown.readiness),
         "tracez": Tracez(shown.kept),
     }
     inside: dict[str, Resource] = {
         "configz": Configz(configuration.shown),
-        "debug": debug_pages(threads),
+        "debug": debug_pages(threads, shown.log),
     }
     if configuration.settings.telemetry.debug_peers == "loopback":
         inside = {name: LoopbackOnly(page) for name, page in inside.items()}
@@ -57,9 +65,20 @@ def make_site(
     return site
 
 
-def debug_pages(threads: DiskThreads) -> Resource:
+def debug_pages(threads: DiskThreads, log: Mapping[str, Control]) -> Resource:
     """For whoever wants to know what the process is doing."""
-    return Root({"stacks": Stacks(), "profile": Profile(threads.run)})
+    return Root({"log": LogPage(log), "stacks": Stacks(), "profile": Profile(threads.run)})
+
+
+def turning(lag: ReactorLag) -> Check:
+    """Whether the reactor turns, and turns soon enough to be of use to anybody."""
+
+    def check() -> Finding:
+        seconds = lag.seconds
+        late = f"timers are {seconds:.3f} s late" if seconds > MOST_LAG_SECONDS else ""
+        return Finding(not late, late, EVERY_SECONDS)
+
+    return check
 
 
 def started(is_ready: Callable[[], bool]) -> Check:

@@ -19,6 +19,7 @@ from gorego_tw.listen_address import ALLOWED, endpoint_description
 from gorego_tw.remote.target import ALLOWED as TARGETS
 from gorego_tw.remote.target import parse_target
 from gorego_tw.resource_name import check_instance_name
+from gorego_tw.telemetry.log import FormName, LevelName
 from gorego_tw.telemetry.origins import PropagatorName
 
 #: Bytes of a gigabyte, as ``max_size_gb`` counts.
@@ -210,9 +211,8 @@ class Telemetry(Section):
             default="", description="host:port, http://host:port or https://host:port, or nothing"
         )
     )
-    log_level: Literal["debug", "info", "warn", "error"] = Field(
-        default="info", description="debug, info, warn or error"
-    )
+    log_level: LevelName = Field(default="info", description="debug, info, warn or error")
+    log_format: FormName = Field(default="auto", description="auto, json or text")
     sampling_ratio: Annotated[float, Field(ge=0, le=1)] = Field(
         default=1.0, description="a number from 0 to 1"
     )

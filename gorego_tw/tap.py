@@ -12,9 +12,9 @@ import uvloop
 from twisted.application.service import IService
 from twisted.internet import asyncioreactor
 from twisted.internet.interfaces import IReactorCore
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.usage import Options as UsageOptions
+from txaio.tx import make_logger
 
 from gorego_tw.config import ConfigError, Configuration, load
 from gorego_tw.lifecycle import StartError
@@ -58,12 +58,14 @@ class Options(UsageOptions):
 
     def _choose_log(self) -> None:
         parent = {} if self.parent is None else self.parent
+        process_log, telemetry = log.process_log, self.configuration.settings.telemetry
+        process_log.level = telemetry.log_level
+        process_log.form = telemetry.log_format
         if parent.get("logger", "") is not None or parent.get("syslog"):
             return  # asked for on the command line, or not twistd
         file = parent["logfile"]
-        log.observer_factory.level = self.configuration.settings.telemetry.log_level
-        log.observer_factory.file = file if file or parent["nodaemon"] else "twistd.log"
-        parent["logger"] = log.FACTORY_NAME
+        process_log.file = file if file or parent["nodaemon"] else "twistd.log"
+        parent["logger"] = log.OBSERVER_NAME
 
 
 class GiveUp:
@@ -72,7 +74,7 @@ class GiveUp:
     :param reactor: the one that runs, or is about to.
     """
 
-    _log = Logger()
+    _log = make_logger()
 
     def __init__(self, reactor: IReactorCore) -> None:
         self._reactor = reactor
@@ -101,8 +103,11 @@ def _say_nothing(*_: object) -> None:
 
 def makeService(options: Options) -> IService:
     """The whole daemon. Nothing is opened yet."""
+    # Its core writes to standard error by itself; what is to be told, we tell.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
     from twisted.internet import reactor  # installed by Options, so not before them
 
     from gorego_tw.assembly import make_daemon  # it imports what imports a reactor
 
-    return make_daemon(options.configuration, reactor, GiveUp(reactor))
+    return make_daemon(options.configuration, reactor, GiveUp(reactor), log.process_log)

@@ -34,15 +34,21 @@ _DELIVERY_SECONDS = 5
 def make_tracing(configuration: Configuration) -> Tracing:
     """What records all requests."""
     telemetry = configuration.settings.telemetry
-    tracing = Tracing(
+    return Tracing(
         telemetry.propagators,
         telemetry.sampling_ratio,
         invocation_of=invocation_of,
         describe=facts,
     )
-    if telemetry.access_log_ratio:
-        tracing.log_access = AccessLog(telemetry.access_log_ratio, facts, random)
-    return tracing
+
+
+def make_access_log(configuration: Configuration, tracing: Tracing) -> AccessLog:
+    """A line for each call, or for some, or none."""
+    ratio = configuration.settings.telemetry.access_log_ratio
+    access_log = AccessLog(ratio, facts, random)
+    if ratio:
+        tracing.log_access = access_log
+    return access_log
 
 
 def make_export(configuration: Configuration, threads: DiskThreads) -> SpanExport | None:

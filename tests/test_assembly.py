@@ -31,6 +31,7 @@ from gorego_tw.pages import Shown
 from gorego_tw.reapi.limits import Limits
 from gorego_tw.storage.disk_threads import NoDiskThreads
 from gorego_tw.telemetry.kept import Kept
+from gorego_tw.telemetry.log import Log
 from gorego_tw.telemetry.registry import make_registry
 
 
@@ -66,17 +67,18 @@ class AssembleTests(AssemblyTestCase):
 
     def test_the_order(self) -> None:
         """Signals and threads come first, then the store, what tends it, the ports, the word that we are here."""
-        services = list(assemble(self.configuration(), self.reactor, lambda: True))
+        services = list(assemble(self.configuration(), self.reactor, lambda: True, Log()))
         names = self.names(services)
-        self.assertEqual(names[:3], ["ExitSignals", "InlineDiskThreads", "Opened"])
-        self.assertEqual(names[-4:], ["Port", "Port", "SettledHeap", "Announcement"])
+        self.assertEqual(names[:3], ["ExitSignals", "StandardLoggingService", "InlineDiskThreads"])
+        self.assertLess(names.index("InlineDiskThreads"), names.index("Opened"))
+        self.assertEqual(names[-5:], ["Port", "Port", "SettledHeap", "Announcement", "Readiness"])
         opened = next(service for service in services if isinstance(service, Opened))
         self.successResultOf(opened.stopService())
 
     def test_no_page_without_an_address(self) -> None:
         """An empty metrics_addr opens no port for the pages."""
         configuration = self.configuration(GOREGO_TELEMETRY_METRICS_ADDR="")
-        shown = Shown({}, make_registry(), Kept())
+        shown = Shown({}, {}, make_registry(), Kept(), {})
         ports = web_ports(configuration, shown, NoDiskThreads(), self.reactor)
         self.assertEqual(list(ports), [])
 
@@ -104,7 +106,9 @@ class RefusalTests(AssemblyTestCase):
         """A file is in the way."""
         Path(self.folder).write_text("", encoding="utf-8")
         configuration = self.configuration(GOREGO_LOCAL_CACHE_DIR=f"{self.folder}/cache")
-        error = self.assertRaises(StartError, list, assemble(configuration, self.reactor, bool))
+        error = self.assertRaises(
+            StartError, list, assemble(configuration, self.reactor, bool, Log())
+        )
         self.assertIn("GOREGO_LOCAL_CACHE_DIR (in the environment): local_cache.dir", str(error))
         self.assertIn("; allowed: a folder that this daemon alone uses", str(error))
 
@@ -149,7 +153,7 @@ class MakeDaemonTests(AssemblyTestCase):
     def test_nothing_is_opened(self) -> None:
         """A daemon that was made has touched neither disk nor network."""
         errors: list[Exception] = []
-        daemon = make_daemon(self.configuration(), self.reactor, errors.append)
+        daemon = make_daemon(self.configuration(), self.reactor, errors.append, Log())
         self.assertFalse(Path(self.folder).exists())
         self.assertEqual(self.reactor.tcpServers, [])
         self.assertFalse(daemon.ready)
@@ -158,7 +162,7 @@ class MakeDaemonTests(AssemblyTestCase):
         """It starts, listens at both addresses, is ready, stops, and leaves the folder to the next one."""
         for _ in range(2):
             del self.reactor.tcpServers[:]
-            daemon = make_daemon(self.configuration(), self.reactor, self.fail)
+            daemon = make_daemon(self.configuration(), self.reactor, self.fail, Log())
             daemon.startService()
             self.assertTrue(daemon.ready)
             ports = [server[0] for server in self.reactor.tcpServers]

@@ -14,10 +14,21 @@ PACKAGE = "gorego_tw"
 
 #: From the top down. A module imports modules of its own part, and of parts in lines below.
 LAYERS = (
-    {"tap", "assembly", "backing", "cache", "metrics", "pages", "traces"},
+    {
+        "tap",
+        "assembly",
+        "backing",
+        "cache",
+        "logging_controls",
+        "metrics",
+        "pages",
+        "readiness",
+        "traces",
+    },
     {
         "announcement",
         "capacity",
+        "certificates",
         "exit_signals",
         "garbage",
         "lifecycle",

@@ -44,7 +44,8 @@ def options_of(*arguments: str, **twistd: object) -> Options:
 
 class OptionsTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.patch(log, "observer_factory", log.ObserverFactory())
+        self.patch(log, "process_log", log.Log())
+        self.addCleanup(setattr, log.process_log, "level", "info")
 
     def configuration(self, text: str) -> str:
         """A file with a text."""
@@ -82,9 +83,9 @@ class OptionsTests(SynchronousTestCase):
         ):
             options = options_of("--config", file, **twistd)
             assert options.parent is not None
-            self.assertEqual(options.parent["logger"], log.FACTORY_NAME)
-            self.assertEqual(log.observer_factory.level, "warn")
-            self.assertEqual(log.observer_factory.file, expected)
+            self.assertEqual(options.parent["logger"], log.OBSERVER_NAME)
+            self.assertEqual(log.process_log.level, "warn")
+            self.assertEqual(log.process_log.file, expected)
 
     def test_a_log_that_was_asked_for_stays(self) -> None:
         """--logger and --syslog are not overruled."""

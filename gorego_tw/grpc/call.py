@@ -7,21 +7,22 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
 from twisted.python.failure import Failure
+from txaio.tx import make_logger
 
 from gorego_tw.concurrency import closing
 from gorego_tw.errors import (
     Cancelled,
+    Code,
     DeadlineExceeded,
     Internal,
     StatusError,
     Unimplemented,
 )
+from gorego_tw.grpc.caller import Caller
 from gorego_tw.grpc.coroutine import Driver, drive
 from gorego_tw.grpc.exchange import Exchange
 from gorego_tw.grpc.framing import MessageBuffer, only_message
-from gorego_tw.grpc.metadata import decode_binary
 from gorego_tw.grpc.outbound import TURN_BYTES, Outbound
 from gorego_tw.grpc.replies import pieces_of
 from gorego_tw.grpc.request_head import RequestHead
@@ -31,9 +32,12 @@ from gorego_tw.grpc.status import OK_TRAILERS, RESPONSE_HEADERS, trailers, trail
 from gorego_tw.http2.errors import ErrorCode
 from gorego_tw.http2.headers import Headers
 
+# An index, which an enumeration's member would be looked up and asked for.
+_OK, _CANCELLED = int(Code.OK), int(Code.CANCELLED)
 
-class ServerCall:
-    """One RPC. Also what its service sees as :class:`gorego_tw.grpc.router.Call`.
+
+class ServerCall(Caller):
+    """One RPC, and what its service sees of it.
 
     :param exchange: the connection.
     :param head: what ``headers`` ask for.
@@ -41,12 +45,8 @@ class ServerCall:
 
     __slots__ = (
         "_buffer",
-        "_deadline",
         "_driver",
-        "_exchange",
         "_finished",
-        "_head",
-        "_headers",
         "_outbound",
         "_peer_ended",
         "_requests",
@@ -56,64 +56,23 @@ class ServerCall:
         "_timer",
         "_unary_message",
     )
-    _log = Logger()
+    _log = make_logger()
 
     def __init__(
         self, exchange: Exchange, stream_id: int, head: RequestHead, headers: Headers
     ) -> None:
-        self._exchange = exchange
+        super().__init__(exchange, head, headers)
         self._stream_id = stream_id
-        self._head = head
-        self._headers = headers
         self._buffer: MessageBuffer | None = None  # most calls are one message in one frame
         self._unary_message: bytes | None = None
         self._requests: RequestStream | None = None
         self._outbound: Outbound | None = None
         self._driver: Driver | None = None
         self._timer: IDelayedCall | None = None
-        self._deadline = None if head.timeout is None else exchange.clock.seconds() + head.timeout
         self._started = False  # response headers are sent
         self._finished = False  # the status is decided
         self._peer_ended = False
         self._sent_at_once = 0  # bytes sent since the coroutine last waited
-
-    # What the service sees
-
-    @property
-    def path(self) -> str:
-        """``/package.Service/Method``."""
-        return self._headers.path.decode("utf-8", "replace")
-
-    @property
-    def peer(self) -> str:
-        """The client's address."""
-        return self._exchange.peer
-
-    def metadata(self, name: str) -> str | None:
-        """The first value of the header ``name``, None if it is absent."""
-        value = self._headers.get(name.encode())
-        return None if value is None else value.decode("utf-8", "replace")
-
-    def binary_metadata(self, name: str) -> bytes | None:
-        """The bytes of the first header ``name``; None if it is absent or malformed."""
-        value = self._headers.get(name.encode())
-        # Several values may share one header, comma-separated (PROTOCOL-HTTP2.md, Custom-Metadata).
-        return None if value is None else decode_binary(value.split(b",", 1)[0])
-
-    def carries(self, names: frozenset[bytes]) -> bool:
-        """Whether there is any of those headers."""
-        return self._headers.has_any(names)
-
-    @property
-    def shared(self) -> dict[object, object]:
-        """A place for what is derived from the metadata, for all calls with the very same metadata."""
-        return self._head.shared
-
-    def time_remaining(self) -> float | None:
-        """The seconds until the caller's deadline, None if it set none."""
-        if self._deadline is None:
-            return None
-        return max(0.0, self._deadline - self._exchange.clock.seconds())
 
     # What arrives
 
@@ -125,6 +84,7 @@ class ServerCall:
 
     def data_received(self, data: bytes, flow_size: int, ended: bool) -> None:
         """Bytes of request messages; ``ended`` says that no more will come."""
+        self._head.traffic.received_bytes += len(data)
         self._peer_ended = ended
         buffer = self._buffer
         if buffer is None:
@@ -172,7 +132,7 @@ class ServerCall:
         if not self._finished:
             self._drop_queued()
             self._peer_ended = True
-            self._close()
+            self._close(_CANCELLED)
             self._stop()
 
     @property
@@ -239,7 +199,9 @@ class ServerCall:
 
     async def _send(self, pieces: Buffers) -> None:
         self._start()
-        if self._fits_at_once(sum(map(len, pieces))):
+        length = sum(map(len, pieces))
+        self._head.traffic.sent_bytes += length
+        if self._fits_at_once(length):
             self._exchange.connection.send(self._stream_id, b"".join(pieces))
             self._exchange.flush()
             return
@@ -278,15 +240,17 @@ class ServerCall:
 
     def _succeed(self, reply: Reply | None) -> None:
         pieces = () if reply is None else pieces_of(reply)
-        if not self._started and self._at_once(pieces):
-            self._close()
+        length = sum(map(len, pieces))
+        self._head.traffic.sent_bytes += length
+        if not self._started and length <= TURN_BYTES and self._at_once(pieces):
+            self._close(_OK)
             return
         self._start()
         self._queue(pieces).close()
         self._exchange.flush()
 
     def _at_once(self, pieces: Buffers) -> bool:
-        if sum(map(len, pieces)) > TURN_BYTES or self._exchange.sender.full:
+        if self._exchange.sender.full:
             return False
         return self._exchange.connection.respond_and_finish(
             self._stream_id, RESPONSE_HEADERS, b"".join(pieces), OK_TRAILERS
@@ -300,7 +264,7 @@ class ServerCall:
         self._drop_queued()
         block = trailers(error) if self._started else trailers_only(error)
         self._exchange.connection.finish(self._stream_id, block)
-        self._close()
+        self._close(error.code)
         self._stop()
 
     def _start(self) -> None:
@@ -317,12 +281,13 @@ class ServerCall:
 
     def _all_sent(self) -> None:
         self._exchange.connection.finish(self._stream_id, OK_TRAILERS)
-        self._close()
+        self._close(_OK)
 
     # The end
 
-    def _close(self) -> None:
+    def _close(self, code: int) -> None:
         self._finished = True
+        self._head.traffic.codes[code] += 1
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

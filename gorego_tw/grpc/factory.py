@@ -8,10 +8,12 @@ from twisted.internet.defer import DeferredList
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
-from twisted.logger import Logger
+from txaio.tx import make_logger
 
 from gorego_tw.grpc.protocol import GRPCProtocol
 from gorego_tw.grpc.router import Router
+from gorego_tw.grpc.traffic import Traffic
+from gorego_tw.grpc.turn import Turn
 from gorego_tw.http2.limits import Limits
 from gorego_tw.interfaces import IRPCService
 
@@ -40,7 +42,7 @@ class GRPCFactory(Factory):
     :param max_message_bytes: the largest message accepted, in bytes.
     """
 
-    _log = Logger()
+    _log = make_logger()
     noisy = False
 
     def __init__(
@@ -55,6 +57,7 @@ class GRPCFactory(Factory):
         self._clock = clock
         self._max_message_bytes = max_message_bytes
         self._limits = Limits() if limits is None else limits
+        self._turn = Turn(clock)
         self._connections: set[GRPCProtocol] = set()
         self._pinged: dict[GRPCProtocol, float] = {}
         self._watch = LoopingCall(self.look)
@@ -75,10 +78,16 @@ class GRPCFactory(Factory):
     def buildProtocol(self, addr: IAddress | None) -> GRPCProtocol:
         """A protocol for a new connection."""
         protocol = GRPCProtocol(
-            self._router, self._clock, self._max_message_bytes, self._closed, self._limits
+            self._router,
+            self._clock,
+            max_message_bytes=self._max_message_bytes,
+            closed=self._closed,
+            limits=self._limits,
+            turn=self._turn,
         )
         protocol.factory = self
         self._connections.add(protocol)
+        self._router.traffic.connections += 1
         return protocol
 
     @property
@@ -90,6 +99,17 @@ class GRPCFactory(Factory):
     def open_calls(self) -> int:
         """How many calls are running."""
         return sum(protocol.open_calls for protocol in self._connections)
+
+    @property
+    def traffic(self) -> Traffic:
+        """What calls and connections have come to."""
+        return self._router.traffic
+
+    @property
+    def streams_refused(self) -> int:
+        """How many streams were more than a connection may have, of connections open and closed."""
+        open_ones = sum(protocol.connection.streams_refused for protocol in self._connections)
+        return self._router.traffic.streams_refused + open_ones
 
     def look(self) -> None:
         """Ping connections that are silent, drop those that stay so."""

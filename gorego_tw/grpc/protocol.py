@@ -9,8 +9,8 @@ from typing import Any, TypeAlias, cast
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.logger import Logger
 from twisted.python.failure import Failure
+from txaio.tx import make_logger
 
 from gorego_tw.errors import ResourceExhausted, StatusError, Unavailable
 from gorego_tw.grpc.call import ServerCall
@@ -21,6 +21,7 @@ from gorego_tw.grpc.request_head import PlainRequest, RefusedCall, RequestHead, 
 from gorego_tw.grpc.router import Router
 from gorego_tw.grpc.socket_writer import SocketWriter, StreamTransport, writer_for
 from gorego_tw.grpc.status import trailers_only
+from gorego_tw.grpc.turn import Turn
 from gorego_tw.http2 import events
 from gorego_tw.http2.connection import ServerConnection
 from gorego_tw.http2.errors import ErrorCode
@@ -50,17 +51,20 @@ class GRPCProtocol(Protocol):
     :param clock: deadlines and flood limits.
     :param max_message_bytes: the largest message accepted, in bytes.
     :param closed: called with this protocol when the connection is lost.
+    :param turn: the reactor's, which all connections share.
     """
 
-    _log = Logger()
+    _log = make_logger()
 
     def __init__(
         self,
         router: Router,
         clock: IReactorTime,
+        *,
         max_message_bytes: int,
         closed: Callable[[GRPCProtocol], None],
         limits: Limits,
+        turn: Turn,
     ) -> None:
         self.clock = clock
         self.max_message_bytes = max_message_bytes
@@ -70,6 +74,7 @@ class GRPCProtocol(Protocol):
         self.last_received = clock.seconds()
         self._router = router
         self._closed = closed
+        self._turn = turn
         self._calls: dict[int, ServerCall] = {}
         self._plain: dict[int, PlainAnswer] = {}
         self._fresh: list[ServerCall] = []  # calls that began in this turn
@@ -103,7 +108,9 @@ class GRPCProtocol(Protocol):
         self.sender.flush()
 
     def dataReceived(self, data: bytes) -> None:
-        """Handle all frames in ``data`` in one pass; what they produce leaves in one write."""
+        """Handle all frames in ``data`` in one pass; what they produce leaves in one write, now or at
+        the end of the turn.
+        """
         if self._closing is not None:
             return
         self.last_received = now = self.clock.seconds()
@@ -122,13 +129,15 @@ class GRPCProtocol(Protocol):
             for call in self._fresh:
                 call.arm_deadline()
             self._fresh.clear()
-        self.flush()
+        self._turn.handled(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Cancel every call."""
         if self._closing is not None and self._closing.active():
             self._closing.cancel()
         self._cancel_all()
+        self._turn.left(self)
+        self._router.traffic.streams_refused += self.connection.streams_refused
         self._closed(self)
         drained, self._drained = self._drained, None
         if drained is not None:
@@ -224,6 +233,7 @@ class GRPCProtocol(Protocol):
             answer.send(head, without_body=event.headers.method == b"HEAD")
             return
         assert isinstance(head, RefusedCall)
+        head.traffic.codes[head.error.code] += 1
         self.connection.finish(event.stream_id, trailers_only(head.error))
         if not event.ended:
             self.connection.reset(event.stream_id, ErrorCode.NO_ERROR)
@@ -257,6 +267,10 @@ class GRPCProtocol(Protocol):
             call.ended()
 
     def _stream_reset(self, event: events.StreamReset) -> None:
+        if event.by_peer:
+            self._router.traffic.streams_reset_by_client += 1
+        else:
+            self._router.traffic.streams_reset_by_server += 1
         call = self._calls.get(event.stream_id)
         if call is not None:
             call.cancel()

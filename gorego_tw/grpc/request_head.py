@@ -8,6 +8,7 @@ from gorego_tw.errors import StatusError, Unimplemented
 from gorego_tw.grpc.framing import checked_encoding
 from gorego_tw.grpc.metadata import parse_timeout
 from gorego_tw.grpc.router import Method, Router
+from gorego_tw.grpc.traffic import MethodTraffic
 from gorego_tw.http2.headers import Headers
 
 
@@ -18,6 +19,7 @@ class RequestHead(NamedTuple):
     timeout: float | None  # seconds
     encoding: str
     shared: dict[object, object]  # what services derive from the headers
+    traffic: MethodTraffic
 
 
 class PlainRequest(NamedTuple):
@@ -31,6 +33,7 @@ class RefusedCall(NamedTuple):
     """A call that fails by its headers alone."""
 
     error: StatusError
+    traffic: MethodTraffic
 
 
 def read_head(headers: Headers, router: Router) -> RequestHead | PlainRequest | RefusedCall:
@@ -43,7 +46,8 @@ def read_head(headers: Headers, router: Router) -> RequestHead | PlainRequest | 
     method = router.find(headers.path)
     if method is None:
         path = headers.path.decode("utf-8", "replace")
-        return RefusedCall(Unimplemented(f"no method {path[:200]} here"))
+        return RefusedCall(Unimplemented(f"no method {path[:200]} here"), router.traffic.unknown)
+    traffic = router.traffic.of(headers.path.decode())
     try:
         timeout = headers.get(b"grpc-timeout")
         encoding = headers.get(b"grpc-encoding")
@@ -52,6 +56,7 @@ def read_head(headers: Headers, router: Router) -> RequestHead | PlainRequest | 
             None if timeout is None else parse_timeout(timeout),
             checked_encoding(None if encoding is None else encoding.decode("latin-1")),
             {},
+            traffic,
         )
     except StatusError as error:
-        return RefusedCall(error)
+        return RefusedCall(error, traffic)

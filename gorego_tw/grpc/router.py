@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from google.protobuf.message import Message
 
+from gorego_tw.grpc.traffic import Traffic
 from gorego_tw.interfaces import IRPCService
 
 #: A serialized message in pieces. They are sent without a copy, so they have to stay as they
@@ -96,6 +97,7 @@ class Router:
     """Finds the method of a path.
 
     :param services: their paths are disjoint.
+    :ivar traffic: where their calls are counted.
     """
 
     def __init__(self, services: Iterable[IRPCService]) -> None:
@@ -105,6 +107,7 @@ class Router:
                 if path.encode() in self._methods:
                     raise ValueError(f"{path}: two services offer it")
                 self._methods[path.encode()] = method
+        self.traffic = Traffic(path.decode() for path in self._methods)
 
     def find(self, path: bytes) -> Method | None:
         """The method, None if no service has it."""

@@ -42,6 +42,8 @@ class ServerConnection(ControlFrames):
         self._buffer = FrameBuffer(limits)
         self._decoder = Decoder(limits.max_header_list_size)
         self._resets = Budget(limits.resets)
+        #: Streams that were more than the peer may open at once.
+        self.streams_refused = 0
         self._on_frame: tuple[Callable[[int, int, bytes], None], ...] = (
             self._data_frame,
             self._headers_frame,
@@ -169,6 +171,7 @@ class ServerConnection(ControlFrames):
         self._events.append(StreamReset(stream_id, int.from_bytes(payload, "big"), True))
 
     def _end_stream(self, stream_id: int, violation: StreamViolation) -> None:
+        self.streams_refused += violation.code == ErrorCode.REFUSED_STREAM
         self._queue.reset(stream_id, violation.code)
         if self._streams.reset(stream_id):
             self._events.append(StreamReset(stream_id, violation.code, False))

@@ -9,10 +9,12 @@ from gorego_tw.remote.breaker import Breaker, State
 from gorego_tw.replication.flight import State as FlightState
 from gorego_tw.replication.flights import Flights
 from gorego_tw.telemetry.observed import Observed
+from gorego_tw.telemetry.tallies import Operation, Tallies
 
 
-def observe_backing(observed: Observed, backing: Backing) -> None:
+def observe_backing(observed: Observed, backing: Backing, tallies: Tallies) -> None:
     """Let all of it be seen."""
+    _observe_saved(observed, backing, tallies)
     _observe_calls(observed, backing)
     _observe_fetches(observed, backing)
     _observe_writes(observed, backing)
@@ -46,6 +48,27 @@ def _observe_calls(observed: Observed, backing: Backing) -> None:
         "gorego_degraded_action_results_total",
         "Lookups of action results that were answered without the backing cache, by its trouble",
         lambda: backing.outage.told,
+    )
+
+
+def _observe_saved(observed: Observed, backing: Backing, tallies: Tallies) -> None:
+    reads: tuple[Operation, ...] = ("get", "get_result")
+
+    def spared_reads() -> int:
+        found = tallies.sum(reads, "local", "hit") + tallies.sum(reads, "backing", "coalesced")
+        return max(0, found - backing.action_results.compared)
+
+    observed.counter(
+        "gorego_backing_saved_total",
+        "Reads, writes and existence checks that the backing cache did not have to answer",
+        {
+            "read": spared_reads,
+            "write": lambda: backing.copying.joined + backing.copying.spared,
+            "find_missing": lambda: (
+                tallies.sum(("find_missing",), "local", "hit") + backing.presence.spared
+            ),
+        },
+        "operation",
     )
 
 

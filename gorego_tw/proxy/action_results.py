@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
+from txaio.tx import make_logger
 from zope.interface import implementer
 
 from gorego_tw.errors import NotFound, ResourceExhausted, StatusError
@@ -37,7 +37,7 @@ class ProxyActionResults:
     :ivar different: in how many of them it had another result, which was taken over.
     """
 
-    _log = Logger()
+    _log = make_logger()
 
     def __init__(
         self,

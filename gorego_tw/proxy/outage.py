@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twisted.logger import Logger
+from txaio.tx import make_logger
 
 from gorego_tw.errors import NotFound, StatusError, Unavailable
 from gorego_tw.proxy.trouble import is_trouble
@@ -16,7 +16,7 @@ class Outage:
     :ivar told: how often it was.
     """
 
-    _log = Logger()
+    _log = make_logger()
 
     def __init__(self, *, as_absence: bool) -> None:
         self.told = 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
+from txaio.tx import make_logger
 
 from gorego_tw.concurrency import Periodic
 from gorego_tw.digest import Digest
@@ -65,7 +65,7 @@ class Renewal(Periodic):
     :ivar absent: how many turned out to be gone there.
     """
 
-    _log = Logger()
+    _log = make_logger()
 
     def __init__(
         self,

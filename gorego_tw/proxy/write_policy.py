@@ -104,7 +104,7 @@ class Through:
 
     async def blob_arrived(self, digest: Digest) -> None:
         """Copy it without asking: the client would not have sent what is there."""
-        if self._copying.fits(digest) and not self._copying.is_known(digest):
+        if self._copying.is_needed(digest):
             with _evicted_at_once():
                 await self._copying.copy(digest)
 
@@ -145,7 +145,7 @@ class Back:
 
     async def blob_arrived(self, digest: Digest) -> None:
         """Upload it later."""
-        if self._copying.fits(digest) and not self._copying.is_known(digest):
+        if self._copying.is_needed(digest):
             await self._queue.add_blob(digest)
 
     async def blob_present(self, digest: Digest) -> None:

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import TypeVar
 
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
+from txaio.tx import make_logger
 
 from gorego_tw.errors import Code, StatusError, Unavailable
 
@@ -80,7 +80,7 @@ class Breaker:
     :ivar observers: called with the state at each change.
     """
 
-    _log = Logger()
+    _log = make_logger()
 
     def __init__(self, name: str, *, clock: IReactorTime, failures: int = FAILURES) -> None:
         self.state = State.CLOSED

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from twisted.logger import Logger
+from txaio.tx import make_logger
 
 from gorego_tw.digest import DigestFunction
 from gorego_tw.errors import Unimplemented
@@ -59,7 +59,7 @@ class Capabilities:
     :ivar observers: called when it has said something.
     """
 
-    _log = Logger()
+    _log = make_logger()
 
     def __init__(self, link: Link, instance_name: str) -> None:
         self.current = PeerCapabilities()

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.application.service import Service
 from twisted.internet import defer
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
+from txaio.tx import make_logger
 
 from gorego_tw.errors import StatusError
 
@@ -25,7 +25,7 @@ class Session(Service):
     :param close: lets go of the connections to it.
     """
 
-    _log = Logger()
+    _log = make_logger()
 
     def __init__(
         self,

@@ -34,6 +34,7 @@ class Copying:
     :param presence: knows what is there, and is told.
     :param max_blob_size_bytes: larger ones stay where they are; 0 for no limit.
     :ivar copied: how many were.
+    :ivar spared: how many that arrived were there already.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Copying:
         max_blob_size_bytes: int = 0,
     ) -> None:
         self.copied = 0
+        self.spared = 0
         self._source = source
         self._sink = sink
         self._presence = presence
@@ -61,6 +63,13 @@ class Copying:
     def fits(self, digest: Digest) -> bool:
         """Whether the blob is one that goes there at all."""
         return not self._max_blob_size_bytes or digest.size_bytes <= self._max_blob_size_bytes
+
+    def is_needed(self, digest: Digest) -> bool:
+        """Whether a blob that has arrived here is to go there: it fits, and is not known to be there."""
+        if digest in self._presence:
+            self.spared += 1
+            return False
+        return self.fits(digest)
 
     def is_known(self, digest: Digest) -> bool:
         """Whether it was there a short while ago."""

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Protocol, TypeAlias
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.logger import Logger
+from txaio.tx import make_logger
 
 from gorego_tw.concurrency import closing
 from gorego_tw.digest import Digest
@@ -102,7 +102,7 @@ class Flight:
     :ivar readers: how many wait for its first byte, or have a body.
     """
 
-    _log = Logger()
+    _log = make_logger()
 
     def __init__(self, digest: Digest, fetch: Fetch, arrivals: Arrivals, watcher: Watcher) -> None:
         self.digest = digest

@@ -18,6 +18,7 @@ class Presence:
 
     :param seconds: for how long it is believed, in seconds.
     :param entries: how many are remembered; the oldest are forgotten first.
+    :ivar spared: how often nobody had to be asked for one.
     """
 
     def __init__(self, *, clock: IReactorTime, seconds: float, entries: int = MOST_ENTRIES) -> None:
@@ -25,6 +26,7 @@ class Presence:
         self._seconds = seconds
         self._entries = entries
         self._until: dict[Digest, float] = {}
+        self.spared = 0
 
     def __len__(self) -> int:
         return len(self._until)
@@ -51,4 +53,7 @@ class Presence:
     def unknown(self, digests: Iterable[Digest]) -> list[Digest]:
         """Those of which it is not known, in their order, each once."""
         now, known = self._clock.seconds(), self._until.get
-        return [digest for digest in dict.fromkeys(digests) if known(digest, 0.0) <= now]
+        each = dict.fromkeys(digests)
+        unknown = [digest for digest in each if known(digest, 0.0) <= now]
+        self.spared += len(each) - len(unknown)
+        return unknown

@@ -10,7 +10,7 @@ from random import Random
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
-from twisted.logger import Logger
+from txaio.tx import make_logger
 
 from gorego_tw.concurrency import Periodic
 from gorego_tw.digest import Digest
@@ -74,7 +74,7 @@ class WriteBack(Periodic):
     :ivar lost: how many were dropped because they never would have.
     """
 
-    _log = Logger()
+    _log = make_logger()
 
     def __init__(
         self,

@@ -27,9 +27,12 @@ class Index:
     """The entries. Reads see what is committed; writes happen in :meth:`write` alone.
 
     Every method fails with ``Unavailable`` if LMDB does.
+
+    :ivar removals: how many entries have been taken out or replaced since it was opened.
     """
 
     def __init__(self, environment: Environment) -> None:
+        self.removals = 0
         self._environment = environment
         self._begin = environment.begin
         self._blobs = environment.blobs
@@ -129,7 +132,8 @@ class Index:
         """
         return IndexWrite(self._environment, self._changed)
 
-    def _changed(self, tallies: Mapping[int, Tally], added_bytes: int) -> None:
+    def _changed(self, tallies: Mapping[int, Tally], added_bytes: int, removals: int) -> None:
+        self.removals += removals
         self._tallies.update(tallies)
         self._page_bytes += added_bytes
         self._unmeasured += 1 if added_bytes else _MEASURE_EVERY

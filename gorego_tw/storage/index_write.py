@@ -33,11 +33,14 @@ _UNREADABLE = BlobRecord(0, INLINE, 0, 0)
 class IndexWrite:
     """What can be changed in one transaction.
 
-    :param committed: told of the tallies that are other ones now, and how many bytes were put.
+    :param committed: told of the tallies that are other ones now, how many bytes were put, and how
+        many entries were taken out or replaced.
     """
 
     def __init__(
-        self, environment: Environment, committed: Callable[[Mapping[int, Tally], int], None]
+        self,
+        environment: Environment,
+        committed: Callable[[Mapping[int, Tally], int, int], None],
     ) -> None:
         self._begin = environment.begin
         self._blobs = environment.blobs
@@ -47,6 +50,7 @@ class IndexWrite:
         self._committed = committed
         self._changes: dict[int, Tally] = {}
         self._added_bytes = 0
+        self._removals = 0
 
     def __enter__(self) -> Self:
         try:
@@ -70,7 +74,7 @@ class IndexWrite:
                 if isinstance(failure, lmdb.Error):
                     raise trouble(failure) from failure
                 raise
-            self._committed(tallies, self._added_bytes)
+            self._committed(tallies, self._added_bytes, self._removals)
         else:
             self._txn.abort()
             if isinstance(error, lmdb.Error):
@@ -95,6 +99,7 @@ class IndexWrite:
         value = self._txn.pop(key, db=self._blobs)
         if value is None:
             return None
+        self._removals += 1
         try:
             record = unpack_blob(value)
         except DamagedRecord:
@@ -107,6 +112,8 @@ class IndexWrite:
         """Keep a packed action result, in place of an earlier one."""
         if self._txn.replace(key, value, db=self._actions) is None:
             self._count(ACTIONS, 1, 0)
+        else:
+            self._removals += 1
         self._added_bytes += len(value)
 
     def drop_action(self, key: bytes) -> int | None:
@@ -117,6 +124,7 @@ class IndexWrite:
         value = self._txn.pop(key, db=self._actions)
         if value is None:
             return None
+        self._removals += 1
         self._count(ACTIONS, -1, 0)
         return len(value)
 

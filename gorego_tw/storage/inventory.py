@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from contextlib import suppress
 from math import inf
 
-from twisted.logger import Logger
+from txaio.tx import make_logger
 
 from gorego_tw.digest import Digest
 from gorego_tw.errors import StatusError
@@ -39,7 +39,7 @@ class Inventory:
     :ivar damaged: how many entries were dropped because they were damaged.
     """
 
-    _log = Logger()
+    _log = make_logger()
 
     def __init__(self, index: Index, files: BlobFiles, last_use: LastUse, space: Space) -> None:
         self._index = index

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -41,6 +41,11 @@ class LastUse:
         pending = self._pending
         if len(pending) < MOST_PENDING:
             pending[key] = self.now
+
+    def touch_all(self, keys: Collection[bytes]) -> None:
+        """All of those entries are used now."""
+        if len(self._pending) < MOST_PENDING:
+            self._pending.update(dict.fromkeys(keys, self.now))
 
     def latest(self, key: bytes, recorded: int) -> int:
         """The last use of an entry whose record says ``recorded``."""

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 import lmdb
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
+from txaio.tx import make_logger
 
 from gorego_tw.digest import Digest
 from gorego_tw.errors import Unavailable
@@ -67,7 +67,7 @@ class Pending:
     :raises Unavailable: they cannot be read.
     """
 
-    _log = Logger()
+    _log = make_logger()
 
     def __init__(
         self,

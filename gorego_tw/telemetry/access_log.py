@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from twisted.logger import Logger
+from txaio.tx import make_logger
 
 from gorego_tw.telemetry.span import LocalRoot, Value
 
@@ -25,12 +25,12 @@ _FIELDS = {
 class AccessLog:
     """Writes the lines.
 
-    :param ratio: for which part of the calls, 0 to 1.
+    :ivar ratio: for which part of the calls, 0 to 1.
     :param describe: gives the attributes of a call.
     :param random: a number from 0 to 1.
     """
 
-    _log = Logger()
+    _log = make_logger()
 
     def __init__(
         self,
@@ -38,13 +38,13 @@ class AccessLog:
         describe: Callable[[LocalRoot], Mapping[str, Value]],
         random: Callable[[], float],
     ) -> None:
-        self._ratio = ratio
+        self.ratio = ratio
         self._describe = describe
         self._random = random
 
     def __call__(self, root: LocalRoot) -> None:
         """A call has ended."""
-        if self._random() >= self._ratio:
+        if self._random() >= self.ratio:
             return
         told = self._describe(root)
         known = {field: told[key] for field, key in _FIELDS.items() if key in told}

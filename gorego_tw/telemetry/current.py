@@ -39,7 +39,7 @@ def begin(name: str) -> Span | None:
         return None
     root = LocalRoot(name, began.recorder, began.tallies)
     root.own.parent = began.context
-    root.is_sampled = began.context.is_sampled
+    root.is_sampled = began.recorder.is_exporting and began.context.is_sampled
     return root
 
 

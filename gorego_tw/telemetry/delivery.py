@@ -7,7 +7,7 @@ from time import monotonic, sleep, thread_time
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-from twisted.logger import Logger
+from txaio.tx import make_logger
 
 #: Which part of the processor the encoding may take, so that tracing everything does not halve the
 #: daemon.
@@ -25,7 +25,7 @@ class Delivery(SpanExporter):
     :ivar failing: whether it did not take the last ones.
     """
 
-    _log = Logger()
+    _log = make_logger()
 
     def __init__(
         self,

@@ -14,7 +14,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, Status, StatusCode
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
+from txaio.tx import make_logger
 
 from gorego_tw.errors import Code
 from gorego_tw.telemetry.delivery import Delivery
@@ -61,7 +61,7 @@ class SpanExport(Service):
     :ivar dropped: how many spans were not even tried to be delivered.
     """
 
-    _log = Logger()
+    _log = make_logger()
 
     def __init__(
         self,

@@ -1,65 +1,107 @@
-"""The log: one line an event, from a level on."""
+"""The log: one line an event, from a level on that can be changed while the process runs."""
 
 from __future__ import annotations
 
 import sys
-from typing import TextIO, cast
+from collections import Counter
+from collections.abc import Mapping
+from threading import Lock
+from typing import Literal, Protocol, TypeAlias, cast
 
-from twisted.logger import (
-    FileLogObserver,
-    FilteringLogObserver,
-    ILogObserver,
-    LogEvent,
-    LogLevel,
-    LogLevelFilterPredicate,
-    eventAsText,
-    formatTime,
-)
+from constantly import NamedConstant
+from twisted.logger import ILogObserver, LogEvent, LogLevel
 from twisted.python.logfile import LogFile
+from txaio.tx import set_global_log_level
+from zope.interface import implementer
+
+from gorego_tw.telemetry.log_line import LineFormat, json_line, text_line
+
+LevelName: TypeAlias = Literal["debug", "info", "warn", "error"]
+FormName: TypeAlias = Literal["auto", "json", "text"]
+
+LEVELS: tuple[LevelName, ...] = ("debug", "info", "warn", "error")
 
 # Below warnings Twisted tells what it starts and stops; we tell it in our words.
-_TWISTED_LEVEL = LogLevel.warn
 _TWISTED = ("twisted", "log_legacy")
 
 
-def format_line(event: LogEvent) -> str | None:
-    """An event as a line of time, level, namespace and message; a traceback follows on lines of its own."""
-    text = eventAsText(event, includeTimestamp=False, includeSystem=False)
-    if not text:
-        return None
-    level = event.get("log_level", LogLevel.info).name
-    namespace = event.get("log_namespace", "-")
-    return f"{formatTime(event.get('log_time'))} {level} [{namespace}] {text}\n"
+class Out(Protocol):
+    """Where lines go."""
+
+    def write(self, text: str) -> object:
+        """Take one."""
+
+    def flush(self) -> object:
+        """Let it be seen."""
 
 
-def filtered_observer(out: TextIO, level: str) -> ILogObserver:
-    """An observer that writes the events of ``level`` and above to ``out``.
+@implementer(ILogObserver)
+class Log:
+    """The log of a process.
 
-    :param level: debug, info, warn or error.
+    :ivar form: json, text, or auto: text on a terminal and JSON elsewhere.
+    :ivar file: the path of a file; None or ``-`` for standard error.
+    :ivar written: how many lines there are, by level.
     """
-    least = LogLevel.levelWithName(level)
-    levels = LogLevelFilterPredicate(defaultLogLevel=least)
-    for namespace in _TWISTED:
-        levels.setLogLevelForNamespace(namespace, max(least, _TWISTED_LEVEL))
-    return FilteringLogObserver(FileLogObserver(out, format_line), [levels])
-
-
-class ObserverFactory:
-    """What twistd's ``--logger`` names. twistd calls it with nothing, so it is told beforehand what it needs."""
 
     def __init__(self) -> None:
-        self.level = "info"
+        self.form: FormName = "auto"
         self.file: str | None = None
+        self.written: Counter[NamedConstant] = Counter()
+        self._level: LevelName = "info"
+        self._out: Out = sys.stderr
+        self._line: LineFormat = text_line
+        self._lock = Lock()
 
-    def __call__(self) -> ILogObserver:
-        """The observer: to the file, or to standard output if that is None or ``-``."""
+    @property
+    def level(self) -> LevelName:
+        """Events below it are left out; ours are not even made."""
+        return self._level
+
+    @level.setter
+    def level(self, level: LevelName) -> None:
+        self._level = level
+        set_global_log_level(level)
+
+    def open(self) -> ILogObserver:
+        """Begin to write. twistd calls this; it takes standard output and error for itself afterwards."""
         if self.file in (None, "", "-"):
-            return filtered_observer(sys.stdout, self.level)
-        out = LogFile.fromFullPath(self.file)
-        return filtered_observer(cast(TextIO, out), self.level)
+            self._out = sys.stderr
+        else:
+            self._out = cast(Out, LogFile.fromFullPath(self.file))
+        self._line = {"json": json_line, "text": text_line}.get(self.form) or _suited(self._out)
+        return cast(ILogObserver, self)
+
+    def __call__(self, event: LogEvent) -> None:
+        """Write an event, unless it is below the level or says nothing. In any thread."""
+        level = event.get("log_level", LogLevel.info)
+        if level < self._least(event.get("log_namespace", "")):
+            return
+        line = self._line(event)
+        if line is None:
+            return
+        with self._lock:
+            self.written[level] += 1
+            self._out.write(line)
+            self._out.flush()
+
+    def _least(self, namespace: str) -> NamedConstant:
+        least = LogLevel.levelWithName(self._level)
+        if namespace.partition(".")[0] in _TWISTED:
+            return max(least, LogLevel.warn)
+        return least
+
+    def counts(self) -> Mapping[str, int]:
+        """How many lines there are, by the name of each level."""
+        return {level.name: self.written[level] for level in LogLevel.iterconstants()}
 
 
-#: The one that twistd finds under :data:`FACTORY_NAME`.
-observer_factory = ObserverFactory()
+def _suited(out: Out) -> LineFormat:
+    is_terminal = getattr(out, "isatty", bool)()
+    return text_line if is_terminal else json_line
 
-FACTORY_NAME = f"{__name__}.observer_factory"
+
+#: The log of this process, which twistd finds under OBSERVER_NAME.
+process_log = Log()
+
+OBSERVER_NAME = f"{__name__}.process_log.open"

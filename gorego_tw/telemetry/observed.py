@@ -10,13 +10,18 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-Family: TypeAlias = GaugeMetricFamily | CounterMetricFamily
+from gorego_tw.telemetry.distribution import Distribution
+
+Family: TypeAlias = GaugeMetricFamily | CounterMetricFamily | HistogramMetricFamily
 
 #: The value of each value of the one label; the value alone for a metric without labels.
 Reading: TypeAlias = Callable[[], float] | Mapping[str, Callable[[], float]]
+
+#: Values by those of all labels, in their order. There is a bounded number of them.
+Table: TypeAlias = Callable[[], Mapping[tuple[str, ...], float]]
 
 
 class Observed(Collector):
@@ -26,7 +31,7 @@ class Observed(Collector):
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._metrics: list[tuple[type[Family], str, str, str, Reading]] = []
+        self._metrics: list[Callable[[], Family]] = []
         registry.register(self)
 
     def gauge(self, name: str, documentation: str, reading: Reading, label: str = "") -> None:
@@ -34,24 +39,58 @@ class Observed(Collector):
 
         :param label: the name of the label, if ``reading`` is a mapping.
         """
-        self._metrics.append((GaugeMetricFamily, name, documentation, label, reading))
+        self._metrics.append(lambda: _read(GaugeMetricFamily, name, documentation, label, reading))
 
     def counter(self, name: str, documentation: str, reading: Reading, label: str = "") -> None:
         """Something that goes up until the process ends; its name ends in ``_total``."""
-        self._metrics.append((CounterMetricFamily, name, documentation, label, reading))
+        self._metrics.append(
+            lambda: _read(CounterMetricFamily, name, documentation, label, reading)
+        )
 
-    def describe(self) -> Iterable[Family]:
-        """The metrics without their values."""
-        for family, name, documentation, label, _ in self._metrics:
-            yield family(name, documentation, labels=[label] if label else [])
+    def gauges(self, name: str, documentation: str, labels: tuple[str, ...], table: Table) -> None:
+        """A gauge with several labels, or with one whose values are not known beforehand."""
+        self._metrics.append(
+            lambda: _tabled(GaugeMetricFamily(name, documentation, labels=labels), table)
+        )
+
+    def counters(
+        self, name: str, documentation: str, labels: tuple[str, ...], table: Table
+    ) -> None:
+        """A counter of that kind."""
+        self._metrics.append(
+            lambda: _tabled(CounterMetricFamily(name, documentation, labels=labels), table)
+        )
+
+    def histogram(self, name: str, documentation: str, distribution: Distribution) -> None:
+        """How often which values came up."""
+        self._metrics.append(
+            lambda: HistogramMetricFamily(
+                name, documentation, distribution.buckets(), distribution.sum
+            )
+        )
 
     def collect(self) -> Iterable[Family]:
         """The metrics as they are now."""
-        for family, name, documentation, label, reading in self._metrics:
-            if isinstance(reading, Mapping):
-                metric = family(name, documentation, labels=[label])
-                for value, read in reading.items():
-                    metric.add_metric([value], read())
-            else:
-                metric = family(name, documentation, value=reading())
-            yield metric
+        for read in self._metrics:
+            yield read()
+
+
+def _tabled(family: GaugeMetricFamily | CounterMetricFamily, table: Table) -> Family:
+    for values, value in table().items():
+        family.add_metric(values, value)
+    return family
+
+
+def _read(
+    kind: type[GaugeMetricFamily | CounterMetricFamily],
+    name: str,
+    documentation: str,
+    label: str,
+    reading: Reading,
+) -> Family:
+    if not isinstance(reading, Mapping):
+        return kind(name, documentation, value=reading())
+    family = kind(name, documentation, labels=[label])
+    for value, read in reading.items():
+        family.add_metric([value], read())
+    return family

@@ -74,6 +74,10 @@ class Recorder(Protocol):
 
     now: Callable[[], float]
 
+    @property
+    def is_exporting(self) -> bool:
+        """Whether what is sampled goes anywhere."""
+
     def origin_of(self, root: LocalRoot) -> Origin:
         """Which trace it belongs to; for the same root always the same one."""
 

@@ -16,6 +16,7 @@ from gorego_tw.errors import Reason
 from gorego_tw.telemetry.distribution import LATENCY_SECONDS, SIZE_BYTES, Distribution
 
 Tier: TypeAlias = Literal["local", "backing"]
+Status: TypeAlias = Literal["hit", "miss", "error", "coalesced"]
 Operation: TypeAlias = Literal["get", "put", "find_missing", "get_result", "put_result"]
 
 #: What is counted of each method: one operation. The others are on the way to it, as are the blobs
@@ -32,6 +33,7 @@ COUNTED: Final[Mapping[str, Operation]] = {
 }
 
 _REASONS: tuple[Reason, ...] = get_args(Reason)
+_STATUSES: tuple[Status, ...] = get_args(Status)
 _WRITES = frozenset({"put", "put_result"})
 
 
@@ -53,17 +55,19 @@ class MethodTally:
     """What is counted of one method.
 
     :param method: its name in the protocol.
+    :ivar calls: how long its calls took, in seconds.
     :ivar tiers: by operation and tier, as ``get.local``; what is not there is not counted.
     :ivar sizes: of the blobs and action results that it read or wrote, in bytes.
     :ivar misses: how often it told its client, in so many words, that there is nothing, by why.
     """
 
-    __slots__ = ("method", "misses", "operation", "sizes", "tiers")
+    __slots__ = ("calls", "method", "misses", "operation", "sizes", "tiers")
 
     def __init__(self, method: str, tiers: Iterable[Tier]) -> None:
         self.method = method
         self.operation = COUNTED.get(method)
         self.tiers = {f"{self.operation}.{tier}": TierTally() for tier in tiers}
+        self.calls = Distribution(LATENCY_SECONDS)
         self.sizes = Distribution(SIZE_BYTES)
         self.misses = dict.fromkeys(_REASONS, 0)
 
@@ -81,10 +85,21 @@ class Tallies(Collector):
     def __init__(self, tiers: Iterable[Tier]) -> None:
         self._tiers = tuple(tiers)
         self.methods = {method: MethodTally(method, self._tiers) for method in COUNTED}
+        self._others: dict[str, MethodTally] = {}
 
     def of(self, method: str) -> MethodTally:
-        """The tally of a method."""
-        return self.methods.get(method, UNCOUNTED)
+        """The tally of a method that there is; of one that looks for nothing, its calls alone are counted."""
+        known = self.methods.get(method)
+        return self._others.setdefault(method, MethodTally(method, ())) if known is None else known
+
+    def sum(self, operations: Iterable[Operation], tier: Tier, status: Status) -> int:
+        """What came of operations of all methods in a tier."""
+        return sum(
+            getattr(found, status)
+            for tally in self.methods.values()
+            for key, found in tally.tiers.items()
+            if key in {f"{operation}.{tier}" for operation in operations}
+        )
 
     def collect(self) -> Iterable[CounterMetricFamily | HistogramMetricFamily]:
         """The metrics as they are now."""
@@ -101,12 +116,23 @@ class Tallies(Collector):
         for method, tally in self.methods.items():
             for tier in self._tiers:
                 found = tally.tiers[f"{tally.operation}.{tier}"]
-                for status in ("hit", "miss", "error", "coalesced"):
+                for status in _STATUSES:
                     requests.add_metric([method, tier, status], getattr(found, status))
                 latency.add_metric([method, tier], found.latency.buckets(), found.latency.sum)
         yield requests
         yield latency
+        yield self._of_calls()
         yield from self._of_methods()
+
+    def _of_calls(self) -> HistogramMetricFamily:
+        seconds = HistogramMetricFamily(
+            "gorego_grpc_request_seconds",
+            "How long calls took, to the last piece of the answer",
+            labels=["method"],
+        )
+        for method, tally in (self.methods | self._others).items():
+            seconds.add_metric([method], tally.calls.buckets(), tally.calls.sum)
+        return seconds
 
     def _of_methods(self) -> Iterable[CounterMetricFamily | HistogramMetricFamily]:
         sizes = HistogramMetricFamily(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
-from time import monotonic
+from time import monotonic, time
 from typing import Any, Protocol
 
 from gorego_tw.forwarding import Metadata
 from gorego_tw.telemetry.current import current
+from gorego_tw.telemetry.distribution import Example
 from gorego_tw.telemetry.invocations import Invocations
 from gorego_tw.telemetry.kept import SLOW_SECONDS, Kept
 from gorego_tw.telemetry.origins import Carrier, Origins, PropagatorName
@@ -61,6 +62,11 @@ class Tracing:
             invocation_span=self.invocations.span_id,
         )
 
+    @property
+    def is_exporting(self) -> bool:
+        """Whether what is sampled goes anywhere."""
+        return self.export is not None
+
     def serve(self, name: str, call: Carrier, tallies: MethodTally, subject: object) -> LocalRoot:
         """The span of a call that begins.
 
@@ -75,9 +81,13 @@ class Tracing:
     def served(self, root: LocalRoot) -> None:
         """A call has ended well; most of them were neither slow nor are they exported."""
         root.ended = ended = self.now()
-        if root.is_sampled or ended - root.started >= _SLOW_SECONDS or self.log_access is not None:
+        seconds = ended - root.started
+        root.tallies.calls.observe(seconds)
+        if root.is_sampled or seconds >= _SLOW_SECONDS or self.log_access is not None:
             root.own.code = "OK"
-            self.ended(root)
+            self._settled(root)
+        else:
+            root.spans = None  # they refer to it, and it to them
 
     def outgoing(self, span: Span) -> Metadata:
         """The headers by which a peer that is called finds out what it is called for.
@@ -106,12 +116,12 @@ class Tracing:
 
         async def run() -> None:
             root = LocalRoot(name, self)
-            root.is_sampled = self.export is not None and root.origin.is_sampled
+            root.is_sampled = self.is_exporting and root.origin.is_sampled
             current.set(root)
             try:
                 await work()
             except BaseException as error:
-                root.fail(error)
+                root.end_by(error)
                 raise
             else:
                 root.end()
@@ -121,14 +131,21 @@ class Tracing:
         return run
 
     def ended(self, root: LocalRoot) -> None:
-        """All of it has happened: it is exported if it is sampled, and kept if it was slow or failed."""
+        """All of it has happened."""
+        if root.call is not None:
+            root.tallies.calls.observe(root.seconds)
+        self._settled(root)
+
+    def _settled(self, root: LocalRoot) -> None:
+        """It is exported if it is sampled, and kept if it was slow or failed."""
         if self.log_access is not None and root.call is not None:
             self.log_access(root)
         failed = bool(root.details.error)
         is_worth_keeping = failed or root.seconds >= _SLOW_SECONDS
         is_exported = self.export is not None and root.is_sampled and self.export.has_room_for(root)
+        root.is_sampled = is_exported
         if not is_exported and not is_worth_keeping:
-            root.spans = None  # they refer to it, and it to them
+            root.spans = None
             return
         if root.call is not None:
             root.origin  # noqa: B018 - the call says what it is
@@ -136,6 +153,9 @@ class Tracing:
         if is_worth_keeping:
             self.kept.add(root, failed)
         if is_exported:
+            if root.details.kind == "server":
+                example = Example(root.seconds, root.origin.trace_id, time())
+                root.tallies.calls.exemplify(example)
             self._export(root)
 
     def _export(self, root: LocalRoot) -> None:

@@ -29,6 +29,7 @@ from gorego_tw.grpc.router import (
 )
 from gorego_tw.grpc.socket_writer import BufferedWriter
 from gorego_tw.http2.frames import FrameType
+from gorego_tw.http2.limits import Limits
 from gorego_tw.interfaces import IRPCService
 from gorego_tw.pb.grpc.health.v1.health_pb2 import HealthCheckRequest
 
@@ -66,6 +67,7 @@ class Peer:
 
     def __init__(self, factory: GRPCFactory, settings: Mapping[int, int] | None = None) -> None:
         self.protocol = factory.buildProtocol(None)
+        self._clock = factory._clock
         self.transport = StringTransport()
         self.answers: dict[int, Answer] = {}
         self.events: list[h2.events.Event] = []
@@ -93,12 +95,17 @@ class Peer:
             to_server = self.h2.data_to_send()
             if to_server:
                 self.protocol.dataReceived(to_server)
+                self._end_turn()
             to_client = self.transport.value()
             self.transport.clear()
             if to_client:
                 self._received(self.h2.receive_data(self._without_goaways(to_client)))
             if not to_server and not to_client:
                 return
+
+    def _end_turn(self) -> None:
+        assert isinstance(self._clock, Clock)
+        self._clock.advance(0)
 
     def start(self, path: str, *headers: tuple[str, str], method: str = "POST") -> int:
         """Send request headers; the number of the stream."""
@@ -271,7 +278,7 @@ class Texts:
             yield Text(service=request.service.upper())
 
 
-def serving(*services: IRPCService) -> tuple[GRPCFactory, Clock]:
+def serving(*services: IRPCService, limits: Limits | None = None) -> tuple[GRPCFactory, Clock]:
     """A factory for ``services`` and the clock it lives by."""
     clock = Clock()
-    return GRPCFactory(services, clock=clock), clock
+    return GRPCFactory(services, clock=clock, limits=limits), clock

@@ -1,17 +1,15 @@
-"""Tests of gorego_tw.metrics.local_tier and gorego_tw.metrics.server."""
+"""Tests of gorego_tw.metrics.local_tier."""
 
 from __future__ import annotations
 
 from random import Random
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client import CollectorRegistry
 
 from gorego_tw.eviction.janitor import Janitor
-from gorego_tw.grpc.factory import GRPCFactory
 from gorego_tw.metrics.local_tier import observe_tier
-from gorego_tw.metrics.server import observe_server
 from gorego_tw.telemetry.observed import Observed
+from tests.metrics.reading import value
 from tests.storage.tiers import LIMIT_BYTES, TierTestCase, blob, put
 
 
@@ -22,14 +20,9 @@ class TierMetricsTests(TierTestCase):
         self.janitor = Janitor(self.tier, Random(1))
         observe_tier(Observed(self.registry), self.tier, self.janitor)
 
-    def value(self, name: str, label: str = "") -> float:
+    def value(self, name: str, *labels: str) -> float:
         """What a metric says."""
-        text = generate_latest(self.registry).decode()
-        for family in text_string_to_metric_families(text):
-            for sample in family.samples:
-                if sample.name == name and label in ("", *sample.labels.values()):
-                    return sample.value
-        raise AssertionError(f"no {name} {label}")
+        return value(self.registry, name, *labels)
 
     def test_disk(self) -> None:
         """What is kept counts, as it is on the disk, and so does what was refused."""
@@ -53,12 +46,3 @@ class TierMetricsTests(TierTestCase):
         self.assertEqual(self.value("gorego_janitor_evictions_total", "files"), 3)
         self.assertEqual(self.value("gorego_janitor_evictions_total", "bytes"), 12_288)
         self.assertEqual(self.value("gorego_janitor_evicted_age_seconds"), 77)
-
-    def test_server(self) -> None:
-        """Connections and calls are counted while they are open."""
-        server = GRPCFactory([], clock=self.clock)
-        observe_server(Observed(self.registry), server)
-        self.assertEqual(self.value("gorego_grpc_connections"), 0)
-        server.buildProtocol(None)
-        self.assertEqual(self.value("gorego_grpc_connections"), 1)
-        self.assertEqual(self.value("gorego_grpc_calls_in_flight"), 0)

@@ -89,6 +89,6 @@ class Recording(Tracing):
         self.exported = Exported()
         self.export = self.exported
 
-    def root(self, tallies: MethodTally = UNCOUNTED, **headers: str) -> LocalRoot:
+    def root(self, tallies: MethodTally = UNCOUNTED, /, **headers: str) -> LocalRoot:
         """The span of a call with those headers."""
         return self.serve("t.T/Get", Call(**headers), tallies, "what it asks for")

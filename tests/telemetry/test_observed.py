@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from twisted.trial.unittest import SynchronousTestCase
 
+from gorego_tw.telemetry.distribution import Distribution
 from gorego_tw.telemetry.observed import Observed
 
 
@@ -38,7 +39,26 @@ class ObservedTests(SynchronousTestCase):
         self.observed.gauge("state", "State.", {"open": lambda: 0, "closed": lambda: 1}, "state")
         self.assertEqual(self.samples(), {("state", "open"): 0, ("state", "closed"): 1})
 
-    def test_registered_twice(self) -> None:
-        """Describing needs no values, so that the registry can tell names that are taken."""
-        self.observed.counter("things_total", "Things.", lambda: 1 / 0)
-        self.assertEqual([metric.name for metric in self.observed.describe()], ["things"])
+    def test_several_labels(self) -> None:
+        """A table is a counter with several labels; what is not in it is not shown."""
+        self.observed.counters(
+            "calls_total", "Calls.", ("method", "code"), lambda: {("Get", "OK"): 3}
+        )
+        self.assertEqual(self.samples(), {("calls_total", "OK,Get"): 3})
+
+    def test_histogram(self) -> None:
+        """A distribution is a histogram: how many are not above each bound, and in all."""
+        distribution = Distribution((1, 2))
+        distribution.observe(0.5)
+        distribution.observe(9)
+        self.observed.histogram("seconds", "Seconds.", distribution)
+        self.assertEqual(
+            self.samples(),
+            {
+                ("seconds_bucket", "1.0"): 1,
+                ("seconds_bucket", "2.0"): 1,
+                ("seconds_bucket", "+Inf"): 2,
+                ("seconds_count", ""): 2,
+                ("seconds_sum", ""): 9.5,
+            },
+        )

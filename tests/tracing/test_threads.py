@@ -41,7 +41,7 @@ class TracedThreadsTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.recording = Recording()
         self.held = HeldDiskThreads()
-        self.threads = TracedThreads(self.held)
+        self.threads = TracedThreads(self.held, self.recording.clock.seconds)
         self.span = self.recording.root().begin("part")
         current.set(self.span)
         self.addCleanup(current.set, None)
