@@ -58,8 +58,8 @@ from gorego_tw.storage.completeness import CompletenessChecking
 from gorego_tw.storage.local import action_key
 from gorego_tw.storage.pending import Pending
 from gorego_tw.storage.tier import LocalTier
-from gorego_tw.tracing.action_results import TracedActionResults
-from gorego_tw.tracing.blobs import TracedBlobs
+from gorego_tw.tracing.action_results import TracedActionResults, TracedUpstreamResults
+from gorego_tw.tracing.blobs import TracedBlobs, TracedSink
 from gorego_tw.tracing.uploads import TracedUploads
 
 #: For how long a blob that was renewed in the backing cache is not renewed again, in seconds. A cache
@@ -186,11 +186,11 @@ class Backing:
         self._tier = tier
         self.peer = peer
         self._local = local = local_stores(tier)
-        remote = TracedBlobs(peer.blobs, "RemoteStore", "backing")
+        remote = TracedSink(peer.blobs, "RemoteStore", "backing")
         self.presence = Presence(clock=reactor, seconds=settings.presence_seconds)
         self.copying = Copying(
-            tier.blobs,
-            peer.blobs,
+            local.blobs,
+            remote,
             self.presence,
             max_blob_size_bytes=settings.max_backing_blob_size_bytes,
         )
@@ -258,7 +258,8 @@ class Backing:
 
     def _policy(self) -> WritePolicy:
         results = self._local.action_results
-        through = Through(results, self.copying, self.peer.action_results)
+        upstream = TracedUpstreamResults(self.peer.action_results, "RemoteStore", "backing")
+        through = Through(results, self.copying, upstream)
         back = Back(results, self.copying, self.write_back)
         policies: dict[str, WritePolicy] = {
             "through": through,

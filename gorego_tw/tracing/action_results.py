@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from gorego_tw.errors import NotFound, Reason
 from gorego_tw.interfaces import ActionKey, IActionResults, StoredActionResult
+from gorego_tw.proxy.write_policy import UpstreamResults
 from gorego_tw.storage.decorator import ActionResultsDecorator
 from gorego_tw.telemetry.current import current
 from gorego_tw.telemetry.tallies import Tier
@@ -47,6 +48,26 @@ class TracedActionResults(ActionResultsDecorator):
         """As the store."""
         with Operation(self._put):
             await self._base.put(key, result)
+
+
+class TracedUpstreamResults:
+    """The action results of the backing cache as they are, whose writes are recorded and counted.
+
+    Reads are recorded where it is known what the results refer to, and whether that is there.
+    """
+
+    def __init__(self, base: UpstreamResults, name: StoreName, tier: Tier | None = None) -> None:
+        self._base = base
+        self._put = Kind.of(f"{name}.PutActionResult", "put_result", tier)
+
+    async def get(self, key: ActionKey) -> bytes:
+        """As they are."""
+        return await self._base.get(key)
+
+    async def put(self, key: ActionKey, data: bytes) -> None:
+        """As they are."""
+        with Operation(self._put):
+            await self._base.put(key, data)
 
 
 class ServedActionResults(ActionResultsDecorator):

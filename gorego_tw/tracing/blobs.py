@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import Literal, TypeAlias
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any, Literal, TypeAlias
 
 from gorego_tw.digest import Digest
 from gorego_tw.errors import NotFound, Reason
 from gorego_tw.interfaces import IBlobAccess, IBlobBody
+from gorego_tw.replication.copying import Sink
 from gorego_tw.storage.decorator import BlobAccessDecorator
 from gorego_tw.telemetry.body import TracedBody
 from gorego_tw.telemetry.current import current
@@ -67,6 +68,22 @@ class TracedBlobs(BlobAccessDecorator):
         absent = len(missing)
         took(root, self._find, started, many - absent, absent)
         return missing
+
+
+class TracedSink(TracedBlobs):
+    """A store that blobs are copied to as well.
+
+    :param base: both an IBlobAccess and a Sink.
+    """
+
+    def __init__(self, base: Any, name: StoreName, tier: Tier | None = None) -> None:
+        super().__init__(base, name, tier)
+        self._sink: Sink = base
+
+    async def put_from(self, digest: Digest, open_body: Callable[[], Awaitable[IBlobBody]]) -> None:
+        """As the store; a write, however often it was tried."""
+        with Operation(self._put):
+            await self._sink.put_from(digest, open_body)
 
 
 class ServedBlobs(BlobAccessDecorator):
