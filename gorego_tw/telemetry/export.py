@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from threading import Timer
 from time import sleep, thread_time, time_ns
 
 from opentelemetry import trace
@@ -144,8 +145,12 @@ class SpanExport(Service):
         batches, self._batches = self._batches, None
         if batches is not None and self._delivery is not None:
             self._delivery.hurried = True
-            milliseconds = round(FLUSH_SECONDS * 1000)
-            await self._in_thread(lambda: batches.force_flush(milliseconds))
+            # The batches know no limit: each that is tried in vain takes its time. An exporter that
+            # is shut down breaks off what it does, and gives up all others at once.
+            limit = Timer(FLUSH_SECONDS, self._delivery.shutdown)
+            limit.start()
+            await self._in_thread(batches.force_flush)
+            limit.cancel()
             await self._in_thread(batches.shutdown)
 
     @property
