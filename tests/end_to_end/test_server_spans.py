@@ -27,6 +27,7 @@ from tests.end_to_end.traced import (
     UPDATE_RESULT,
     WRITE,
     TracedTestCase,
+    hurry,
     read,
     request_metadata,
     shared_chain,
@@ -50,6 +51,7 @@ class ServerSpanTestCase(TracedTestCase):
         def is_whole(trace: Trace) -> bool:
             return set(methods) <= set(trace.names)
 
+        hurry(self.chain.backing)
         trace = arrived(self.chain.collector, self.span.trace_id, is_whole)
         spans = [trace.one(method, SERVER) for method in methods]
         self.assertEqual({span.parent_span_id.hex() for span in spans}, {self.span.span_id})

@@ -53,6 +53,7 @@ class ChainTestCase(TracedTestCase):
             expected = {(names[-1], SERVER), (names[0], CLIENT), (names[0], SERVER)}
             return expected <= calls and len(collector.instances(trace)) == 2
 
+        self.chain.hurry()
         trace = arrived(collector, client.trace_id, is_whole)
         self.assertEqual(trace.strangers, {client.span_id})
         (caller,) = trace.named(names[0], CLIENT)

@@ -12,9 +12,11 @@ from uuid import uuid4
 
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as reapi
 from gorego_tw.pb.google.bytestream import bytestream_pb2 as bytestream
+from gorego_tw.telemetry.export import BATCH
 from tests.end_to_end.client import Client, digest_of, read_name, write_name, write_requests
 from tests.end_to_end.collector import Collector
 from tests.end_to_end.daemon import Daemon, DaemonTestCase, free_port
+from tests.end_to_end.trace import ClientSpan
 
 READ = "google.bytestream.ByteStream/Read"
 WRITE = "google.bytestream.ByteStream/Write"
@@ -74,6 +76,10 @@ class Chain(NamedTuple):
     backing: Daemon
     front: Daemon
 
+    def hurry(self) -> None:
+        """Let the spans of both daemons so far leave now."""
+        hurry(self.front, self.backing)
+
     def stop(self) -> None:
         """End all."""
         self.front.kill()
@@ -103,6 +109,15 @@ def _daemon(folder: tempfile.TemporaryDirectory[str], name: str, **settings: str
     daemon = Daemon(own, **settings)
     daemon.metrics_addr = f"127.0.0.1:{free_port()}"
     return daemon
+
+
+def hurry(*daemons: Daemon) -> None:
+    """Let the spans so far leave now: a daemon waits for a second unless there are so many."""
+    for daemon in daemons:
+        with daemon.client() as client:
+            for _ in range(BATCH):
+                request = reapi.FindMissingBlobsRequest()
+                client.cas.FindMissingBlobs(request, metadata=ClientSpan.new().traceparent())
 
 
 def read(client: Client, digest: reapi.Digest, metadata: Metadata = ()) -> bytes:
