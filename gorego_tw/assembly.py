@@ -39,6 +39,7 @@ from gorego_tw.reapi.cas import ContentAddressableStorage
 from gorego_tw.reapi.forwarding_metadata import ForwardingMetadata
 from gorego_tw.reapi.limits import Limits
 from gorego_tw.reapi.traced import Traced
+from gorego_tw.remote.answer_probe import AnswerProbe
 from gorego_tw.storage.disk_threads import DiskThreadPool, DiskThreads
 from gorego_tw.storage.folder import FolderError
 from gorego_tw.storage.tier import LocalTier
@@ -116,8 +117,10 @@ def assemble(
     observe_corruption(observed, tier, backing)
     if backing is not None:
         observe_backing(observed, backing)
-        required = configuration.settings.telemetry.readiness_requires_backing
-        checks["backing_cache"] = answering(backing, required=required)
+        asked = None
+        if configuration.settings.telemetry.readiness_requires_backing:
+            yield (asked := AnswerProbe(backing.peer.greet, reactor))
+        checks["backing_cache"] = answering(backing, asked)
     yield from web_ports(configuration, Shown(checks, registry, tracing.kept), threads, reactor)
     yield (port := grpc_port(configuration, server, reactor))
     yield SettledHeap()
