@@ -39,6 +39,7 @@ from gorego_tw.reapi.cas import ContentAddressableStorage
 from gorego_tw.reapi.forwarding_metadata import ForwardingMetadata
 from gorego_tw.reapi.limits import Limits
 from gorego_tw.reapi.traced import Traced
+from gorego_tw.remote.answer_probe import AnswerProbe
 from gorego_tw.settings import Telemetry
 from gorego_tw.storage.disk_threads import DiskThreadPool, DiskThreads
 from gorego_tw.storage.folder import FolderError
@@ -51,7 +52,6 @@ from gorego_tw.telemetry.tallies import Tallies
 from gorego_tw.telemetry.tracing import Tracing
 from gorego_tw.traces import Invocations, make_access_log, make_export, make_tracing
 from gorego_tw.tracing.threads import TracedThreads
-from gorego_tw.web.health import Check
 from gorego_tw.web.log import Control
 
 _log = make_logger()
@@ -121,7 +121,12 @@ def assemble(
         services = [Traced(service, tracing, tallies) for service in services]
     server = make_server([*services, health], configuration, reactor)
     yield (probe := WriteProbe(tier.files, threads, reactor))
-    checks = readiness_checks(configuration, probe, backing)
+    checks = {"local_tier": writable(probe)}
+    if backing is not None:
+        asked = None
+        if settings.telemetry.readiness_requires_backing:
+            yield (asked := AnswerProbe(backing.peer.greet, reactor))
+        checks["backing_cache"] = answering(backing, asked)
     counting = Counting(
         tallies, server, tier, janitor, backing, threads, lag, certificates, log, export
     )
@@ -187,17 +192,6 @@ def make_janitor(tier: LocalTier, backing: Backing | None, tracing: Tracing) -> 
     random = Random()  # noqa: S311 - samples to evict are no secret
     pinned = nothing_pinned if backing is None else backing.pending.is_pinned
     return Janitor(tier, random, pinned, tracing.traced)
-
-
-def readiness_checks(
-    configuration: Configuration, probe: WriteProbe, backing: Backing | None
-) -> dict[str, Check]:
-    """What has to be well for calls to be taken, once the daemon has started."""
-    checks = {"local_tier": writable(probe)}
-    if backing is not None:
-        required = configuration.settings.telemetry.readiness_requires_backing
-        checks["backing_cache"] = answering(backing, required=required)
-    return checks
 
 
 def cache_services(cache: Cache, limits: Limits, threads: DiskThreads) -> list[IRPCService]:

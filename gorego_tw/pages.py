@@ -11,6 +11,7 @@ from twisted.web.server import Site
 
 from gorego_tw.backing import Backing
 from gorego_tw.config import Configuration
+from gorego_tw.remote.answer_probe import AnswerProbe
 from gorego_tw.remote.breaker import State
 from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.write_probe import WriteProbe
@@ -96,11 +97,17 @@ def writable(probe: WriteProbe) -> Check:
     return lambda: Finding(probe.failure is None, probe.failure or "", probe.age_seconds)
 
 
-def answering(backing: Backing, *, required: bool) -> Check:
-    """Whether the backing cache answers. Without it local hits go on, so it need not decide anything."""
+def answering(backing: Backing, probe: AnswerProbe | None) -> Check:
+    """Whether the backing cache answers. Without it local hits go on, so it need not decide anything.
+
+    :param probe: asks it, if that is to decide; else it is known from the calls that there are.
+    """
     breaker = backing.peer.breaker
 
     def check() -> Finding:
+        required = probe is not None
+        if probe is not None and probe.failure is not None:
+            return Finding(False, probe.failure, probe.age_seconds, required=required)
         closed = breaker.state is State.CLOSED
         return Finding(closed, breaker.reason, breaker.seconds, required=required)
 

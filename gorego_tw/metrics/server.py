@@ -45,7 +45,7 @@ def _observe_connections(observed: Observed, server: GRPCFactory) -> None:
         lambda: server.connections,
     )
     observed.counter(
-        "gorego_grpc_connections_total",
+        "gorego_grpc_connections_opened_total",
         "Connections that clients have opened",
         lambda: traffic.connections,
     )

@@ -6,8 +6,6 @@ from collections.abc import MutableMapping
 from contextlib import suppress
 from typing import Self
 
-from twisted.internet.defer import DeferredLock
-
 from gorego_tw.digest import Digest
 from gorego_tw.errors import StatusError
 from gorego_tw.storage.blob_writer import BlobWriter
@@ -16,6 +14,7 @@ from gorego_tw.storage.files import BlobFiles
 from gorego_tw.storage.inventory import Inventory
 from gorego_tw.storage.records import INLINE_LIMIT, disk_bytes
 from gorego_tw.storage.space import Space
+from gorego_tw.telemetry.lock import RecordedLock
 
 
 class Partial:
@@ -42,7 +41,7 @@ class Partial:
     ) -> None:
         self.digest = digest
         self.holder: object = None
-        self.lock = DeferredLock()
+        self.lock = RecordedLock()
         self._name = name
         self._active = active
         self._inventory = inventory

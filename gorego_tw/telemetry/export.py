@@ -18,7 +18,7 @@ from txaio.tx import make_logger
 
 from gorego_tw.errors import Code
 from gorego_tw.telemetry.delivery import Delivery
-from gorego_tw.telemetry.span import Details, LocalRoot, Span, SpanContext
+from gorego_tw.telemetry.span import Details, LocalRoot, Recorder, Span, SpanContext
 
 #: Spans that wait for the collector; what comes beyond is dropped, and counted.
 MOST_WAITING = 4096
@@ -27,6 +27,11 @@ MOST_WAITING = 4096
 #: of Python, in which everything else waits: 64 are two milliseconds.
 BATCH = 64
 DELAY_SECONDS = 1.0
+
+#: By how much the clock of the day and that of the recorder may drift apart before spans follow, in
+#: nanoseconds. What is closer is told in one measure: a reading takes a moment, and no child shall
+#: begin before its parent for that.
+DRIFT_NS = 1_000_000
 
 #: How long the last spans have to be delivered when the daemon ends, in seconds; a batch that is on
 #: its way by then may take as long as any.
@@ -77,6 +82,7 @@ class SpanExport(Service):
         self._in_thread = in_thread
         self._given = 0
         self._is_crowded = False
+        self._epoch = 0
         self._delivery: Delivery | None = None
         self._batches: BatchSpanProcessor | None = None
 
@@ -145,10 +151,17 @@ class SpanExport(Service):
         assert self._batches is not None
         spans = [root, *sorted(root.spans or (), key=lambda span: span.started)]
         self._given += len(spans)
-        # The recorder's clock tells no time of the day, and that of the day is set now and then.
-        epoch = time_ns() - round(root.recorder.now() * 1e9)
+        epoch = self._epoch_of(root.recorder)
         for span in spans:
             self._batches.on_end(self._readable(span, epoch))
+
+    def _epoch_of(self, recorder: Recorder) -> int:
+        """When the recorder's clock began: it tells no time of the day, and that is set now and then."""
+        # Another thread may come between the two readings, which makes the difference too small.
+        epoch = max(time_ns() - round(recorder.now() * 1e9) for _ in range(2))
+        if abs(epoch - self._epoch) > DRIFT_NS:
+            self._epoch = epoch
+        return self._epoch
 
     def _readable(self, span: Span, epoch: int) -> ReadableSpan:
         root, details = span.root, span.details

@@ -77,7 +77,7 @@ class _Told(NamedTuple):
 class Origins:
     """Finds origins, and tells them to others.
 
-    :param propagators: by which headers; those that come first go before.
+    :param propagators: by which headers; where several name a trace, the first one is believed.
     :param ratio: which part of the traces that begin here is sampled, 0 to 1. Others are as whoever
         began them wants it, unless that is left to us.
     :param invocation_of: the id of the tool's invocation that a call is a part of, "" for none.
@@ -95,9 +95,11 @@ class Origins:
         for name in _TALKATIVE:
             logging.getLogger(name).setLevel(logging.ERROR)
         made = [_PROPAGATORS[propagator]() for propagator in propagators]
-        # Of two traces that a call names the first one counts: the last one that is read goes before.
-        self._propagator = CompositePropagator(made[::-1])
-        names = self._propagator.fields
+        self._told = CompositePropagator(made)
+        # What is read later replaces what was read before, and B3 has no place for a trace state:
+        # whoever sends both is understood by those that are named first.
+        self._read_from = CompositePropagator(made[::-1])
+        names = self._told.fields
         if names & _READ_BY_B3:
             names = names | _READ_BY_B3
         self._names = frozenset(name.encode() for name in names)
@@ -151,13 +153,13 @@ class Origins:
 
     def _injected(self, context: Context) -> Metadata:
         headers: dict[str, str] = {}
-        self._propagator.inject(headers, context)
+        self._told.inject(headers, context)
         return tuple((name.lower(), value) for name, value in headers.items())
 
     def _read(self, call: Carrier) -> _Told:
         baggage = None
         if call.carries(self._names):
-            context = self._propagator.extract(call, Context(), _GETTER)
+            context = self._read_from.extract(call, Context(), _GETTER)
             parent = trace.get_current_span(context).get_span_context()
             baggage = context
             if parent.is_valid:

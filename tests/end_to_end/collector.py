@@ -26,7 +26,7 @@ class Collector(services.TraceServiceServicer):
         self.refuse = False
         self.calls = 0
         self._lock = threading.Lock()
-        self._spans: list[tuple[str, Span]] = []
+        self._spans: list[tuple[dict[str, str], Span]] = []
         self._server = grpc.server(ThreadPoolExecutor(4))
         services.add_TraceServiceServicer_to_server(self, self._server)
         self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
@@ -50,9 +50,9 @@ class Collector(services.TraceServiceServicer):
             context.abort(grpc.StatusCode.PERMISSION_DENIED, "no")
         with self._lock:
             for resource in request.resource_spans:
-                names = {a.key: a.value.string_value for a in resource.resource.attributes}
+                process = {a.key: a.value.string_value for a in resource.resource.attributes}
                 for scope in resource.scope_spans:
-                    self._spans += [(names["service.instance.id"], span) for span in scope.spans]
+                    self._spans += [(process, span) for span in scope.spans]
         return otlp.ExportTraceServiceResponse()
 
     @property
@@ -63,9 +63,13 @@ class Collector(services.TraceServiceServicer):
 
     def instances(self, spans: Iterable[Span]) -> set[str]:
         """Which processes have sent them."""
+        return {process["service.instance.id"] for process in self.processes(spans)}
+
+    def processes(self, spans: Iterable[Span]) -> list[dict[str, str]]:
+        """What those who have sent them say of themselves, for each span."""
         ids = {span.span_id for span in spans}
         with self._lock:
-            return {instance for instance, span in self._spans if span.span_id in ids}
+            return [process for process, span in self._spans if span.span_id in ids]
 
     def of_trace(self, trace_id: str) -> list[Span]:
         """The spans of one trace."""

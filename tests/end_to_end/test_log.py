@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import urllib.request
 from typing import Any
 
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as reapi
 from gorego_tw.pb.google.bytestream.bytestream_pb2 import ReadRequest
 from tests.end_to_end.client import read_name
 from tests.end_to_end.daemon import Daemon, DaemonTestCase, eventually, free_port
+from tests.end_to_end.pages import page
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 METADATA_KEY = "build.bazel.remote.execution.v2.requestmetadata-bin"
@@ -26,9 +26,7 @@ class LogTests(DaemonTestCase):
 
     def put(self, daemon: Daemon, query: str) -> None:
         """Change what is told."""
-        url = f"http://{daemon.metrics_addr}/debug/log?{query}"
-        with urllib.request.urlopen(urllib.request.Request(url, method="PUT"), timeout=10):
-            pass
+        self.assertEqual(page(daemon, f"/debug/log?{query}", method="PUT").status, 200)
 
     def start(self, **settings: str) -> Daemon:
         """A daemon with a port for its pages that is known."""
