@@ -104,7 +104,9 @@ class ExemplarTests(TracedTestCase):
         self.client.cas.FindMissingBlobs(request, metadata=metadata)
 
     def test_openmetrics(self) -> None:
-        """Who asks for OpenMetrics gets the trace of a sampled request beside a bucket of each tier."""
+        """Who asks for OpenMetrics gets the trace of a sampled request beside a bucket of each tier
+        and one of all calls.
+        """
         sampled, unsampled = ClientSpan.new(), ClientSpan.new()
         self.find(sampled.traceparent())
         self.find(unsampled.traceparent(sampled=False))
@@ -112,15 +114,15 @@ class ExemplarTests(TracedTestCase):
         self.assertEqual(answer.headers.get_content_type(), "application/openmetrics-text")
         families = list(text_string_to_metric_families(answer.text))
         samples = [sample for family in families for sample in family.samples if sample.exemplar]
-        self.assertEqual({sample.name for sample in samples}, {f"{LATENCY}_bucket"})
         mine = {
-            sample.labels["tier"]
+            (sample.name, sample.labels.get("tier"))
             for sample in samples
             if sample.labels["method"] == "FindMissingBlobs"
             and sample.exemplar.labels == {"trace_id": sampled.trace_id}
             and sample.exemplar.value <= float(sample.labels["le"])
         }
-        self.assertEqual(mine, {"local", "backing"})
+        tiers = {(f"{LATENCY}_bucket", "local"), (f"{LATENCY}_bucket", "backing")}
+        self.assertEqual(mine, {*tiers, ("gorego_grpc_request_seconds_bucket", None)})
         self.assertNotIn(unsampled.trace_id, answer.text)
 
     def test_plain(self) -> None:
