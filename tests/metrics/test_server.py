@@ -45,7 +45,7 @@ class ServerMetricsTests(ServedTestCase):
         self.assertEqual(self.value("connections"), 2)
         other.lose()
         self.assertEqual(self.value("connections"), 1)
-        self.assertEqual(self.value("connections_total"), 2)
+        self.assertEqual(self.value("connections_opened_total"), 2)
 
     def test_bytes(self) -> None:
         """The messages of both directions are counted with their prefixes."""
