@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from twisted.application.service import IService
 from twisted.internet.endpoints import serverFromString
@@ -14,9 +14,10 @@ from txaio.tx import make_logger
 
 from gorego_tw.announcement import Announcement
 from gorego_tw.backing import Backing, make_backing
-from gorego_tw.cache import Cache, local_cache
+from gorego_tw.cache import local_cache
 from gorego_tw.capacity import Capacity, capacity
 from gorego_tw.certificates import Certificates, certificate_files
+from gorego_tw.concurrency import Periodic
 from gorego_tw.config import Configuration
 from gorego_tw.eviction.janitor import Janitor, nothing_pinned
 from gorego_tw.exit_signals import ExitSignals
@@ -45,14 +46,15 @@ from gorego_tw.storage.disk_threads import DiskThreadPool, DiskThreads
 from gorego_tw.storage.folder import FolderError
 from gorego_tw.storage.tier import LocalTier
 from gorego_tw.storage.write_probe import WriteProbe
+from gorego_tw.telemetry.export import SpanExport
 from gorego_tw.telemetry.log import Log
 from gorego_tw.telemetry.reactor_lag import ReactorLag
 from gorego_tw.telemetry.standard_logging import StandardLoggingService
-from gorego_tw.telemetry.tallies import Tallies
+from gorego_tw.telemetry.tallies import SETTLE_SECONDS, Tallies
 from gorego_tw.telemetry.tracing import Tracing
 from gorego_tw.traces import Invocations, make_access_log, make_export, make_tracing
 from gorego_tw.tracing.threads import TracedThreads
-from gorego_tw.web.log import Control
+from gorego_tw.web.health import Check
 
 _log = make_logger()
 
@@ -92,13 +94,7 @@ def assemble(
     threads = TracedThreads(pool)
     yield (lag := ReactorLag(reactor))
     yield (certificates := Certificates(certificate_files(settings), threads, reactor))
-    tracing = make_tracing(configuration)
-    access_log = make_access_log(configuration, tracing)
-    export = make_export(configuration, threads)
-    if export is not None:
-        tracing.export = export
-        yield export
-        yield Invocations(tracing, reactor)
+    traces = yield from tracing_parts(configuration, threads, reactor)
 
     size = cache_size(configuration)
     tier = open_tier(configuration, size, threads, reactor)
@@ -106,40 +102,27 @@ def assemble(
     limits = Limits(max_blob_size_bytes=settings.max_blob_size_bytes)
     backing = make_backing(configuration, tier, limits, reactor)
     yield from tier.services
-    yield (janitor := make_janitor(tier, backing, tracing))
+    yield (janitor := make_janitor(tier, backing, traces.tracing))
     if backing is not None:
         yield from backing.services()
 
     health = Health()
-    cache = local_cache(tier) if backing is None else backing.cache
-    services = cache_services(cache, limits, threads)
-    if backing is not None:
-        names = settings.backing_cache.forward_headers
-        services = [ForwardingMetadata(service, names) for service in services]
     tallies = Tallies(["local"] if backing is None else ["local", "backing"])
+    services = cache_services(configuration, tier, backing, limits)
     if is_observed(settings.telemetry):
-        services = [Traced(service, tracing, tallies) for service in services]
+        services = [Traced(service, traces.tracing, tallies) for service in services]
+        yield Periodic("counting of what was noted", tallies.settle, SETTLE_SECONDS, reactor)
     server = make_server([*services, health], configuration, reactor)
-    yield (probe := WriteProbe(tier.files, threads, reactor))
-    checks = {"local_tier": writable(probe)}
-    if backing is not None:
-        asked = None
-        if settings.telemetry.readiness_requires_backing:
-            yield (asked := AnswerProbe(backing.peer.greet, reactor))
-        checks["backing_cache"] = answering(backing, asked)
+    checks = yield from readiness_checks(configuration, tier, backing, reactor)
     counting = Counting(
-        tallies, server, tier, janitor, backing, threads, lag, certificates, log, export
+        tallies, server, tier, janitor, backing, threads, lag, certificates, log, traces.export
     )
-    controls: dict[str, Control] = {
-        "level": LevelControl(log),
-        "access_log_ratio": AccessLogControl(tracing, access_log),
-    }
     shown = Shown(
         {"reactor": turning(lag)},
         {"started": started(is_ready), **checks},
         catalogue(counting),
-        tracing.kept,
-        controls,
+        traces.tracing.kept,
+        {"level": LevelControl(log), "access_log_ratio": traces.access_log},
     )
     yield from web_ports(configuration, shown, threads, reactor)
     yield (port := grpc_port(configuration, server, reactor))
@@ -148,6 +131,45 @@ def assemble(
         health, service_names(services), str(tier.folder.path), size.limit_bytes, port
     )
     yield Readiness(checks, health, reactor)
+
+
+class Traces(NamedTuple):
+    """What records requests, and whom it tells.
+
+    ``export`` is None if there is no collector.
+    """
+
+    tracing: Tracing
+    access_log: AccessLogControl
+    export: SpanExport | None
+
+
+def tracing_parts(
+    configuration: Configuration, threads: DiskThreads, reactor: Any
+) -> Generator[IService, None, Traces]:
+    """What records requests."""
+    tracing = make_tracing(configuration)
+    access_log = make_access_log(configuration, tracing)
+    export = make_export(configuration, threads)
+    if export is not None:
+        tracing.export = export
+        yield export
+        yield Invocations(tracing, reactor)
+    return Traces(tracing, AccessLogControl(tracing, access_log), export)
+
+
+def readiness_checks(
+    configuration: Configuration, tier: LocalTier, backing: Backing | None, reactor: Any
+) -> Generator[IService, None, dict[str, Check]]:
+    """What has to be well for calls to be taken, once the daemon has started."""
+    yield (probe := WriteProbe(tier.files, tier.threads, reactor))
+    checks = {"local_tier": writable(probe)}
+    if backing is not None:
+        asked = None
+        if configuration.settings.telemetry.readiness_requires_backing:
+            yield (asked := AnswerProbe(backing.peer.greet, reactor))
+        checks["backing_cache"] = answering(backing, asked)
+    return checks
 
 
 def is_observed(telemetry: Telemetry) -> bool:
@@ -194,14 +216,21 @@ def make_janitor(tier: LocalTier, backing: Backing | None, tracing: Tracing) -> 
     return Janitor(tier, random, pinned, tracing.traced)
 
 
-def cache_services(cache: Cache, limits: Limits, threads: DiskThreads) -> list[IRPCService]:
-    """The services of a cache."""
-    return [
+def cache_services(
+    configuration: Configuration, tier: LocalTier, backing: Backing | None, limits: Limits
+) -> list[IRPCService]:
+    """The services of the cache."""
+    cache = local_cache(tier) if backing is None else backing.cache
+    services: list[IRPCService] = [
         Capabilities(limits),
-        ContentAddressableStorage(cache.blobs, limits, threads),
+        ContentAddressableStorage(cache.blobs, limits, tier.threads),
         ActionCache(cache.action_results, cache.blobs, limits),
         ByteStream(cache.blobs, cache.uploads, limits),
     ]
+    if backing is None:
+        return services
+    names = configuration.settings.backing_cache.forward_headers
+    return [ForwardingMetadata(service, names) for service in services]
 
 
 def make_server(

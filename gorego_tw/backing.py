@@ -60,8 +60,7 @@ from gorego_tw.storage.pending import Pending
 from gorego_tw.storage.remembered import Remembering
 from gorego_tw.storage.tier import LocalTier
 from gorego_tw.tracing.action_results import TracedActionResults, TracedUpstreamResults
-from gorego_tw.tracing.blobs import TracedBlobs, TracedSink
-from gorego_tw.tracing.uploads import TracedUploads
+from gorego_tw.tracing.blobs import TracedSink
 
 #: For how long a blob that was renewed in the backing cache is not renewed again, in seconds. A cache
 #: that evicts what was used an hour ago is too small for renewal to help.
@@ -245,12 +244,8 @@ class Backing:
             outage=self.outage,
             is_pending=self._is_pending,
         )
-        both = Cache(
-            TracedBlobs(self.blobs, "ProxyStore"),
-            TracedActionResults(self.action_results, "ProxyStore"),
-            TracedUploads(ProxyUploads(local.uploads, self.policy), "ProxyStore"),
-        )
-        self.cache = served(both, tier.evicted)
+        both = Cache(self.blobs, self.action_results, ProxyUploads(local.uploads, self.policy))
+        self.cache = served(both, tier.evicted, "ProxyStore")
 
     def services(self) -> Iterator[IService]:
         """What has to run, in the order of its start."""

@@ -13,8 +13,9 @@ from gorego_tw.storage.evicted import Evicted
 from gorego_tw.storage.local import action_key
 from gorego_tw.storage.remembered import Remembering
 from gorego_tw.storage.tier import LocalTier
+from gorego_tw.telemetry.tallies import Tier
 from gorego_tw.tracing.action_results import ServedActionResults, TracedActionResults
-from gorego_tw.tracing.blobs import ServedBlobs, TracedBlobs
+from gorego_tw.tracing.blobs import ServedBlobs, StoreName, TracedBlobs
 from gorego_tw.tracing.uploads import ServedUploads, TracedUploads
 
 
@@ -28,12 +29,11 @@ class Cache(NamedTuple):
 
 def local_cache(tier: LocalTier) -> Cache:
     """The local tier alone."""
-    local = local_stores(tier)
     # References never name the empty blob, so the tier itself can be asked for them.
-    complete = CompletenessChecking(tier.action_results, local.blobs)
+    complete = CompletenessChecking(tier.action_results, local_stores(tier).blobs)
     remembering = Remembering(complete, tier.index, tier.last_use)
-    results = TracedActionResults(remembering, "LocalStore", "local")
-    return served(local._replace(action_results=results), tier.evicted)
+    stores = Cache(tier.blobs, remembering, tier.uploads)
+    return served(stores, tier.evicted, "LocalStore", "local")
 
 
 def local_stores(tier: LocalTier) -> Cache:
@@ -45,10 +45,12 @@ def local_stores(tier: LocalTier) -> Cache:
     )
 
 
-def served(cache: Cache, evicted: Evicted) -> Cache:
-    """The cache as clients see it.
+def served(cache: Cache, evicted: Evicted, name: StoreName, tier: Tier | None = None) -> Cache:
+    """The cache as clients see it, recorded.
 
     :param evicted: what was evicted lately, which is why it is missed.
+    :param name: what its spans are called.
+    :param tier: which one it is, for who counts; None if it is several.
     """
 
     def of_blob(digest: Digest) -> Reason:
@@ -58,7 +60,7 @@ def served(cache: Cache, evicted: Evicted) -> Cache:
         return "evicted" if action_key(key) in evicted else "absent"
 
     return Cache(
-        EmptyBlob(ServedBlobs(cache.blobs, of_blob)),
-        ServedActionResults(cache.action_results, of_result),
-        ServedUploads(cache.uploads),
+        EmptyBlob(ServedBlobs(cache.blobs, name, tier, of_blob)),
+        ServedActionResults(cache.action_results, name, tier, of_result),
+        ServedUploads(cache.uploads, name, tier),
     )

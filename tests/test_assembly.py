@@ -24,7 +24,6 @@ from gorego_tw.assembly import (
     warn_of_unused,
     web_ports,
 )
-from gorego_tw.cache import local_cache
 from gorego_tw.config import Configuration, load
 from gorego_tw.lifecycle import Opened, StartError
 from gorego_tw.pages import Shown
@@ -88,7 +87,7 @@ class AssembleTests(AssemblyTestCase):
         threads: Any = NoDiskThreads()
         tier = open_tier(configuration, cache_size(configuration), threads, self.reactor)
         self.assertEqual(
-            service_names(cache_services(local_cache(tier), Limits(), threads)),
+            service_names(cache_services(configuration, tier, None, Limits())),
             [
                 "build.bazel.remote.execution.v2.ActionCache",
                 "build.bazel.remote.execution.v2.Capabilities",

@@ -13,12 +13,16 @@ from gorego_tw.errors import Code, DeadlineExceeded, StatusError
 from gorego_tw.grpc.router import Call, Method
 from gorego_tw.interfaces import IRPCService
 from gorego_tw.telemetry.current import current
+from gorego_tw.telemetry.kept import SLOW_SECONDS
 from gorego_tw.telemetry.span import NETWORK, LocalRoot
 from gorego_tw.telemetry.tallies import MethodTally, Tallies
 from gorego_tw.telemetry.tracing import Tracing
 
 #: Statuses that are no failure of the service: what is absent is absent, and who leaves leaves.
 _WELL = frozenset({Code.OK, Code.NOT_FOUND, Code.ALREADY_EXISTS, Code.CANCELLED})
+
+#: What took so long is kept to be looked at, in seconds.
+_SLOW = SLOW_SECONDS[0]
 
 #: What ends a call that nobody waits for any more.
 _LEFT = (CancelledError, GeneratorExit)
@@ -52,10 +56,14 @@ class Traced:
     def _answering(
         self, name: str, tally: MethodTally, handle: Callable[[Any, Call], Any], *, streamed: bool
     ) -> Callable[[Any, Call], Any]:
-        serve, served = self._tracing.serve, self._tracing.served
+        # As ``serve`` and ``served`` of the tracing, but for what is short not even a call is spent.
+        tracing = self._tracing
+        now, note = tracing.now, tally.calls.note
 
         async def answer(request: Any, call: Call) -> Any:
-            root = serve(name, call, tally, None if streamed else request)
+            root = LocalRoot(name, tracing, tally, call, None if streamed else request)
+            if tracing.export is not None:
+                tracing.sample(root, call)
             if streamed:
                 request = _Requests(request, root)
             # The context is the call's own, and ends with it.
@@ -65,7 +73,13 @@ class Traced:
             except BaseException as error:
                 _end(root, call, error)
                 raise
-            served(root)
+            root.ended = ended = now()
+            seconds = ended - root.started
+            note(seconds)
+            if root.is_sampled or seconds >= _SLOW or tracing.log_access is not None:
+                tracing.succeeded(root)
+            else:
+                root.spans = None
             return reply
 
         return answer

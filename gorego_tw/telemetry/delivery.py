@@ -11,7 +11,7 @@ from txaio.tx import make_logger
 
 #: Which part of the processor the encoding may take, so that tracing everything does not halve the
 #: daemon.
-SHARE = 0.15
+SHARE = 0.1
 
 
 class Delivery(SpanExporter):

@@ -63,7 +63,8 @@ class SpanExport(Service):
     :param make: makes the exporter, when the service starts: it has threads, which do not survive
         the fork of a daemon.
     :param in_thread: runs something that blocks.
-    :ivar dropped: how many spans were not even tried to be delivered.
+    :ivar dropped: how many spans were not even tried to be delivered; a request of which it was known
+        when it began is one, whatever would have come of it.
     """
 
     _log = make_logger()
@@ -124,27 +125,37 @@ class SpanExport(Service):
         """How many are still to be delivered."""
         return self._given - self.delivered - self.lost
 
+    def is_taking(self) -> bool:
+        """Whether a request that begins now is worth recording. If so many spans wait that hardly any of
+        it would find room, it is dropped, and counted: to record it first costs as much as to serve it.
+        """
+        if self._is_crowded:
+            if self.waiting >= MOST_WAITING // 2:
+                self.dropped += 1
+                return False
+            self._is_crowded = False
+            assert self._delivery is not None  # who else would have taken them
+            if not self._delivery.failing:
+                self._log.info("there is room again for all spans")
+        return True
+
     def has_room_for(self, root: LocalRoot) -> bool:
         """Whether all spans of a request may wait; if not, they are dropped, and counted."""
         spans = 1 + len(root.spans or ())
         if self._batches is None:
             self.dropped += spans
             return False
-        waiting = self.waiting
-        if waiting + spans > MOST_WAITING:
+        if self.waiting + spans > MOST_WAITING:
             self.dropped += spans
             self._crowded()
             return False
-        if self._is_crowded and waiting < MOST_WAITING // 2:
-            self._is_crowded = False
-            self._log.info("there is room again for all spans")
         return True
 
     def _crowded(self) -> None:
         # If they wait because the collector takes none, that is told already.
         if not self._is_crowded and self._delivery is not None and not self._delivery.failing:
-            self._is_crowded = True
             self._log.warn("there are more spans than the collector takes; some are dropped")
+        self._is_crowded = True
 
     def add(self, root: LocalRoot) -> None:
         """A request that has ended."""

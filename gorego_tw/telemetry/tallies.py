@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from gorego_tw.errors import Reason
-from gorego_tw.telemetry.distribution import LATENCY_SECONDS, SIZE_BYTES, Distribution
+from gorego_tw.telemetry.distribution import LATENCY_SECONDS, SIZE_BYTES, Gathered
 
 Tier: TypeAlias = Literal["local", "backing"]
 Status: TypeAlias = Literal["hit", "miss", "error", "coalesced"]
@@ -32,6 +32,9 @@ COUNTED: Final[Mapping[str, Operation]] = {
     "Write": "put",
 }
 
+#: How often what was noted is to be counted, in seconds: a thousandth of that, if it is much.
+SETTLE_SECONDS = 0.1
+
 _REASONS: tuple[Reason, ...] = get_args(Reason)
 _STATUSES: tuple[Status, ...] = get_args(Status)
 _WRITES = frozenset({"put", "put_result"})
@@ -48,7 +51,7 @@ class TierTally:
 
     def __init__(self) -> None:
         self.hit = self.miss = self.error = self.coalesced = 0
-        self.latency = Distribution(LATENCY_SECONDS)
+        self.latency = Gathered(LATENCY_SECONDS)
 
 
 class MethodTally:
@@ -67,8 +70,8 @@ class MethodTally:
         self.method = method
         self.operation = COUNTED.get(method)
         self.tiers = {f"{self.operation}.{tier}": TierTally() for tier in tiers}
-        self.calls = Distribution(LATENCY_SECONDS)
-        self.sizes = Distribution(SIZE_BYTES)
+        self.calls = Gathered(LATENCY_SECONDS)
+        self.sizes = Gathered(SIZE_BYTES)
         self.misses = dict.fromkeys(_REASONS, 0)
 
 
@@ -100,6 +103,14 @@ class Tallies(Collector):
             for key, found in tally.tiers.items()
             if key in {f"{operation}.{tier}" for operation in operations}
         )
+
+    async def settle(self) -> None:
+        """Count what was noted since the last time; to be called again and again."""
+        for tally in (*self.methods.values(), *self._others.values()):
+            tally.calls.settle()
+            tally.sizes.settle()
+            for found in tally.tiers.values():
+                found.latency.settle()
 
     def collect(self) -> Iterable[CounterMetricFamily | HistogramMetricFamily]:
         """The metrics as they are now."""

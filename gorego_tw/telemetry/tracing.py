@@ -15,11 +15,12 @@ from gorego_tw.telemetry.origins import Carrier, Origins, PropagatorName
 from gorego_tw.telemetry.span import LocalRoot, Origin, Span, Value
 from gorego_tw.telemetry.tallies import MethodTally
 
-_SLOW_SECONDS = SLOW_SECONDS[0]
-
 
 class Export(Protocol):
     """Where the spans of sampled requests go."""
+
+    def is_taking(self) -> bool:
+        """Whether a request that begins now is worth recording; if not, it counts it."""
 
     def has_room_for(self, root: LocalRoot) -> bool:
         """Whether it takes one more; if not, it counts it."""
@@ -74,20 +75,31 @@ class Tracing:
         """
         root = LocalRoot(name, self, tallies, call, subject)
         if self.export is not None:
-            is_sampled = self._origins.are_sampled(call)
-            root.is_sampled = root.origin.is_sampled if is_sampled is None else is_sampled
+            self.sample(root, call)
         return root
+
+    def sample(self, root: LocalRoot, call: Carrier) -> None:
+        """Decide whether a call that begins will be exported."""
+        assert self.export is not None
+        is_sampled = self._origins.are_sampled(call)
+        if is_sampled is None:
+            is_sampled = root.origin.is_sampled
+        root.is_sampled = is_sampled and self.export.is_taking()
 
     def served(self, root: LocalRoot) -> None:
         """A call has ended well; most of them were neither slow nor are they exported."""
         root.ended = ended = self.now()
         seconds = ended - root.started
-        root.tallies.calls.observe(seconds)
-        if root.is_sampled or seconds >= _SLOW_SECONDS or self.log_access is not None:
-            root.own.code = "OK"
-            self._settled(root)
+        root.tallies.calls.note(seconds)
+        if root.is_sampled or seconds >= SLOW_SECONDS[0] or self.log_access is not None:
+            self.succeeded(root)
         else:
             root.spans = None  # they refer to it, and it to them
+
+    def succeeded(self, root: LocalRoot) -> None:
+        """A call that is counted already has ended well, and somebody may want to know of it."""
+        root.own.code = "OK"
+        self._settled(root)
 
     def outgoing(self, span: Span) -> Metadata:
         """The headers by which a peer that is called finds out what it is called for.
@@ -133,7 +145,7 @@ class Tracing:
     def ended(self, root: LocalRoot) -> None:
         """All of it has happened."""
         if root.call is not None:
-            root.tallies.calls.observe(root.seconds)
+            root.tallies.calls.note(root.seconds)
         self._settled(root)
 
     def _settled(self, root: LocalRoot) -> None:
@@ -141,7 +153,7 @@ class Tracing:
         if self.log_access is not None and root.call is not None:
             self.log_access(root)
         failed = bool(root.details.error)
-        is_worth_keeping = failed or root.seconds >= _SLOW_SECONDS
+        is_worth_keeping = failed or root.seconds >= SLOW_SECONDS[0]
         is_exported = self.export is not None and root.is_sampled and self.export.has_room_for(root)
         root.is_sampled = is_exported
         if not is_exported and not is_worth_keeping:

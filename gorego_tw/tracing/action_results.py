@@ -11,7 +11,7 @@ from gorego_tw.storage.decorator import ActionResultsDecorator
 from gorego_tw.telemetry.current import current
 from gorego_tw.telemetry.tallies import Tier
 from gorego_tw.tracing.blobs import StoreName
-from gorego_tw.tracing.operation import Kind, Operation, broke, tally_of, took
+from gorego_tw.tracing.operation import NOTICED_SECONDS, Kind, Operation, broke, tally_of, took
 
 
 class TracedActionResults(ActionResultsDecorator):
@@ -69,33 +69,63 @@ class TracedUpstreamResults:
             await self._base.put(key, data)
 
 
-class ServedActionResults(ActionResultsDecorator):
+class ServedActionResults(TracedActionResults):
     """The action results that clients see: what they miss is counted, and how large what they get is.
 
     :param absence: why a result is absent of which nothing else is known.
     """
 
-    def __init__(self, base: IActionResults, absence: Callable[[ActionKey], Reason]) -> None:
-        super().__init__(base)
+    def __init__(
+        self,
+        base: IActionResults,
+        name: StoreName,
+        tier: Tier | None,
+        absence: Callable[[ActionKey], Reason],
+    ) -> None:
+        super().__init__(base, name, tier)
         self._absence = absence
+        self._key = self._get.key
 
     async def get(self, key: ActionKey) -> StoredActionResult:
         """As the store."""
-        tally = tally_of("get_result")
-        if tally is None:
+        span = current.get()
+        if span is None:
             return await self._base.get(key)
+        # No call is as frequent, so no call is spent on what ``TracedActionResults`` and ``took`` do:
+        # that would cost as much as the store takes.
+        root = span.root
+        tally = root.tallies
         try:
-            result = await self._base.get(key)
+            if root.is_sampled:
+                with Operation(self._get):
+                    result = await self._base.get(key)
+            else:
+                now = root.recorder.now
+                started = now()
+                try:
+                    result = await self._base.get(key)
+                except BaseException as error:
+                    broke(root, self._get, started, error)
+                    raise
+                seconds = now() - started
+                found = tally.tiers.get(self._key)
+                if found is not None:
+                    found.hit += 1
+                    found.latency.note(seconds)
+                if seconds >= NOTICED_SECONDS:
+                    root.happened(self._get.name, started, started + seconds)
         except NotFound as error:
-            known = error.reason != "absent"
-            tally.misses[error.reason if known else self._absence(key)] += 1
+            if tally.operation == "get_result":
+                known = error.reason != "absent"
+                tally.misses[error.reason if known else self._absence(key)] += 1
             raise
-        tally.sizes.observe(len(result.data))
+        if tally.operation == "get_result":
+            tally.sizes.note(len(result.data))
         return result
 
     async def put(self, key: ActionKey, result: StoredActionResult) -> None:
         """As the store."""
-        await self._base.put(key, result)
+        await super().put(key, result)
         tally = tally_of("put_result")
         if tally is not None:
-            tally.sizes.observe(len(result.data))
+            tally.sizes.note(len(result.data))

@@ -86,40 +86,46 @@ class TracedSink(TracedBlobs):
             await self._sink.put_from(digest, open_body)
 
 
-class ServedBlobs(BlobAccessDecorator):
+class ServedBlobs(TracedBlobs):
     """The store that clients see: what they miss is counted, and how large what they get is.
 
     :param absence: why a blob is absent of which nothing else is known.
     """
 
-    def __init__(self, base: IBlobAccess, absence: Callable[[Digest], Reason]) -> None:
-        super().__init__(base)
+    def __init__(
+        self,
+        base: IBlobAccess,
+        name: StoreName,
+        tier: Tier | None,
+        absence: Callable[[Digest], Reason],
+    ) -> None:
+        super().__init__(base, name, tier)
         self._absence = absence
 
     async def get(self, digest: Digest) -> IBlobBody:
         """As the store."""
         tally = tally_of("get")
         if tally is None:
-            return await self._base.get(digest)
+            return await super().get(digest)
         try:
-            body = await self._base.get(digest)
+            body = await super().get(digest)
         except NotFound as error:
             known = error.reason != "absent"
             tally.misses[error.reason if known else self._absence(digest)] += 1
             raise
-        tally.sizes.observe(digest.size_bytes)
+        tally.sizes.note(digest.size_bytes)
         return body
 
     async def put(self, digest: Digest, body: IBlobBody) -> None:
         """As the store."""
-        await self._base.put(digest, body)
+        await super().put(digest, body)
         tally = tally_of("put")
         if tally is not None:
-            tally.sizes.observe(digest.size_bytes)
+            tally.sizes.note(digest.size_bytes)
 
     async def find_missing(self, digests: Collection[Digest]) -> list[Digest]:
         """As the store."""
-        missing = await self._base.find_missing(digests)
+        missing = await super().find_missing(digests)
         tally = tally_of("find_missing") if missing else None
         if tally is not None:
             for digest in missing:

@@ -69,7 +69,7 @@ def took(root: LocalRoot, kind: Kind, started: float, hits: int, misses: int = 0
     if tally is not None:
         tally.hit += hits
         tally.miss += misses
-        tally.latency.observe(ended - started)
+        tally.latency.note(ended - started)
     if ended - started >= NOTICED_SECONDS:
         root.happened(name, started, ended)
 
@@ -84,7 +84,7 @@ def broke(root: LocalRoot, kind: Kind, started: float, error: BaseException, man
     tally = root.tallies.tiers.get(key)
     if tally is not None and not has_left(root, error):
         tally.error += many
-        tally.latency.observe(ended - started)
+        tally.latency.note(ended - started)
     root.happened(name, started, ended).end_by(error)
 
 
@@ -144,6 +144,6 @@ class Operation:
         else:
             tally.error += self._many
         seconds = root.recorder.now() - span.started
-        tally.latency.observe(seconds)
+        tally.latency.note(seconds)
         if root.is_sampled:
             tally.latency.exemplify(Example(seconds, root.origin.trace_id, time()))

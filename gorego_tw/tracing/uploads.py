@@ -40,7 +40,7 @@ class TracedUploads(UploadsDecorator):
         """As the uploads."""
         with Operation(self._open):
             upload = await self._base.open(name, digest)
-        return TracedUpload(upload, self._put)
+        return self._traced(upload, digest)
 
     async def is_needless(self, digest: Digest) -> bool:
         """As the uploads; a write that is needless is done."""
@@ -51,25 +51,27 @@ class TracedUploads(UploadsDecorator):
             tally.tiers[self._put.key].hit += 1
         return is_needless
 
+    def _traced(self, upload: IUpload, _: Digest) -> IUpload:
+        return TracedUpload(upload, self._put)
 
-class ServedUpload(UploadDecorator):
+
+class ServedUpload(TracedUpload):
     """An upload of a client: how large it is is counted when it is whole."""
 
-    def __init__(self, base: IUpload, digest: Digest) -> None:
-        super().__init__(base)
+    def __init__(self, base: IUpload, kind: Kind, digest: Digest) -> None:
+        super().__init__(base, kind)
         self._digest = digest
 
     async def commit(self) -> None:
         """As the upload."""
-        await self._base.commit()
+        await super().commit()
         tally = tally_of("put")
         if tally is not None:
-            tally.sizes.observe(self._digest.size_bytes)
+            tally.sizes.note(self._digest.size_bytes)
 
 
-class ServedUploads(UploadsDecorator):
+class ServedUploads(TracedUploads):
     """The uploads that clients see."""
 
-    async def open(self, name: str, digest: Digest) -> IUpload:
-        """As the uploads."""
-        return ServedUpload(await self._base.open(name, digest), digest)
+    def _traced(self, upload: IUpload, digest: Digest) -> IUpload:
+        return ServedUpload(upload, self._put, digest)

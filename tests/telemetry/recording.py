@@ -46,6 +46,10 @@ class Exported:
         self.roots: list[LocalRoot] = []
         self.has_room = True
 
+    def is_taking(self) -> bool:
+        """Until it is full."""
+        return True
+
     def has_room_for(self, root: LocalRoot) -> bool:
         """As it was set."""
         return self.has_room

@@ -157,10 +157,23 @@ class RoomTests(ExportTestCase):
         self.collector.open.clear()
         with capturedLogs():
             self.assertEqual(self.fill(), MOST_WAITING)
-            root = self.recording.root()
-            root.begin("part")
-            root.end()
+            self.assertFalse(self.export.has_room_for(self.recording.root()))
         self.assertEqual((self.export.dropped, self.export.waiting), (3, MOST_WAITING))
+
+    def test_from_the_beginning(self) -> None:
+        """When one was dropped those that begin then are not recorded, but counted, until half of those
+        that wait have been delivered.
+        """
+        self.start()
+        self.collector.open.clear()
+        with capturedLogs():
+            self.fill()
+            self.assertFalse(self.recording.root().is_sampled)
+            self.assertEqual(self.export.dropped, 2)
+            self.collector.open.set()
+            self.export._batches.force_flush()  # type: ignore[union-attr]  # it has started
+            self.assertTrue(self.recording.root().is_sampled)
+        self.assertEqual(self.export.dropped, 2)
 
     def test_whole_requests(self) -> None:
         """A request is exported with all its spans, or not at all."""

@@ -43,8 +43,9 @@ class OutsideTests(ActionResultsContract, SynchronousTestCase):
     """As any action results, where nothing is recorded."""
 
     def setUp(self) -> None:
-        traced = TracedActionResults(MemoryActionResults(), "LocalStore", "local")
-        self.results = ServedActionResults(traced, lambda _: "absent")
+        self.results = ServedActionResults(
+            MemoryActionResults(), "LocalStore", "local", lambda _: "absent"
+        )
 
 
 class SampledTests(OutsideTests):
@@ -73,7 +74,7 @@ class CountingTests(SynchronousTestCase):
         self.there = FailingResults()
         self.reason: Reason = "absent"
         self.local = TracedActionResults(self.there, "LocalStore", "local")
-        self.served = ServedActionResults(self.local, lambda _: self.reason)
+        self.served = ServedActionResults(self.there, "LocalStore", "local", lambda _: self.reason)
         self.addCleanup(current.set, None)
 
     def begin(self, method: str) -> LocalRoot:

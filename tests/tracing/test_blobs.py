@@ -34,7 +34,7 @@ class OutsideTests(BlobAccessContract, SynchronousTestCase):
 
     def setUp(self) -> None:
         traced = TracedBlobs(MemoryBlobs(), "LocalStore", "local")
-        self.store = ServedBlobs(TracedBlobs(traced, "ProxyStore"), absent)
+        self.store = ServedBlobs(traced, "ProxyStore", None, absent)
 
 
 class SampledTests(OutsideTests):
@@ -261,7 +261,9 @@ class ServedBlobsTests(BlobsTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.reasons: dict[Digest, Reason] = {}
-        self.served = ServedBlobs(self.remote, lambda digest: self.reasons.get(digest, "absent"))
+        self.served = ServedBlobs(
+            self.remote, "ProxyStore", None, lambda digest: self.reasons.get(digest, "absent")
+        )
 
     def test_interface(self) -> None:
         """It is a store."""

@@ -21,7 +21,7 @@ class OutsideTests(UploadsContract, SynchronousTestCase):
     def setUp(self) -> None:
         self.store = blobs = MemoryBlobs()
         traced = TracedUploads(MemoryUploads(blobs), "LocalStore", "local")
-        self.uploads = ServedUploads(TracedUploads(traced, "ProxyStore"))
+        self.uploads = ServedUploads(traced, "ProxyStore")
 
 
 class InsideTests(OutsideTests):
@@ -37,7 +37,7 @@ class CountingTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.blobs = MemoryBlobs()
         local = TracedUploads(MemoryUploads(self.blobs), "LocalStore", "local")
-        self.uploads = ServedUploads(TracedUploads(local, "ProxyStore"))
+        self.uploads = ServedUploads(local, "ProxyStore")
         self.counted = Counted()
         self.root = Recording().root(self.counted.of("Write"))
         current.set(self.root)
