@@ -1,0 +1,36 @@
+"""What a PromQL expression asks for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+_RANGE = re.compile(r"\[[^\]]*\]")
+_GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)")
+_KEYWORDS = frozenset({"and", "or", "unless", "bool", "offset"})
+
+# A name that no parenthesis follows; those of functions and aggregations have one.
+_SELECTOR = re.compile(r"(?<![\w.:])([a-zA-Z_:][\w:]*)(?![\w:])(?!\s*\()\s*(?:\{([^}]*)\})?")
+_MATCHER = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"')
+
+
+class Selector(NamedTuple):
+    """Series that are asked for.
+
+    ``labels`` are those it chooses by, with the value for those that must be equal to one, else None.
+    """
+
+    metric: str
+    labels: Mapping[str, str | None]
+
+
+def selectors(expression: str) -> Iterator[Selector]:
+    """All of an expression. It is none of its own, but good enough for what is in etc/."""
+    bare = _GROUPING.sub("", _RANGE.sub("", expression))
+    for metric, matchers in _SELECTOR.findall(bare):
+        if metric not in _KEYWORDS:
+            found = _MATCHER.findall(matchers)
+            yield Selector(
+                metric, {label: value if how == "=" else None for label, how, value in found}
+            )
