@@ -12,25 +12,23 @@ _KEYWORDS = frozenset({"and", "or", "unless", "bool", "offset"})
 
 # A name that no parenthesis follows; those of functions and aggregations have one.
 _SELECTOR = re.compile(r"(?<![\w.:])([a-zA-Z_:][\w:]*)(?![\w:])(?!\s*\()\s*(?:\{([^}]*)\})?")
-_MATCHER = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"')
+_MATCHER = re.compile(r'(\w+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"')
 
 
 class Selector(NamedTuple):
     """Series that are asked for.
 
-    ``labels`` are those it chooses by, with the value for those that must be equal to one, else None.
+    ``labels`` are those it chooses by, each with the values that it names, wanted or unwanted.
     """
 
     metric: str
-    labels: Mapping[str, str | None]
+    labels: Mapping[str, list[str]]
 
 
 def selectors(expression: str) -> Iterator[Selector]:
-    """All of an expression. It is none of its own, but good enough for what is in etc/."""
+    """All of an expression. This is no parser of PromQL, but good enough for what is in etc/."""
     bare = _GROUPING.sub("", _RANGE.sub("", expression))
     for metric, matchers in _SELECTOR.findall(bare):
         if metric not in _KEYWORDS:
             found = _MATCHER.findall(matchers)
-            yield Selector(
-                metric, {label: value if how == "=" else None for label, how, value in found}
-            )
+            yield Selector(metric, {label: values.split("|") for label, values in found})

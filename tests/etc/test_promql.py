@@ -20,8 +20,8 @@ class SelectorTests(SynchronousTestCase):
         )
 
     def test_labels(self) -> None:
-        """Labels are told with the value they must be equal to, if it is one."""
+        """Labels are told with all values that are named."""
         self.assertEqual(
             list(selectors('sum(a{x="1",y=~"2|3", z!="4"}) without (w) / b{v="5"}')),
-            [Selector("a", {"x": "1", "y": None, "z": None}), Selector("b", {"v": "5"})],
+            [Selector("a", {"x": ["1"], "y": ["2", "3"], "z": ["4"]}), Selector("b", {"v": ["5"]})],
         )
