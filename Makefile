@@ -24,6 +24,8 @@ run: $(VENV)/installed
 
 test: $(VENV)/installed-dev
 	@sh tests/debian-packages bazel=bazel-bootstrap h2load=nghttp2-client
+	@# Not installed: its service would take port 9090, where gorego has its own metrics.
+	@sh tests/debian-unpacked $(VENV)/debian prometheus=prometheus
 	@$(BIN)/python tests/everything.py
 
 lint: $(VENV)/installed-dev

@@ -2,45 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
-from unittest import SkipTest
 
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as reapi
 from tests.end_to_end.client import digest_of
 from tests.end_to_end.daemon import SharedDaemonTestCase
-
-TOOL_SECONDS = 180
+from tests.tools import output_of, tool
 
 # All that h2spec 2.6 has, its strict ones included.
 H2SPEC_CASES = 146
-
-
-def tool(name: str) -> str:
-    """The path of a tool: $NAME, or the first of that name in $PATH.
-
-    :raises SkipTest: it is not here.
-    """
-    path = os.environ.get(name.upper()) or shutil.which(name)
-    if path is None:
-        raise SkipTest(f"{name} is not installed, and ${name.upper()} does not say where it is")
-    return path
-
-
-def output_of(*command: str) -> str:
-    """What a tool says, whatever its exit code."""
-    done = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=TOOL_SECONDS,
-        check=False,
-    )
-    return done.stdout
 
 
 class ToolTests(SharedDaemonTestCase):
