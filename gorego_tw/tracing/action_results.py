@@ -85,6 +85,8 @@ class ServedActionResults(TracedActionResults):
         super().__init__(base, name, tier)
         self._absence = absence
         self._key = self._get.key
+        # Then its parts tell what took long.
+        self._is_composed = tier is None
 
     async def get(self, key: ActionKey) -> StoredActionResult:
         """As the store."""
@@ -99,6 +101,8 @@ class ServedActionResults(TracedActionResults):
             if root.is_sampled:
                 with Operation(self._get):
                     result = await self._base.get(key)
+            elif self._is_composed:
+                result = await self._base.get(key)
             else:
                 now = root.recorder.now
                 started = now()
