@@ -7,9 +7,9 @@ as the parent of all, a build is one trace.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from hashlib import sha256
 from random import getrandbits
-from typing import Protocol
 
 from gorego_tw.telemetry.span import LocalRoot, Origin, Recorder
 
@@ -21,20 +21,13 @@ MOST = 1_000
 SILENT_SECONDS = 60.0
 
 
-class Taker(Protocol):
-    """Takes the spans that are over."""
-
-    def __call__(self, root: LocalRoot) -> None:
-        """One of them."""
-
-
 class Invocations:
     """Those under way.
 
     :param take: gets the span of each, when it is over.
     """
 
-    def __init__(self, recorder: Recorder, take: Taker) -> None:
+    def __init__(self, recorder: Recorder, take: Callable[[LocalRoot], None]) -> None:
         self._recorder = recorder
         self._take = take
         # So that two daemons that serve one build each have a span of their own in its trace.
