@@ -152,7 +152,10 @@ class PeerTestCase(TestCase):
             raise SkipTest("needs trial --reactor=asyncio, as grpcio's client does")
         asyncio.set_event_loop(reactor._asyncioEventloop)
         self.breaker: Breaker
-        self.path = str(Path(tempfile.mkdtemp(prefix="peer")) / "socket")
+        # Not trial's own folder for it: the path of a socket may have 107 bytes.
+        folder = tempfile.TemporaryDirectory(prefix="peer")
+        self.addCleanup(folder.cleanup)
+        self.path = str(Path(folder.name) / "socket")
         self.serve(self.services())
 
     def services(self) -> Iterable[IRPCService]:
