@@ -25,7 +25,7 @@ from gorego_tw.garbage import SettledHeap
 from gorego_tw.grpc.factory import GRPCFactory
 from gorego_tw.grpc.health import Health
 from gorego_tw.grpc.reflection import Reflection
-from gorego_tw.interfaces import IRPCService
+from gorego_tw.grpc.router import IRPCService
 from gorego_tw.lifecycle import Lifecycle, Opened, StartError
 from gorego_tw.listen_address import endpoint_description
 from gorego_tw.logging_controls import AccessLogControl, LevelControl

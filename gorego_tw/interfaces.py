@@ -7,15 +7,12 @@ the method. A coroutine that can answer at once never suspends.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import AsyncIterator, Collection
+from typing import NamedTuple
 
 from zope.interface import Attribute, Interface
 
 from gorego_tw.digest import Digest
-
-if TYPE_CHECKING:
-    from gorego_tw.grpc.router import Method
 
 
 class ActionKey(NamedTuple):
@@ -145,10 +142,3 @@ class IUploads(Interface):
         """Whether the blob, which is not the empty one, is where an upload would bring it; its last use
         is renewed then.
         """
-
-
-class IRPCService(Interface):
-    """A gRPC service."""
-
-    def methods() -> Mapping[str, Method]:
-        """Its methods by path (``/package.Service/Method``)."""

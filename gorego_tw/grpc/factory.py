@@ -11,11 +11,10 @@ from twisted.internet.task import LoopingCall
 from txaio.tx import make_logger
 
 from gorego_tw.grpc.protocol import GRPCProtocol
-from gorego_tw.grpc.router import Router
+from gorego_tw.grpc.router import IRPCService, Router
 from gorego_tw.grpc.traffic import Traffic
 from gorego_tw.grpc.turn import Turn
 from gorego_tw.http2.limits import Limits
-from gorego_tw.interfaces import IRPCService
 
 #: The default of gRPC implementations is 4 MiB; batch uploads of clients that exceed it slightly fail
 #: elsewhere, so four times that is taken.

@@ -8,8 +8,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from gorego_tw.errors import NotFound
-from gorego_tw.grpc.router import Call, Method, server_streaming, unary
-from gorego_tw.interfaces import IRPCService
+from gorego_tw.grpc.router import Call, IRPCService, Method, server_streaming, unary
 from gorego_tw.pb.grpc.health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 _SERVING = HealthCheckResponse.SERVING

@@ -9,8 +9,7 @@ from google.protobuf.descriptor import FileDescriptor
 from zope.interface import implementer
 
 from gorego_tw.errors import InvalidArgument, NotFound, StatusError
-from gorego_tw.grpc.router import Call, Method, bidirectional
-from gorego_tw.interfaces import IRPCService
+from gorego_tw.grpc.router import Call, IRPCService, Method, bidirectional
 from gorego_tw.pb.grpc.reflection.v1.reflection_pb2 import (
     ErrorResponse,
     ExtensionNumberResponse,

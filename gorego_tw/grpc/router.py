@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from google.protobuf.message import Message
+from zope.interface import Interface
 
 from gorego_tw.grpc.traffic import Traffic
-from gorego_tw.interfaces import IRPCService
 
 #: A serialized message in pieces. They are sent without a copy, so they have to stay as they
 #: are until the generator that gave them is resumed.
@@ -61,6 +61,13 @@ class Method(NamedTuple):
     streams_replies: bool
     request_type: type[Message]
     handle: Callable[[Any, Call], Any]
+
+
+class IRPCService(Interface):
+    """A gRPC service."""
+
+    def methods() -> Mapping[str, Method]:
+        """Its methods by path (``/package.Service/Method``)."""
 
 
 def unary(

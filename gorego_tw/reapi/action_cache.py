@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from zope.interface import implementer
 
 from gorego_tw.errors import InvalidArgument
-from gorego_tw.grpc.router import Call, Method, unary
+from gorego_tw.grpc.router import Call, IRPCService, Method, unary
 from gorego_tw.interfaces import (
     ActionKey,
     IActionResults,
     IBlobAccess,
-    IRPCService,
     StoredActionResult,
 )
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb

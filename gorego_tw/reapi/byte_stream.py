@@ -12,12 +12,13 @@ from gorego_tw.errors import InvalidArgument
 from gorego_tw.grpc.router import (
     Buffers,
     Call,
+    IRPCService,
     Method,
     client_streaming,
     server_streaming,
     unary,
 )
-from gorego_tw.interfaces import IBlobAccess, IRPCService, IUploads
+from gorego_tw.interfaces import IBlobAccess, IUploads
 from gorego_tw.pb.google.bytestream.bytestream_pb2 import (
     QueryWriteStatusRequest,
     QueryWriteStatusResponse,

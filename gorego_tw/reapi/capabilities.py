@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from zope.interface import implementer
 
 from gorego_tw.digest import DigestFunction
-from gorego_tw.grpc.router import Call, Method, unary
-from gorego_tw.interfaces import IRPCService
+from gorego_tw.grpc.router import Call, IRPCService, Method, unary
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
 from gorego_tw.pb.build.bazel.semver.semver_pb2 import SemVer
 from gorego_tw.reapi.limits import Limits

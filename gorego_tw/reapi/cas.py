@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Mapping
 from zope.interface import implementer
 
 from gorego_tw.concurrency import closing
-from gorego_tw.grpc.router import Call, Method, server_streaming, unary
-from gorego_tw.interfaces import IBlobAccess, IRPCService
+from gorego_tw.grpc.router import Call, IRPCService, Method, server_streaming, unary
+from gorego_tw.interfaces import IBlobAccess
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
 from gorego_tw.reapi.batch_read import BatchRead
 from gorego_tw.reapi.batch_update import BatchUpdate

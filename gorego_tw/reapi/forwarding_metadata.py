@@ -8,8 +8,7 @@ from typing import Any
 from zope.interface import implementer
 
 from gorego_tw.forwarding import Metadata, source
-from gorego_tw.grpc.router import Call, Method
-from gorego_tw.interfaces import IRPCService
+from gorego_tw.grpc.router import Call, IRPCService, Method
 
 
 def chosen(call: Call, names: Iterable[str]) -> Metadata:

@@ -10,8 +10,7 @@ from zope.interface import implementer
 
 from gorego_tw.concurrency import closing
 from gorego_tw.errors import Code, DeadlineExceeded, StatusError
-from gorego_tw.grpc.router import Call, Method
-from gorego_tw.interfaces import IRPCService
+from gorego_tw.grpc.router import Call, IRPCService, Method
 from gorego_tw.telemetry.current import current
 from gorego_tw.telemetry.kept import SLOW_SECONDS
 from gorego_tw.telemetry.span import NETWORK, LocalRoot

@@ -20,6 +20,7 @@ from gorego_tw.grpc.factory import GRPCFactory
 from gorego_tw.grpc.framing import MessageBuffer, prefix
 from gorego_tw.grpc.router import (
     Call,
+    IRPCService,
     Method,
     Reply,
     bidirectional,
@@ -30,7 +31,6 @@ from gorego_tw.grpc.router import (
 from gorego_tw.grpc.socket_writer import BufferedWriter
 from gorego_tw.http2.frames import FrameType
 from gorego_tw.http2.limits import Limits
-from gorego_tw.interfaces import IRPCService
 from gorego_tw.pb.grpc.health.v1.health_pb2 import HealthCheckRequest
 
 Text = HealthCheckRequest  # any message with one string does

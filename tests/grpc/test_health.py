@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from gorego_tw.grpc.health import Health
-from gorego_tw.interfaces import IRPCService
+from gorego_tw.grpc.router import IRPCService
 from gorego_tw.pb.grpc.health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from tests.grpc.peer import Answer, Peer, serving
 

@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from gorego_tw.grpc.reflection import Reflection
-from gorego_tw.interfaces import IRPCService
+from gorego_tw.grpc.router import IRPCService
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2
 from gorego_tw.pb.grpc.health.v1 import health_pb2
 from gorego_tw.pb.grpc.reflection.v1.reflection_pb2 import (

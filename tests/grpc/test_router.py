@@ -5,8 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from gorego_tw.grpc.router import Router
-from gorego_tw.interfaces import IRPCService
+from gorego_tw.grpc.router import IRPCService, Router
 from tests.grpc.peer import Texts
 
 

@@ -7,7 +7,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from gorego_tw.digest import digest_of
-from gorego_tw.interfaces import IActionResults, IBlobAccess, IRPCService, IUpload, IUploads
+from gorego_tw.grpc.router import IRPCService
+from gorego_tw.interfaces import IActionResults, IBlobAccess, IUpload, IUploads
 from gorego_tw.reapi.action_cache import ActionCache
 from gorego_tw.reapi.byte_stream import ByteStream
 from gorego_tw.reapi.capabilities import Capabilities

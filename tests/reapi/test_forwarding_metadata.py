@@ -11,8 +11,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from gorego_tw.forwarding import Metadata, forwarded
-from gorego_tw.grpc.router import Call, Method, unary
-from gorego_tw.interfaces import IRPCService
+from gorego_tw.grpc.router import Call, IRPCService, Method, unary
 from gorego_tw.reapi.forwarding_metadata import ForwardingMetadata
 from tests.reapi.fakes import FakeCall
 

@@ -12,9 +12,8 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from gorego_tw.errors import InvalidArgument, NotFound, Unavailable
-from gorego_tw.grpc.router import Call, Method, bidirectional, client_streaming, unary
+from gorego_tw.grpc.router import Call, IRPCService, Method, bidirectional, client_streaming, unary
 from gorego_tw.grpc.router import server_streaming as streaming
-from gorego_tw.interfaces import IRPCService
 from gorego_tw.pb.google.bytestream.bytestream_pb2 import ReadRequest, WriteRequest
 from gorego_tw.reapi.traced import Traced
 from gorego_tw.telemetry.current import current

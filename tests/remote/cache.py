@@ -13,8 +13,8 @@ from zope.interface import implementer
 from gorego_tw.body import BytesBody
 from gorego_tw.digest import Digest, DigestFunction, digest_of
 from gorego_tw.errors import StatusError
-from gorego_tw.grpc.router import Call, Method
-from gorego_tw.interfaces import IBlobBody, IRPCService
+from gorego_tw.grpc.router import Call, IRPCService, Method
+from gorego_tw.interfaces import IBlobBody
 from gorego_tw.reapi.byte_stream import ByteStream
 from gorego_tw.reapi.cas import ContentAddressableStorage
 from gorego_tw.reapi.limits import Limits

@@ -19,8 +19,15 @@ from zope.interface import implementer
 
 from gorego_tw.forwarding import Metadata
 from gorego_tw.grpc.factory import GRPCFactory
-from gorego_tw.grpc.router import Buffers, Call, Method, client_streaming, server_streaming, unary
-from gorego_tw.interfaces import IRPCService
+from gorego_tw.grpc.router import (
+    Buffers,
+    Call,
+    IRPCService,
+    Method,
+    client_streaming,
+    server_streaming,
+    unary,
+)
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
 from gorego_tw.pb.google.bytestream.bytestream_pb2 import (
     ReadRequest,
