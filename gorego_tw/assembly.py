@@ -124,7 +124,7 @@ def assemble(
         traces.tracing.kept,
         {"level": LevelControl(log), "access_log_ratio": traces.access_log},
     )
-    yield from web_ports(configuration, shown, threads, reactor)
+    yield from web_ports(configuration, shown, reactor)
     yield (port := grpc_port(configuration, server, reactor))
     yield SettledHeap()
     yield Announcement(
@@ -264,9 +264,7 @@ def grpc_port(configuration: Configuration, server: GRPCFactory, reactor: Any) -
     )
 
 
-def web_ports(
-    configuration: Configuration, shown: Shown, threads: DiskThreads, reactor: Any
-) -> Iterator[Port]:
+def web_ports(configuration: Configuration, shown: Shown, reactor: Any) -> Iterator[Port]:
     """Where operators and their tools look, if they are to.
 
     :raises StartError: the address is none.
@@ -274,7 +272,7 @@ def web_ports(
     key, address = "telemetry.metrics_addr", configuration.settings.telemetry.metrics_addr
     if not address:
         return
-    site = make_site(configuration, shown, threads, reactor)
+    site = make_site(configuration, shown, reactor)
     yield Port(
         endpoint(configuration, key, address, reactor),
         site,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import Context
+from threading import Thread
 from typing import Any, TypeVar
 
 from twisted.application.service import Service
@@ -14,7 +16,7 @@ from twisted.internet.defer import (
     gatherResults,
     succeed,
 )
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 from txaio.tx import make_logger
@@ -102,6 +104,21 @@ async def gather(
     return [results[at] for at in range(len(results))]
 
 
+def in_daemon_thread(reactor: IReactorFromThreads, function: Callable[[], T]) -> Deferred[T]:
+    """What ``function`` returns, from a thread of its own, for which the end of the process does not wait."""
+    result: Deferred[T] = Deferred()
+
+    def run() -> None:
+        try:
+            value: T | Failure = function()
+        except Exception:
+            value = Failure()
+        reactor.callFromThread(result.callback, value)
+
+    Thread(target=run, name="daemon", daemon=True).start()
+    return result
+
+
 class Periodic(Service):
     """Does ``work`` again and again, whatever becomes of it.
 
@@ -160,7 +177,8 @@ class Periodic(Service):
             self._begin(now=True)
 
     def _tick(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._guarded())
+        # In nobody's context, whoever has woken it.
+        return Context().run(lambda: Deferred.fromCoroutine(self._guarded()))
 
     async def _guarded(self) -> None:
         self._busy = True

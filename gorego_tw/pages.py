@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry
@@ -10,13 +11,13 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from gorego_tw.backing import Backing
+from gorego_tw.concurrency import in_daemon_thread
 from gorego_tw.config import Configuration
 from gorego_tw.remote.answer_probe import AnswerProbe
 from gorego_tw.remote.breaker import State
-from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.write_probe import WriteProbe
 from gorego_tw.telemetry.kept import Kept
-from gorego_tw.telemetry.reactor_lag import EVERY_SECONDS, ReactorLag
+from gorego_tw.telemetry.reactor_lag import ReactorLag
 from gorego_tw.web.configz import Configz
 from gorego_tw.web.health import Check, Finding, Health
 from gorego_tw.web.log import Control, LogPage
@@ -45,19 +46,17 @@ class Shown(NamedTuple):
     log: Mapping[str, Control]
 
 
-def make_site(
-    configuration: Configuration, shown: Shown, threads: DiskThreads, reactor: Any
-) -> Site:
+def make_site(configuration: Configuration, shown: Shown, reactor: Any) -> Site:
     """All pages."""
     pages: dict[str, Resource] = {
         "metrics": Metrics(shown.registry, reactor),
         "healthz": Health(shown.liveness),
         "readyz": Health(shown.readiness),
-        "tracez": Tracez(shown.kept),
+        "tracez": Tracez(shown.kept, reactor),
     }
     inside: dict[str, Resource] = {
         "configz": Configz(configuration.shown),
-        "debug": debug_pages(threads, shown.log),
+        "debug": debug_pages(shown.log, reactor),
     }
     if configuration.settings.telemetry.debug_peers == "loopback":
         inside = {name: LoopbackOnly(page) for name, page in inside.items()}
@@ -66,9 +65,10 @@ def make_site(
     return site
 
 
-def debug_pages(threads: DiskThreads, log: Mapping[str, Control]) -> Resource:
+def debug_pages(log: Mapping[str, Control], reactor: Any) -> Resource:
     """For whoever wants to know what the process is doing."""
-    return Root({"log": LogPage(log), "stacks": Stacks(), "profile": Profile(threads.run)})
+    profile = Profile(partial(in_daemon_thread, reactor))
+    return Root({"log": LogPage(log), "stacks": Stacks(), "profile": profile})
 
 
 def turning(lag: ReactorLag) -> Check:
@@ -77,7 +77,7 @@ def turning(lag: ReactorLag) -> Check:
     def check() -> Finding:
         seconds = lag.seconds
         late = f"timers are {seconds:.3f} s late" if seconds > MOST_LAG_SECONDS else ""
-        return Finding(not late, late, EVERY_SECONDS)
+        return Finding(not late, late, lag.age_seconds)
 
     return check
 

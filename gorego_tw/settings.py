@@ -206,7 +206,7 @@ class Telemetry(Section):
     metrics_addr: Annotated[str, AfterValidator(_listenable_or_empty)] = Field(
         default="127.0.0.1:9090", description=f"{ALLOWED}, or nothing"
     )
-    tracing_endpoint: Annotated[str, Field(pattern=r"^((https?://)?[^\s/:]+(:\d{1,5})?/?)?$")] = (
+    tracing_endpoint: Annotated[str, Field(pattern=r"^((https?://)?[^\s/:@]+(:\d{1,5})?/?)?$")] = (
         Field(
             default="", description="host:port, http://host:port or https://host:port, or nothing"
         )

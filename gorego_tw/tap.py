@@ -10,14 +10,15 @@ from typing import ClassVar
 
 import uvloop
 from twisted.application.service import IService
-from twisted.internet import asyncioreactor
 from twisted.internet.interfaces import IReactorCore
+from twisted.internet.main import installReactor
 from twisted.python.failure import Failure
 from twisted.python.usage import Options as UsageOptions
 from txaio.tx import make_logger
 
 from gorego_tw.config import ConfigError, Configuration, load
 from gorego_tw.lifecycle import StartError
+from gorego_tw.reactor import Reactor
 from gorego_tw.telemetry import log
 
 
@@ -28,7 +29,7 @@ def install_reactor() -> None:
     loop = uvloop.new_event_loop()
     # Without this, futures made before the loop runs belong to another loop and never finish.
     asyncio.set_event_loop(loop)
-    asyncioreactor.install(loop)
+    installReactor(Reactor(loop))
 
 
 class Options(UsageOptions):

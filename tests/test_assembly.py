@@ -78,7 +78,7 @@ class AssembleTests(AssemblyTestCase):
         """An empty metrics_addr opens no port for the pages."""
         configuration = self.configuration(GOREGO_TELEMETRY_METRICS_ADDR="")
         shown = Shown({}, {}, make_registry(), Kept(), {})
-        ports = web_ports(configuration, shown, NoDiskThreads(), self.reactor)
+        ports = web_ports(configuration, shown, self.reactor)
         self.assertEqual(list(ports), [])
 
     def test_all_services_are_there(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextvars import Context, ContextVar
 
 from twisted.application.service import IService
 from twisted.internet.defer import CancelledError, Deferred
@@ -119,6 +120,25 @@ class PeriodicTests(SynchronousTestCase):
         self.end()
         self.clock.advance(10)
         self.assertEqual(len(self.works), 2)
+
+    def test_context(self) -> None:
+        """The work belongs to nobody, whoever has woken it."""
+        name: ContextVar[str] = ContextVar("name", default="nobody")
+        seen: list[str] = []
+
+        async def look() -> None:
+            seen.append(name.get())
+
+        service = Periodic("look", look, 10, self.clock)
+        service.startService()
+
+        def wake() -> None:
+            name.set("somebody")
+            service.wake()
+            self.clock.advance(0)
+
+        Context().run(wake)
+        self.assertEqual(seen, ["nobody"])
 
     def test_failure(self) -> None:
         """A failure is logged and counted, and the next time comes."""

@@ -33,6 +33,7 @@ LAYERS = (
         "garbage",
         "lifecycle",
         "port",
+        "reactor",
         "config",
         "settings",
     },

@@ -13,21 +13,33 @@ from gorego_tw.storage.files import BlobFiles
 #: How often it is tried, in seconds: less than a load balancer takes to give a server up.
 PROBE_SECONDS = 5.0
 
+#: How long a try may take, in seconds. A disk that hangs does not answer, and does not fail either.
+PATIENCE_SECONDS = 10.0
+
 
 class WriteProbe(Periodic):
     """Writes a file now and then, and deletes it.
 
     :param files: where.
-    :ivar failure: what went wrong the last time; None if nothing did.
     """
 
     def __init__(self, files: BlobFiles, threads: DiskThreads, clock: IReactorTime) -> None:
         super().__init__("write probe", self.probe, PROBE_SECONDS, clock)
-        self.failure: str | None = None
+        self._failure: str | None = None
         self._files = files
         self._threads = threads
         self._clock = clock
         self._tried_at = clock.seconds()
+        self._trying_since: float | None = None
+
+    @property
+    def failure(self) -> str | None:
+        """What went wrong the last time, or goes wrong now; None if nothing does."""
+        since = self._trying_since
+        if since is not None and self._clock.seconds() - since > PATIENCE_SECONDS:
+            seconds = self._clock.seconds() - since
+            return f"local tier: a write has been under way for {seconds:.0f} s"
+        return self._failure
 
     @property
     def age_seconds(self) -> float:
@@ -36,11 +48,14 @@ class WriteProbe(Periodic):
 
     async def probe(self) -> None:
         """Try it."""
+        self._trying_since = self._clock.seconds()
         try:
             with telling():
                 await self._threads.run(self._files.try_to_write)
         except StatusError as error:
-            self.failure = error.message
+            self._failure = error.message
         else:
-            self.failure = None
+            self._failure = None
+        finally:
+            self._trying_since = None
         self._tried_at = self._clock.seconds()

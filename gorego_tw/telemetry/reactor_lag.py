@@ -43,6 +43,11 @@ class ReactorLag(Service):
         overdue = self._clock.seconds() - self._due if self._timer is not None else 0.0
         return max(self._last, overdue)
 
+    @property
+    def age_seconds(self) -> float:
+        """How long ago the last timer came, in seconds."""
+        return self._clock.seconds() - self._due + EVERY_SECONDS
+
     def _set(self) -> None:
         self._due = self._clock.seconds() + EVERY_SECONDS
         self._timer = self._clock.callLater(EVERY_SECONDS, self._come)

@@ -20,6 +20,27 @@ def is_here(peer: IAddress) -> bool:
     return isinstance(peer, UNIXAddress)
 
 
+def is_asked_here(request: Request) -> bool:
+    """Whether a peer on this machine asks for it as being on this machine.
+
+    A browser here may be led here by any page: a name of the attacker's that turns out to have our
+    address (DNS rebinding). Then the name is still what it asks for.
+    """
+    host = (request.getHeader("host") or "").rpartition("@")[2]
+    name = host.rpartition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]
+    return is_here(request.getClientAddress()) and (not name or _is_ours(name))
+
+
+def _is_ours(name: str) -> bool:
+    if name == "localhost":
+        return True
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
 class LoopbackOnly(Resource):
     """A page, and what is below it, for peers on this machine; 403 for others.
 
@@ -33,14 +54,14 @@ class LoopbackOnly(Resource):
 
     def getChildWithDefault(self, path: bytes, request: Request) -> IResource:
         """What is below it."""
-        if is_here(request.getClientAddress()):
+        if is_asked_here(request):
             child: IResource = self._page.getChildWithDefault(path, request)
             return child
         return _Refusal()
 
     def render(self, request: Request) -> bytes | int:
         """The page itself."""
-        page = self._page if is_here(request.getClientAddress()) else _Refusal()
+        page = self._page if is_asked_here(request) else _Refusal()
         answer: bytes | int = page.render(request)
         return answer
 
@@ -52,4 +73,7 @@ class _Refusal(Resource):
         """Say who may."""
         request.setResponseCode(FORBIDDEN)
         request.setHeader("content-type", "text/plain; charset=utf-8")
-        return b"for peers on this machine; telemetry.debug_peers: any opens it to all\n"
+        return (
+            b"for peers on this machine that ask for localhost or an address;"
+            b" telemetry.debug_peers: any opens it to all\n"
+        )

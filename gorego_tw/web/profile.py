@@ -24,7 +24,7 @@ MOST_SECONDS = 60.0
 class Profile(Resource):
     """A flame graph of each thread; one profile at a time.
 
-    :param run: carries a function out in a thread.
+    :param run: carries a function out in a thread, for which nobody waits.
     """
 
     isLeaf = True

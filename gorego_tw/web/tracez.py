@@ -7,10 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
+from twisted.web.http import INTERNAL_SERVER_ERROR
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 from twisted.web.template import Tag, flattenString, tags
+from txaio.tx import make_logger
 
 from gorego_tw.telemetry.kept import FAILED, SLOW_SECONDS, Kept, KeptRequest, bucket_of
 from gorego_tw.telemetry.waterfall import waterfall
@@ -19,6 +24,9 @@ from gorego_tw.telemetry.waterfall import waterfall
 _MOST = 16
 
 _BUCKETS = (*map(bucket_of, SLOW_SECONDS), FAILED)
+
+#: Stands in the page where the requests will: no method has it in its name.
+_HERE = "\N{OBJECT REPLACEMENT CHARACTER}"
 
 _STYLE = """
 body { font: 14px system-ui, sans-serif; margin: 2em; }
@@ -36,32 +44,59 @@ td.number { text-align: right; }
 class Tracez(Resource):
     """A page, or JSON for who asks for it (``format=json``, or by the Accept header).
 
-    ``method`` and ``bucket`` choose what is shown; without them it is the latest of all.
+    ``method`` and ``bucket`` choose what is shown; without them it is the latest of all. Each request
+    has a turn of the reactor for itself: all of them at once would hold up calls.
     """
 
     isLeaf = True
+    _log = make_logger()
 
-    def __init__(self, kept: Kept) -> None:
+    def __init__(self, kept: Kept, clock: IReactorTime) -> None:
         super().__init__()
         self._kept = kept
+        self._clock = clock
 
-    def render_GET(self, request: Request) -> bytes | int:
+    def render_GET(self, request: Request) -> int:
         """The requests asked for."""
+        wants_json = _wants_json(request)
+        content_type = "application/json" if wants_json else "text/html; charset=utf-8"
+        request.setHeader("content-type", content_type)
         request.setHeader("cache-control", "no-store")
-        method, bucket = _argument(request, b"method"), _argument(request, b"bucket")
-        shown = [waterfall(kept) for kept in self._chosen(method, bucket)]
-        if _wants_json(request):
-            request.setHeader("content-type", "application/json")
-            return json.dumps({"counts": self._counts(), "requests": shown}, indent=2).encode()
-        request.setHeader("content-type", "text/html; charset=utf-8")
-        page: Deferred[bytes] = flattenString(request, self._page(shown))
-
-        def send(html: bytes) -> None:
-            request.write(b"<!DOCTYPE html>\n" + html)
-            request.finish()
-
-        page.addCallback(send)
+        chosen = self._chosen(_argument(request, b"method"), _argument(request, b"bucket"))
+        making = Deferred.fromCoroutine(self._json(chosen) if wants_json else self._html(chosen))
+        request.notifyFinish().addErrback(lambda _: making.cancel())
+        making.addCallbacks(
+            self._send, self._failed, callbackArgs=(request,), errbackArgs=(request,)
+        )
         return NOT_DONE_YET
+
+    def _send(self, page: bytes, request: Request) -> None:
+        request.write(page)
+        request.finish()
+
+    def _failed(self, failure: Failure, request: Request) -> None:
+        if failure.check(CancelledError):
+            return  # the reader has gone
+        self._log.failure("/tracez", failure)
+        request.setResponseCode(INTERNAL_SERVER_ERROR)
+        request.write(b"a request could not be shown; the log says why\n")
+        request.finish()
+
+    async def _json(self, chosen: list[KeptRequest]) -> bytes:
+        shown = []
+        for kept in chosen:
+            await deferLater(self._clock, 0)
+            shown.append(json.dumps(waterfall(kept), indent=2))
+        counts = json.dumps(self._counts(), indent=2)
+        return f'{{"counts": {counts}, "requests": [{", ".join(shown)}]}}\n'.encode()
+
+    async def _html(self, chosen: list[KeptRequest]) -> bytes:
+        shown = []
+        for kept in chosen:
+            await deferLater(self._clock, 0)
+            shown.append(await flattenString(None, _request(waterfall(kept))))
+        head, tail = (await flattenString(None, self._page())).split(_HERE.encode())
+        return b"".join((b"<!DOCTYPE html>\n", head, *shown, tail))
 
     def _chosen(self, method: str, bucket: str) -> list[KeptRequest]:
         """The latest first."""
@@ -80,13 +115,13 @@ class Tracez(Resource):
             for name, ring in sorted(self._kept.rings().items())
         }
 
-    def _page(self, shown: list[dict[str, Any]]) -> Tag:
+    def _page(self) -> Tag:
         return tags.html(
             tags.head(tags.title("gorego: slow and failed requests"), tags.style(_STYLE)),
             tags.body(
                 tags.h1("Slow and failed requests"),
                 self._table(),
-                *(_request(told) for told in shown),
+                _HERE,
             ),
             lang="en",
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 
-from gorego_tw.storage.write_probe import PROBE_SECONDS, WriteProbe
+from gorego_tw.storage.disk_threads import HeldDiskThreads
+from gorego_tw.storage.write_probe import PATIENCE_SECONDS, PROBE_SECONDS, WriteProbe
 from tests.storage.tiers import TierTestCase
 
 
@@ -32,3 +33,20 @@ class WriteProbeTests(TierTestCase):
         uploads.mkdir()
         self.clock.advance(PROBE_SECONDS)
         self.assertIsNone(self.probe.failure)
+
+    def test_no_answer(self) -> None:
+        """A disk that hangs is told of as long as it does."""
+        held = HeldDiskThreads()
+        probe = WriteProbe(self.tier.files, held, self.clock)
+        probe.startService()
+        self.addCleanup(probe.stopService)
+        self.clock.advance(PROBE_SECONDS)
+        self.clock.advance(PATIENCE_SECONDS)
+        self.assertIsNone(probe.failure)
+        self.clock.advance(1)
+        self.assertEqual(
+            probe.failure,
+            f"local tier: a write has been under way for {PATIENCE_SECONDS + 1:.0f} s",
+        )
+        held.release()
+        self.assertIsNone(probe.failure)

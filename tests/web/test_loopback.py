@@ -54,6 +54,26 @@ class LoopbackOnlyTests(SynchronousTestCase):
         self.assertIn(self.code_of(page, b"health", HERE[0]), (None, 200))
         self.assertEqual(self.code_of(page, b"health", ELSEWHERE[0]), 403)
 
+    def test_names(self) -> None:
+        """A browser that was led here by a name of somebody's own is refused; our own names do."""
+        page = Root({"health": Health({})})
+        names = ("localhost", "127.0.0.1:9090", "[::1]:9090", "192.0.2.1", "")
+        for name, code in (*((name, None) for name in names), ("evil.example:9090", 403)):
+            request: Any = DummyRequest([b"health"])
+            request.getClientAddress = lambda: HERE[0]
+            request.requestHeaders.setRawHeaders("host", [name])
+            request.render(LoopbackOnly(page).getChildWithDefault(b"health", request))
+            self.assertEqual((name, request.responseCode), (name, code))
+
+    def test_forwarded(self) -> None:
+        """What a request says of its origin changes nothing."""
+        request: Any = DummyRequest([b"health"])
+        request.getClientAddress = lambda: ELSEWHERE[0]
+        for header in ("x-forwarded-for", "forwarded", "x-real-ip"):
+            request.requestHeaders.setRawHeaders(header, ["127.0.0.1"])
+        request.render(LoopbackOnly(Root({})).getChildWithDefault(b"health", request))
+        self.assertEqual(request.responseCode, 403)
+
     def test_itself(self) -> None:
         """So is the page itself; who is refused is told who is not."""
         for peer, code, word in ((HERE[0], None, b"checks"), (ELSEWHERE[0], 403, b"debug_peers")):

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.test.requesthelper import DummyRequest
 
@@ -17,10 +22,27 @@ from tests.web.requests import body, header
 HOSTILE = '<script>alert("&\'")</script>'
 
 
+class CountingClock(Clock):
+    """A clock.
+
+    :ivar turns: how often something was put off.
+    """
+
+    turns = 0
+
+    def callLater(
+        self, delay: float, callable: Callable[..., object], *args: object, **kw: object
+    ) -> IDelayedCall:
+        """Put something off."""
+        self.turns += 1
+        return super().callLater(delay, callable, *args, **kw)
+
+
 class TracezTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.recording = Recording(0.0)
-        self.page = Tracez(self.recording.kept)
+        self.clock = CountingClock()
+        self.page = Tracez(self.recording.kept, self.clock)
 
     def ended(self, name: str, seconds: float) -> LocalRoot:
         """A call of that method which took so long."""
@@ -37,6 +59,8 @@ class TracezTests(SynchronousTestCase):
         if accept:
             request.requestHeaders.setRawHeaders("accept", [accept])
         request.render(self.page)
+        self.clock.turns = 0
+        self.clock.advance(0)
         return request
 
     def told(self, **arguments: str) -> Any:
@@ -94,6 +118,25 @@ class TracezTests(SynchronousTestCase):
         for words in ("t.T/Get OK: 500 ms", "fetch", "upstream 250 ms", "down", "(not exported)"):
             self.assertIn(words, page)
         self.assertIn("left:0.00%;width:100.00%", page)
+
+    def test_turns(self) -> None:
+        """Each request is made a page of in a turn of its own, so that calls are not held up."""
+        for _ in range(5):
+            self.ended("s.S/A", 0.5)
+        for form in ("", "json"):
+            self.ask(format=form)
+            self.assertEqual(self.clock.turns, 4)
+
+    def test_reader_gone(self) -> None:
+        """For a reader who has gone nothing more is made."""
+        self.ended("s.S/A", 0.5)
+        for form in ("", "json"):
+            request = DummyRequest([])
+            request.args = {b"format": [form.encode()]}
+            request.render(self.page)
+            request.processingFailed(Failure(ConnectionDone()))
+            self.clock.advance(0)
+            self.assertEqual((request.written, request.finished), ([], 0))
 
     def test_hostile_words(self) -> None:
         """What clients say is text, not markup."""
