@@ -235,17 +235,22 @@ class Backing:
             tier.last_use,
             are_here=lambda references: not tier.inventory.missing(references),
         )
+        rules = _rules(settings)
         self.action_results = ProxyActionResults(
             TracedActionResults(here, "LocalStore", "local"),
             tier.action_results,
             TracedActionResults(CompletenessChecking(there, self.blobs), "RemoteStore", "backing"),
-            rules=_rules(settings),
+            rules=rules,
             policy=self.policy,
             outage=self.outage,
             is_pending=self._is_pending,
         )
         both = Cache(self.blobs, self.action_results, ProxyUploads(local.uploads, self.policy))
-        self.cache = served(both, tier.evicted, "ProxyStore")
+
+        def recall(key: ActionKey) -> StoredActionResult | None:
+            return here.recall(key) if rules.is_local_final(key.instance_name) else None
+
+        self.cache = served(both, tier.evicted, recall, "ProxyStore")
 
     def services(self) -> Iterator[IService]:
         """What has to run, in the order of its start."""

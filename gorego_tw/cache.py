@@ -16,6 +16,7 @@ from gorego_tw.storage.tier import LocalTier
 from gorego_tw.telemetry.tallies import Tier
 from gorego_tw.tracing.action_results import ServedActionResults, TracedActionResults
 from gorego_tw.tracing.blobs import ServedBlobs, StoreName, TracedBlobs
+from gorego_tw.tracing.recalled import Recall, Recalling
 from gorego_tw.tracing.uploads import ServedUploads, TracedUploads
 
 
@@ -33,7 +34,7 @@ def local_cache(tier: LocalTier) -> Cache:
     complete = CompletenessChecking(tier.action_results, local_stores(tier).blobs)
     remembering = Remembering(complete, tier.index, tier.last_use)
     stores = Cache(tier.blobs, remembering, tier.uploads)
-    return served(stores, tier.evicted, "LocalStore", "local")
+    return served(stores, tier.evicted, remembering.recall, "LocalStore", "local")
 
 
 def local_stores(tier: LocalTier) -> Cache:
@@ -45,10 +46,13 @@ def local_stores(tier: LocalTier) -> Cache:
     )
 
 
-def served(cache: Cache, evicted: Evicted, name: StoreName, tier: Tier | None = None) -> Cache:
+def served(
+    cache: Cache, evicted: Evicted, recall: Recall, name: StoreName, tier: Tier | None = None
+) -> Cache:
     """The cache as clients see it, recorded.
 
     :param evicted: what was evicted lately, which is why it is missed.
+    :param recall: gives action results that need not be looked for.
     :param name: what its spans are called.
     :param tier: which one it is, for who counts; None if it is several.
     """
@@ -61,6 +65,6 @@ def served(cache: Cache, evicted: Evicted, name: StoreName, tier: Tier | None = 
 
     return Cache(
         EmptyBlob(ServedBlobs(cache.blobs, name, tier, of_blob)),
-        ServedActionResults(cache.action_results, name, tier, of_result),
+        Recalling(ServedActionResults(cache.action_results, name, tier, of_result), recall),
         ServedUploads(cache.uploads, name, tier),
     )

@@ -21,6 +21,9 @@ from gorego_tw.telemetry.context import detached
 #: compared; the next one of the same action may be.
 MOST_COMPARISONS = 64
 
+# A member of an enumeration takes longer to find than a hit has time for.
+_REVALIDATE, _STRICT = Freshness.REVALIDATE, Freshness.STRICT
+
 
 @implementer(IActionResults)
 class ProxyActionResults:
@@ -73,7 +76,7 @@ class ProxyActionResults:
         :raises Unavailable: it is not here, the backing cache is in trouble, and that is to be told.
         """
         freshness = self._rules.of(key.instance_name)
-        if freshness is Freshness.STRICT and not self._is_pending(key):
+        if freshness is _STRICT and not self._is_pending(key):
             return await self._strictly(key)
         try:
             result = await self._local.get(key)
@@ -81,7 +84,7 @@ class ProxyActionResults:
             return await self._from_there(key)
         except StatusError as error:
             raise self._outage.of(error) from error
-        if freshness is Freshness.REVALIDATE:
+        if freshness is _REVALIDATE:
             self._begin_comparison(key)
         return result
 

@@ -14,6 +14,10 @@ class Freshness(Enum):
     STRICT = "strict"  #: nothing: the backing cache is always asked
 
 
+# A member of an enumeration takes longer to find than a hit has time for.
+_LOCAL = Freshness.LOCAL
+
+
 class FreshnessRules:
     """The mode of each instance name.
 
@@ -24,6 +28,10 @@ class FreshnessRules:
     def __init__(self, default: Freshness, by_instance_name: Mapping[str, Freshness]) -> None:
         self._default = default
         self._rules = dict(by_instance_name)
+
+    def is_local_final(self, instance_name: str) -> bool:
+        """Whether a local hit is all there is to know."""
+        return self.of(instance_name) is _LOCAL
 
     def of(self, instance_name: str) -> Freshness:
         """The mode of an instance name: that of the longest rule it stands under."""

@@ -20,6 +20,8 @@ from gorego_tw.pb.google.bytestream import bytestream_pb2 as bs
 from gorego_tw.remote.breaker import Breaker
 from gorego_tw.remote.bridge import deferred
 from gorego_tw.remote.connections import Connections
+from gorego_tw.remote.read_response import read_data
+from gorego_tw.remote.replies import Replies
 from gorego_tw.remote.retry import Retrying
 from gorego_tw.remote.status import status_of
 from gorego_tw.telemetry.outgoing import outgoing_call
@@ -122,7 +124,7 @@ class Link:
 
     async def read(
         self, request: bs.ReadRequest, *, metadata: Metadata = ()
-    ) -> AsyncGenerator[bytes, None]:
+    ) -> AsyncGenerator[memoryview, None]:
         """The data of each reply to one ByteStream.Read. Closing the iterator breaks it off.
 
         A message is asked for when the one before was taken, so the peer waits for who is slow.
@@ -133,15 +135,16 @@ class Link:
                 "unary_stream",
                 f"{_BYTE_STREAM}Read",
                 bs.ReadRequest.SerializeToString,
-                bs.ReadResponse.FromString,
+                None,
             )
             with outgoing_call(f"{_BYTE_STREAM}Read") as out:
                 call = stub(request, metadata=out.metadata(self._metadata(metadata)))
+                replies = Replies(call, self._seconds, self._clock)
                 try:
-                    while (reply := await self._next(call.read())) is not EOF:
-                        yield reply.data
+                    while (message := await self.breaker.watch(replies.next)) is not EOF:
+                        yield read_data(message)
                 finally:
-                    call.cancel()
+                    replies.close()
 
     async def write(
         self, requests: AsyncIterator[bs.WriteRequest], *, metadata: Metadata = ()

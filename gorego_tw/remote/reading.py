@@ -31,14 +31,14 @@ class Reading:
         """
         name = ReadName(self._instance_name, digest, compressor)
 
-        def attempt(offset: int) -> AsyncGenerator[bytes, None]:
+        def attempt(offset: int) -> AsyncGenerator[bytes | memoryview, None]:
             return self._attempt(name, offset, metadata)
 
         return await RemoteBody(digest, attempt, self.resuming).begin()
 
     async def _attempt(
         self, name: ReadName, offset: int, metadata: Metadata
-    ) -> AsyncGenerator[bytes, None]:
+    ) -> AsyncGenerator[bytes | memoryview, None]:
         request = ReadRequest(resource_name=str(name), read_offset=offset)
         async with closing(self._link.read(request, metadata=metadata)) as pieces:
             if not name.compressor:

@@ -17,7 +17,7 @@ from gorego_tw.remote.retry import Retrying, is_retryable
 from gorego_tw.storage.blob_writer import verified
 
 #: Asks once for the bytes of a blob from an offset on.
-Attempt: TypeAlias = Callable[[int], AsyncGenerator[bytes, None]]
+Attempt: TypeAlias = Callable[[int], AsyncGenerator[bytes | memoryview, None]]
 
 
 class Resuming:
@@ -32,7 +32,7 @@ class Resuming:
 
     async def stream(
         self, digest: Digest, attempt: Attempt, offset: int
-    ) -> AsyncGenerator[bytes, None]:
+    ) -> AsyncGenerator[bytes | memoryview, None]:
         """The bytes from ``offset`` on, up to the last, however often it breaks off.
 
         :raises DataLoss: there are more than the digest announces.
@@ -68,7 +68,9 @@ class _Pieces:
     """
 
     def __init__(
-        self, pieces: AsyncGenerator[bytes | memoryview, None], stream: AsyncGenerator[bytes, None]
+        self,
+        pieces: AsyncGenerator[bytes | memoryview, None],
+        stream: AsyncGenerator[bytes | memoryview, None],
     ) -> None:
         self._pieces = pieces
         self._stream = stream
@@ -98,7 +100,7 @@ class RemoteBody:
         self._attempt = attempt
         self._resuming = resuming
         self._stream = resuming.stream(digest, attempt, 0)
-        self._first: bytes | None = None
+        self._first: bytes | memoryview | None = None
 
     async def begin(self) -> Self:
         """Wait for the first piece, so that it is known that the blob is there.

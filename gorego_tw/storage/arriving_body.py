@@ -8,7 +8,10 @@ from typing import Protocol
 from zope.interface import implementer
 
 from gorego_tw.interfaces import IBlobBody
-from gorego_tw.storage.file_body import READ_CHUNK
+
+#: How much a reader that is behind reads from the file at once, in bytes. There may be hundreds of them for
+#: one blob, each with so much memory.
+CATCH_UP_CHUNK = 128 * 1024
 
 
 class Source(Protocol):
@@ -89,5 +92,5 @@ class ArrivingPieces:
 
     def _own_memory(self) -> memoryview:
         if self._memory is None:
-            self._memory = memoryview(bytearray(READ_CHUNK))
+            self._memory = memoryview(bytearray(CATCH_UP_CHUNK))
         return self._memory

@@ -98,8 +98,11 @@ class BlobWriter:
         size = self.size_bytes + len(data)
         if size > self.digest.size_bytes:
             raise DigestMismatch(f"blob {self.digest}: the data has {size} bytes or more")
-        self._buffer += data
         self.size_bytes = size
+        if len(data) >= WRITE_CHUNK and not self._buffer:
+            await self._pass_on(data)
+            return
+        self._buffer += data
         if len(self._buffer) >= WRITE_CHUNK:
             await self.flush()
 
@@ -110,6 +113,15 @@ class BlobWriter:
         """
         with telling():
             await self._threads.run(self._drain)
+
+    async def _pass_on(self, data: bytes | memoryview) -> None:
+        """Write a piece from where it is, with nothing before it in the buffer."""
+        try:
+            with telling():
+                await self._threads.run(self._put, data)
+        finally:
+            if self._written < self.size_bytes:
+                self._buffer += data
 
     async def finish(self) -> None:
         """Write and verify all of it.
@@ -140,19 +152,22 @@ class BlobWriter:
             os.close(fd)
 
     def _drain(self) -> None:  # in a thread
+        self._put(self._buffer)
+        self._buffer.clear()
+
+    def _put(self, data: bytes | bytearray | memoryview) -> None:  # in a thread
         if self._path is not None:
             if self._fd < 0:
                 self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            self._write()
-        self._hasher.update(self._buffer)
-        self._written += len(self._buffer)
-        self._buffer.clear()
+            self._write(data)
+        self._hasher.update(data)
+        self._written += len(data)
 
-    def _write(self) -> None:
-        offset = self._written
-        with memoryview(self._buffer) as rest:
+    def _write(self, data: bytes | bytearray | memoryview) -> None:
+        offset, end = self._written, self._written + len(data)
+        with memoryview(data) as rest:
             try:
-                while offset < self.size_bytes:
+                while offset < end:
                     with rest[offset - self._written :] as piece:
                         offset += os.pwrite(self._fd, piece, offset)
             except OSError:

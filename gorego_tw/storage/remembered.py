@@ -66,21 +66,27 @@ class Remembering(ActionResultsDecorator):
 
     async def get(self, key: ActionKey) -> StoredActionResult:
         """The action result."""
+        recalled = self.recall(key)
+        if recalled is not None:
+            return recalled
         removals = self._index.removals
         asked = self._asked.get(key)
-        if asked is not None and asked.removals != removals:
-            asked = None
-        if asked is not None and asked.result is not None:
-            self._last_use.touch_all(asked.keys)
-            return asked.result
         result = await self._base.get(key)
         # What was taken out while it was looked for may belong to it.
         if removals == self._index.removals:
-            if asked is None:
+            if asked is None or asked.removals != removals:
                 self._keep(key, _Asked(removals, None, (), _ENTRY_BYTES))
             elif self._are_here(result.references):
                 self._keep(key, _whole(key, result, removals))
         return result
+
+    def recall(self, key: ActionKey) -> StoredActionResult | None:
+        """The action result, if it was asked for often enough; its last use is renewed then."""
+        asked = self._asked.get(key)
+        if asked is None or asked.result is None or asked.removals != self._index.removals:
+            return None
+        self._last_use.touch_all(asked.keys)
+        return asked.result
 
     def _keep(self, key: ActionKey, asked: _Asked) -> None:
         self._forget(key)

@@ -246,6 +246,7 @@ class _ByteStream(bytestream_services.ByteStreamServicer):
                 context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"not at {request.write_offset}")
             held += request.data
             if len(held) >= cut:
+                del held[cut:]  # as if the message had been cut too
                 context.abort(grpc.StatusCode.UNAVAILABLE, f"cut at {cut}")
             if len(held) >= stall:
                 _wait_until_cancelled(context)

@@ -38,3 +38,10 @@ class FreshnessRulesTests(SynchronousTestCase):
         self.assertIs(rules.of(""), Freshness.STRICT)
         self.assertIs(rules.of("b"), Freshness.STRICT)
         self.assertIs(rules.of("a/b"), Freshness.LOCAL)
+
+    def test_local_is_final(self) -> None:
+        """A local hit is final where the mode says so, and only there."""
+        for mode in Freshness:
+            rules = FreshnessRules(mode, {"final": Freshness.LOCAL})
+            self.assertEqual(rules.is_local_final("ci"), mode is Freshness.LOCAL)
+            self.assertTrue(rules.is_local_final("final"))

@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from gorego_tw.errors import DigestMismatch, ResourceExhausted
 from gorego_tw.storage.blob_writer import WRITE_CHUNK, BlobWriter, hash_file, verified
 from gorego_tw.storage.disk_threads import HeldDiskThreads, NoDiskThreads
 from tests.storage.tiers import blob
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class WatchedThreads(NoDiskThreads):
+    """Keeps what functions are given."""
+
+    def __init__(self, given: list[object]) -> None:
+        self._given = given
+
+    def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+        """As :meth:`DiskThreads.run` says."""
+        self._given.extend(args)
+        return super().run(function, *args, **kwargs)
 
 
 class BlobWriterTests(SynchronousTestCase):
@@ -32,6 +50,30 @@ class BlobWriterTests(SynchronousTestCase):
         self.assertEqual((threads.held, self.path.exists()), ([], False))
         self.successResultOf(writer.append(b""))
         self.assertEqual(writer.size_bytes, WRITE_CHUNK - 1)
+
+    def test_passes_on(self) -> None:
+        """A chunk that comes in one piece goes to a thread as it is; one that others wait before does not."""
+        for before, is_passed_on in ((b"", True), (b"x", False)):
+            given: list[object] = []
+            threads = WatchedThreads(given)
+            writer = BlobWriter(blob(2 * WRITE_CHUNK)[0], None, threads)
+            self.successResultOf(writer.append(before))
+            piece = bytes(WRITE_CHUNK)
+            self.successResultOf(writer.append(piece))
+            self.assertEqual(any(argument is piece for argument in given), is_passed_on)
+            self.assertEqual(writer.written_bytes, len(before) + WRITE_CHUNK)
+
+    def test_cancelled(self) -> None:
+        """A piece that was not written when its writer gave up waiting is held."""
+        threads = HeldDiskThreads()
+        digest, data = blob(2 * WRITE_CHUNK)
+        writer = BlobWriter(digest, str(self.path.parent / "no folder" / "file"), threads)
+        appending = Deferred.fromCoroutine(writer.append(data[:WRITE_CHUNK]))
+        appending.cancel()
+        threads.release()
+        self.failureResultOf(appending, CancelledError)
+        self.assertEqual((writer.size_bytes, writer.written_bytes), (WRITE_CHUNK, 0))
+        self.assertEqual(bytes(writer._buffer), data[:WRITE_CHUNK])
 
     def test_verifies_only(self) -> None:
         """Without a path there is no file, and the blob is verified all the same."""

@@ -224,13 +224,14 @@ class DamageTests(TierTestCase):
 
     def test_truncated_while_read(self) -> None:
         """A file that gets shorter while it is read ends in DATA_LOSS, not in wrong bytes."""
-        body = self.successResultOf(self.tier.blobs.get(self.digest))
+        digest, data = self.put(READ_CHUNK + 1000)
+        body = self.successResultOf(self.tier.blobs.get(digest))
         pieces = body.chunks()
         first = self.successResultOf(anext(pieces))
-        self.assertEqual(bytes(first), self.data[:READ_CHUNK])
-        os.truncate(self.path(self.digest), READ_CHUNK)
+        self.assertEqual(bytes(first), data[:READ_CHUNK])
+        os.truncate(self.path(digest), READ_CHUNK)
         self.failureResultOf(anext(pieces), DataLoss)
-        self.assert_gone(self.digest)
+        self.assert_gone(digest)
 
     def test_unreadable(self) -> None:
         """A disk that cannot read the file is damage; what was given out before is no miss."""

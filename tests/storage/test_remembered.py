@@ -64,6 +64,18 @@ class RememberingTests(TierTestCase):
         self.assertEqual(self.get(10), b"result")
         self.assertEqual(self.base.asked, 2)
 
+    def test_recalled(self) -> None:
+        """It is recalled from then on, until something is taken out."""
+        self.assertIsNone(self.results.recall(self.key))
+        self.get()
+        self.assertIsNone(self.results.recall(self.key))
+        self.get()
+        recalled = self.results.recall(self.key)
+        assert recalled is not None
+        self.assertEqual(recalled.data, b"result")
+        self.evict(self.outputs[1])
+        self.assertIsNone(self.results.recall(self.key))
+
     def test_output_gone(self) -> None:
         """One of whose outputs something was taken away is not there, however often it was."""
         self.get(10)
