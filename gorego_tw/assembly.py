@@ -44,7 +44,7 @@ from gorego_tw.remote.answer_probe import AnswerProbe
 from gorego_tw.settings import Telemetry
 from gorego_tw.storage.disk_threads import DiskThreadPool, DiskThreads
 from gorego_tw.storage.folder import FolderError
-from gorego_tw.storage.tier import LocalTier
+from gorego_tw.storage.tier import LocalTier, Upkeep
 from gorego_tw.storage.write_probe import WriteProbe
 from gorego_tw.telemetry.export import SpanExport
 from gorego_tw.telemetry.log import Log
@@ -197,13 +197,15 @@ def open_tier(
 
     :raises StartError: its folder cannot be used.
     """
+    settings = configuration.settings.local_cache
     try:
         return LocalTier.open(
-            Path(configuration.settings.local_cache.dir),
+            Path(settings.dir),
             limit_bytes=size.limit_bytes,
             free_reserve_bytes=size.free_reserve_bytes,
             clock=reactor,
             threads=threads,
+            upkeep=Upkeep(settings.checkpoint_seconds, settings.scrub_bytes_per_second),
         )
     except FolderError as error:
         raise _folder_error(configuration, str(error)) from error

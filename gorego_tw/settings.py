@@ -114,6 +114,12 @@ class LocalCache(Section):
     max_size_gb: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="a number above 0, in gigabytes of 1,000,000,000 bytes"
     )
+    checkpoint_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
+        default=30, description="a number of seconds from 1 to 3600"
+    )
+    scrub_bytes_per_second: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="a whole number of bytes; 0 is no scrub"
+    )
 
 
 class ClientTLS(Section):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import lmdb
 
 from gorego_tw.errors import StatusError, Unavailable
-from gorego_tw.storage.failures import no_room
+from gorego_tw.storage.failures import FULL, no_room
+from gorego_tw.storage.lmdb_pages import HEAD_BYTES
 
 #: Databases of the environment: blobs, small, actions, meta, pending.
 _DATABASES = 5
@@ -15,9 +17,14 @@ _DATABASES = 5
 #: The least address space for the map, in bytes. The file is as long as what is in it.
 _LEAST_MAP_BYTES = 16 << 30
 
-#: The keys of ``meta``: one for each kind of entry, one for each blob about to be moved into place.
+#: The keys of ``meta``: one for each kind of entry, one for each blob about to be moved into place; how
+#: far passes over all entries have come.
 TALLY = b"tally:"
 ARRIVING = b"arriving:"
+PASS = b"pass:"
+
+#: What LMDB says when the disk or the quota is full, or no longer file is allowed.
+_FULL = tuple(os.strerror(code) for code in FULL)
 
 
 class IndexDamaged(Exception):
@@ -36,9 +43,11 @@ class Environment:
     :ivar meta: tallies and announcements.
     :ivar pending: what has still to be uploaded.
     :raises IndexDamaged: LMDB refuses the file.
+    :raises StatusError: the disk fails, or is full.
     """
 
     def __init__(self, path: Path, limit_bytes: int) -> None:
+        self._file = path / "data.mdb"
         try:
             # Without sync a commit waits for no disk; checkpoints do. Without readahead a lookup
             # in an index larger than memory reads one page, not thirty-two.
@@ -52,6 +61,9 @@ class Environment:
                 max_spare_txns=4,
                 mode=0o644,
             )
+        except lmdb.Error as error:
+            raise _refusal(error) from error
+        try:
             self._environment.reader_check()
             self.blobs = self._environment.open_db(b"blobs")
             self.small = self._environment.open_db(b"small")
@@ -59,8 +71,41 @@ class Environment:
             self.meta = self._environment.open_db(b"meta")
             self.pending = self._environment.open_db(b"pending")
         except lmdb.Error as error:
-            raise IndexDamaged(str(error)) from error
+            self._environment.close()
+            raise _refusal(error) from error
         self.begin = self._environment.begin
+
+    @property
+    def last_transaction(self) -> int:
+        """The number of the last commit."""
+        return self._environment.info()["last_txnid"]
+
+    def head(self) -> bytes:
+        """The first pages of the file.
+
+        :raises OSError: they cannot be read.
+        """
+        with self._file.open("rb") as file:
+            return file.read(HEAD_BYTES)
+
+    def position(self, name: bytes) -> bytes | None:
+        """What a pass over all entries has noted of where it is."""
+        try:
+            with self.begin(self.meta) as txn:
+                return txn.get(PASS + name)
+        except lmdb.Error as error:
+            raise trouble(error) from error
+
+    def note_position(self, name: bytes, position: bytes | None) -> None:
+        """Keep such a note, or None for none."""
+        try:
+            with self.begin(self.meta, write=True) as txn:
+                if position is None:
+                    txn.delete(PASS + name)
+                else:
+                    txn.put(PASS + name, position)
+        except lmdb.Error as error:
+            raise trouble(error) from error
 
     def sync(self) -> None:
         """Bring everything committed to stable storage. It takes long; any thread may.
@@ -81,4 +126,13 @@ def trouble(error: lmdb.Error) -> StatusError:
     """The failure a client is told."""
     if isinstance(error, lmdb.MapFullError):
         return no_room("local tier: the index is full")
+    if str(error).endswith(_FULL):
+        return no_room(f"local tier: index: {error}")
     return Unavailable(f"local tier: index: {error}")
+
+
+def _refusal(error: lmdb.Error) -> Exception:
+    """Why an environment cannot be opened: because of the file, or of something that passes."""
+    if isinstance(error, lmdb.MemoryError | lmdb.LockError | lmdb.ReadonlyError | lmdb.DiskError):
+        return trouble(error)
+    return IndexDamaged(str(error))

@@ -42,6 +42,28 @@ class BlobFiles:
         """Whether there is something in the place of a blob."""
         return os.path.lexists(self.path(key))
 
+    def stamp(self, key: bytes) -> int | None:
+        """The change time of a blob's file (st_ctime_ns); None if there is none."""
+        try:
+            return os.lstat(self.path(key)).st_ctime_ns
+        except FileNotFoundError:
+            return None
+
+    def folder(self, prefix: bytes) -> set[bytes]:
+        """The keys of the blobs that have files and begin with those two bytes."""
+        function, first = prefix[:1], prefix[1:].hex()
+        length = 2 * DigestFunction(prefix[0]).hash_bytes
+        try:
+            names = os.listdir(f"{self._cas}/{self._names[function]}/{first}")
+        except (FileNotFoundError, NotADirectoryError):
+            return set()
+        keys = set()
+        for name in names:
+            with suppress(ValueError):  # nothing of ours
+                if len(name) == length and name.startswith(first):
+                    keys.add(function + bytes.fromhex(name))
+        return keys
+
     def temporary(self) -> str:
         """A name for a blob that arrives, which nobody else has."""
         return f"{self._uploads}/{TEMPORARY}{self._process}.{next(self._numbers)}"

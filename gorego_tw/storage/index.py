@@ -98,6 +98,21 @@ class Index:
             raise trouble(error) from error
         return found
 
+    def of_prefix(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
+        """All blobs whose keys begin so: keys and packed records. Any thread may."""
+        found = []
+        try:
+            with self._begin(self._blobs) as txn:
+                cursor = txn.cursor()
+                if cursor.set_range(prefix):
+                    for key, value in cursor.iternext():
+                        if not key.startswith(prefix):
+                            break
+                        found.append((key, value))
+        except lmdb.Error as error:
+            raise trouble(error) from error
+        return found
+
     @property
     def tallies(self) -> Mapping[int, Tally]:
         """How many entries there are of each kind: ACTIONS, or the number of a digest function."""

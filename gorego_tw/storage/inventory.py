@@ -15,6 +15,7 @@ from txaio.tx import make_logger
 
 from gorego_tw.digest import Digest
 from gorego_tw.errors import StatusError
+from gorego_tw.storage.doubt import Doubt
 from gorego_tw.storage.failures import telling
 from gorego_tw.storage.files import BlobFiles
 from gorego_tw.storage.index import Index
@@ -37,6 +38,7 @@ class Inventory:
 
     :param space: told of what goes into the trash.
     :ivar damaged: how many entries were dropped because they were damaged.
+    :ivar doubt: what is not known of the files at the moment; None if they are as the index says.
     """
 
     _log = make_logger()
@@ -47,6 +49,7 @@ class Inventory:
         self._last_use = last_use
         self._space = space
         self.damaged = 0
+        self.doubt: Doubt | None = None
 
     def find(self, digest: Digest) -> tuple[BlobRecord, bytes | None] | None:
         """The record of a blob, with its bytes if they are in the index; None if it is absent."""
@@ -55,6 +58,8 @@ class Inventory:
         except DamagedRecord:
             self.drop(digest.key, "unreadable record")
             return None
+        if self.doubt is not None and self.drop_lost([digest.key]):
+            return None
         return found if found is not None and found[0].size_bytes == digest.size_bytes else None
 
     def missing(self, digests: Collection[Digest]) -> list[Digest]:
@@ -62,6 +67,8 @@ class Inventory:
         touch = self._last_use.touch
         missing = []
         keys = [key for key, _ in digests]
+        if self.doubt is not None:
+            self.drop_lost(keys)
         for digest, value in zip(digests, self._index.blobs(keys), strict=True):
             key, size_bytes = digest
             if value is not None and unpack_size(value)[0] == size_bytes:
@@ -122,6 +129,58 @@ class Inventory:
                     break
         return freed
 
+    def is_doubted(self, record: BlobRecord) -> bool:
+        """Whether a file is to be hashed before any of it is given out, whatever its stamp."""
+        return self.doubt is not None and self.doubt.covers(record)
+
+    def drop_lost(self, keys: Iterable[bytes]) -> int:
+        """Take out those whose files are gone.
+
+        :returns: how many.
+        """
+        lost = []
+        for key in keys:
+            record = self._record(key)
+            if record is not None and record.location == FILE and not self._files.exists(key):
+                lost.append(key)
+        if lost:
+            self.evict(lost)
+        return len(lost)
+
+    def doubt_content(self, keys: Iterable[bytes]) -> None:
+        """Let those files be hashed before any of them is given out the next time."""
+        with self._index.write() as txn:
+            for key in keys:
+                record = self._record(key)
+                if record is not None and self.is_doubted(record):
+                    txn.put_blob(key, record._replace(stamp=0))
+
+    def adopt(self, entries: Iterable[tuple[bytes, BlobRecord]]) -> int:
+        """Know files that are in their places, and of which nothing is known.
+
+        :returns: how many those are.
+        """
+        adopted = 0
+        with self._index.write() as txn:
+            for key, record in entries:
+                if self._record(key) is None and self._files.exists(key):
+                    txn.put_blob(key, record)
+                    adopted += 1
+        return adopted
+
+    def refuse(self, key: bytes, damage: str) -> bool:
+        """Throw a file away that is not what its name says, unless it is known by now.
+
+        :returns: whether that was done.
+        """
+        if self._record(key) is not None:
+            return False
+        self.damaged += 1
+        self._log.warn("threw {entry} away: {damage}", entry=key.hex(), damage=damage)
+        with suppress(OSError):
+            self._files.discard(key)
+        return True
+
     def recover(self) -> None:
         """Bring index and files in step after a crash."""
         with telling():
@@ -132,6 +191,13 @@ class Inventory:
                     if self._index.blob(key) is None:
                         self._files.discard(key)
                     txn.arrived(key)
+
+    def _record(self, key: bytes) -> BlobRecord | None:
+        try:
+            found = self._index.blob(key)
+        except DamagedRecord:
+            return None
+        return None if found is None else found[0]
 
     def _take_out(self, txn: IndexWrite, key: bytes) -> int:
         self._last_use.forget(key)

@@ -127,7 +127,8 @@ class LocalBlobs:
             raise self._damaged(digest, record, error) from error
         body = FileBody(fd, digest.size_bytes, self._threads, self._dropper(digest, record))
         found = os.fstat(fd)
-        if found.st_ctime_ns != record.stamp or found.st_size != record.size_bytes:
+        touched = found.st_ctime_ns != record.stamp or found.st_size != record.size_bytes
+        if touched or self._inventory.is_doubted(record):
             try:
                 await self._verify(digest, record, fd, found)
             except BaseException:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from twisted.application.service import IService
 from twisted.internet.interfaces import IReactorTime
@@ -13,26 +14,42 @@ from twisted.internet.task import deferLater
 from gorego_tw.concurrency import Periodic
 from gorego_tw.errors import StatusError
 from gorego_tw.storage.arrival import Arrivals
+from gorego_tw.storage.checkpoint_schedule import CheckpointSchedule
+from gorego_tw.storage.checkpoints import Checkpoints
 from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.environment import Environment, IndexDamaged
 from gorego_tw.storage.evicted import Evicted
 from gorego_tw.storage.files import BlobFiles
 from gorego_tw.storage.folder import Folder, FolderError
 from gorego_tw.storage.index import Index
+from gorego_tw.storage.index_opening import Ending, OpenedIndex, open_index
 from gorego_tw.storage.inventory import Inventory
 from gorego_tw.storage.last_use import LastUse
 from gorego_tw.storage.local import LocalActionResults, LocalBlobs
+from gorego_tw.storage.reconciliation import Reconciliation
 from gorego_tw.storage.space import Space
+from gorego_tw.storage.stable_storage import boot_id
 from gorego_tw.storage.uploads import Uploads
-
-#: How often what is written is brought to stable storage, in seconds.
-CHECKPOINT_SECONDS = 30.0
 
 #: How often the clock is looked at for last uses, in seconds, which is as exact as they are.
 TICK_SECONDS = 1.0
 
 #: What slices of a flush leave to others between them, in seconds.
 _PAUSE_SECONDS = 0.004
+
+
+class Upkeep(NamedTuple):
+    """How much is done for what is stored.
+
+    :ivar checkpoint_seconds: how much time a power cut costs at most, in seconds.
+    :ivar scrub_bytes_per_second: how much is compared with its hash, in bytes per second; 0 for nothing.
+    """
+
+    checkpoint_seconds: float = 30.0
+    scrub_bytes_per_second: int = 0
+
+
+DEFAULT_UPKEEP = Upkeep()
 
 
 @dataclass(frozen=True)
@@ -45,10 +62,14 @@ class LocalTier:
     :ivar arrivals: blobs that come from elsewhere, and are read while they come.
     :ivar inventory: both stores' entries, for who evicts them.
     :ivar evicted: what was evicted lately.
+    :ivar ending: how the tier was found.
+    :ivar reconciliation: compares index and files if they may not be in step.
     """
 
     folder: Folder
     environment: Environment
+    checkpoints: Checkpoints
+    ending: Ending
     index: Index
     files: BlobFiles
     space: Space
@@ -59,6 +80,8 @@ class LocalTier:
     action_results: LocalActionResults
     uploads: Uploads
     arrivals: Arrivals
+    reconciliation: Reconciliation
+    upkeep: Upkeep
     clock: IReactorTime
     threads: DiskThreads
 
@@ -71,24 +94,37 @@ class LocalTier:
         free_reserve_bytes: int,
         clock: IReactorTime,
         threads: DiskThreads,
+        upkeep: Upkeep = DEFAULT_UPKEEP,
+        boot: str | None = None,
     ) -> Self:
         """Take the folder, bring it in step after a crash, and be ready.
 
         :param limit_bytes: how much it may take, in bytes.
         :param free_reserve_bytes: how much it leaves free on the file system, in bytes.
         :param threads: running, or started before the reactor is.
+        :param boot: which boot of the machine this is, if not the one that the system says.
         :raises FolderError: the folder cannot be used; the message is one line for the operator.
         """
         folder = Folder(directory)
-        try:
-            tier = cls._put_together(
-                folder, limit_bytes, free_reserve_bytes, clock=clock, threads=threads
-            )
-            tier.inventory.recover()
-            tier.uploads.restore()
-        except (OSError, StatusError, IndexDamaged) as error:
-            folder.close()
-            raise FolderError(f"{directory}: {error}") from error
+        with ExitStack() as undo:
+            undo.callback(folder.close)
+            try:
+                opened = open_index(folder, limit_bytes, boot_id() if boot is None else boot)
+                undo.callback(opened.close)
+                tier = cls._put_together(
+                    folder,
+                    opened,
+                    limit_bytes,
+                    free_reserve_bytes,
+                    upkeep,
+                    clock=clock,
+                    threads=threads,
+                )
+                tier.inventory.recover()
+                tier.uploads.restore(whole=opened.ending is not Ending.POWER_CUT)
+            except (OSError, StatusError, IndexDamaged) as error:
+                raise FolderError(f"{directory}: {error}") from error
+            undo.pop_all()
         return tier
 
     @property
@@ -96,12 +132,15 @@ class LocalTier:
         """What has to run while the tier is in use: new services at each call."""
         return (
             Periodic("flush of last uses", self._flush_if_due, TICK_SECONDS, self.clock),
-            Periodic("checkpoint", self.checkpoint, CHECKPOINT_SECONDS, self.clock),
+            CheckpointSchedule(
+                self.checkpoints, self.upkeep.checkpoint_seconds, self.threads, self.clock
+            ),
+            self.reconciliation,
         )
 
     async def checkpoint(self) -> None:
-        """Bring the index to stable storage."""
-        await self.threads.run(self.environment.sync)
+        """Bring everything to stable storage."""
+        await self.checkpoints.take(self.threads)
 
     async def empty_trash(self) -> None:
         """Delete the files of what was evicted."""
@@ -119,9 +158,12 @@ class LocalTier:
         await self.uploads.close()
         await self.flush()
         await self.empty_trash()
-        await self.checkpoint()
-        self.environment.close()
-        self.folder.close()
+        try:
+            await self.checkpoints.take(self.threads, clean=True)
+        finally:
+            self.checkpoints.close()
+            self.environment.close()
+            self.folder.close()
 
     async def _flush_if_due(self) -> None:
         self.last_use.tick()
@@ -133,13 +175,15 @@ class LocalTier:
     def _put_together(
         cls,
         folder: Folder,
+        opened: OpenedIndex,
         limit_bytes: int,
         free_reserve_bytes: int,
+        upkeep: Upkeep,
         *,
         clock: IReactorTime,
         threads: DiskThreads,
     ) -> Self:
-        environment = Environment(folder.index, limit_bytes)
+        environment = opened.environment
         index = Index(environment)
         files = BlobFiles(folder)
         space = Space(
@@ -151,9 +195,12 @@ class LocalTier:
         )
         last_use = LastUse(index, clock)
         inventory = Inventory(index, files, last_use, space)
+        inventory.doubt = opened.doubt
         return cls(
             folder=folder,
             environment=environment,
+            checkpoints=opened.checkpoints,
+            ending=opened.ending,
             index=index,
             files=files,
             space=space,
@@ -166,6 +213,16 @@ class LocalTier:
             action_results=LocalActionResults(index, inventory, space, last_use),
             uploads=Uploads(inventory, files=files, space=space, threads=threads, clock=clock),
             arrivals=Arrivals(inventory, files=files, space=space, threads=threads, clock=clock),
+            reconciliation=Reconciliation(
+                environment,
+                index,
+                inventory,
+                files=files,
+                last_use=last_use,
+                threads=threads,
+                clock=clock,
+            ),
+            upkeep=upkeep,
             clock=clock,
             threads=threads,
         )

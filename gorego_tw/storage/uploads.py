@@ -133,13 +133,14 @@ class Uploads:
         """Whether the blob is here already."""
         return not self._inventory.missing((digest,))
 
-    def restore(self) -> None:
+    def restore(self, *, whole: bool = True) -> None:
         """Count what an earlier process left; delete what no later call asks for.
 
+        :param whole: whether what was written is there; else all of it is deleted.
         :raises OSError: the folder cannot be read.
         """
         for name, status in self._files.arriving():
-            if name.startswith(TEMPORARY):
+            if name.startswith(TEMPORARY) or not whole:
                 self._files.delete(self._files.partial(name))
             else:
                 self._space.partial_bytes += disk_bytes(status.st_size)

@@ -13,7 +13,7 @@ from zope.interface.verify import verifyObject
 from gorego_tw.storage.disk_threads import DiskThreadPool, HeldDiskThreads, NoDiskThreads
 from gorego_tw.storage.folder import FolderError, FolderInUse
 from gorego_tw.storage.last_use import FLUSH_SECONDS
-from gorego_tw.storage.tier import CHECKPOINT_SECONDS, LocalTier
+from gorego_tw.storage.tier import LocalTier
 from tests.storage.tiers import SIZES, TierTestCase, blob, open_files, put, read
 
 
@@ -31,18 +31,19 @@ class OpeningTests(TierTestCase):
         """A folder that is open cannot be opened again."""
         self.assertRaises(FolderInUse, self.again)
 
-    def test_damaged_index(self) -> None:
-        """An index that cannot be opened is said to be so in one line, and nothing is held."""
+    def test_no_index_can_be(self) -> None:
+        """What keeps an index from being opened is said in one line, and nothing is held."""
         self.close_tier(self.tier)
         before = open_files()
         index = self.folder / "index" / "data.mdb"
-        good = index.read_bytes()
-        index.write_bytes(b"something else" * 1000)
+        index.rename(self.folder / "kept")
+        index.mkdir()
         error = self.assertRaises(FolderError, self.again)
         self.assertIn(str(self.folder), str(error))
         self.assertNotIn("\n", str(error))
         self.assertEqual(open_files(), before)
-        index.write_bytes(good)
+        index.rmdir()
+        (self.folder / "kept").rename(index)
         self.open_tier()
 
     def test_closed(self) -> None:
@@ -88,16 +89,16 @@ class UpkeepTests(TierTestCase):
         self.assertEqual(len(slices), 3)
 
     def test_checkpoint(self) -> None:
-        """The index goes to stable storage twice a minute, in a thread."""
+        """The index goes to stable storage soon after the start, then twice a minute, in a thread."""
         threads = HeldDiskThreads()
         self.reopen(threads=threads)
         self.start()
-        self.clock.advance(CHECKPOINT_SECONDS)
-        self.assertEqual(len(threads.held), 1)
-        threads.release()
-        self.clock.advance(CHECKPOINT_SECONDS)
-        self.assertEqual(len(threads.held), 1)
-        threads.release()
+        for seconds in (1, self.tier.upkeep.checkpoint_seconds):
+            self.clock.advance(seconds)
+            self.assertEqual(len(threads.held), 1)
+            threads.release()
+            with self.tier.index.write() as txn:
+                txn.announce(b"key")
 
 
 class ThreadedTierTests(TestCase):

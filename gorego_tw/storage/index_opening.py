@@ -1,0 +1,197 @@
+"""Opening the index after whatever has happened to it.
+
+==========================  ======================================================================
+how it ended                what is done
+==========================  ======================================================================
+it was closed               nothing
+kill -9                     nothing: what was written is in the hands of the kernel
+power cut                   the index goes back to the last checkpoint; then files are compared with it
+damaged, or not ours        the same, if that helps; else it is set aside, and made anew from the files
+==========================  ======================================================================
+
+A power cut is told from a kill by the boot: without a clean end, and in another boot than now.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import suppress
+from enum import Enum
+from pathlib import Path
+from time import gmtime, strftime
+from typing import NamedTuple
+
+from txaio.tx import make_logger
+
+from gorego_tw.storage.checkpoint_record import CheckpointRecord
+from gorego_tw.storage.checkpoints import Checkpoints
+from gorego_tw.storage.doubt import Doubt
+from gorego_tw.storage.environment import Environment, IndexDamaged
+from gorego_tw.storage.folder import Folder
+from gorego_tw.storage.index_check import LOOK_SECONDS, IndexCheck
+from gorego_tw.storage.lmdb_pages import DamagedPage, two_metas
+from gorego_tw.storage.stable_storage import sync_file
+
+#: How many damaged indexes are kept for whoever wants to know more.
+MOST_SET_ASIDE = 2
+
+#: After so many starts in a row that ended badly and soon the trees are looked at for longer, in
+#: seconds: an index with a damaged page may be what ends the process.
+SUSPICIOUS_STARTS = 3
+LONG_LOOK_SECONDS = 30.0
+
+_log = make_logger()
+
+
+class Ending(Enum):
+    """How the index was left."""
+
+    NEW = "new"
+    CLOSED = "closed"
+    KILLED = "killed"
+    POWER_CUT = "power cut"
+    LOST = "lost"
+
+
+class OpenedIndex(NamedTuple):
+    """The index, ready for use.
+
+    :ivar ending: how it was found.
+    :ivar doubt: what has to be found out about the files; None if they are as the index says.
+    """
+
+    environment: Environment
+    checkpoints: Checkpoints
+    ending: Ending
+    doubt: Doubt | None
+
+    def close(self) -> None:
+        """Let go of it. What was not brought to stable storage may not be there."""
+        self.checkpoints.close()
+        self.environment.close()
+
+
+def open_index(folder: Folder, limit_bytes: int, boot_id: str) -> OpenedIndex:
+    """Open it, or make a new one.
+
+    :param boot_id: which boot this is.
+    :raises OSError: files cannot be read or written.
+    :raises StatusError: the disk fails, or has no room.
+    """
+    record = CheckpointRecord.read(folder.index)
+    ending = _ending(folder, record, boot_id)
+    try:
+        ending = _prepare(folder.index, record, ending)
+        environment = Environment(folder.index, limit_bytes)
+    except (DamagedPage, IndexDamaged) as error:
+        kept = set_aside(folder)
+        _log.error(
+            "the index is damaged: {error}; kept as {kept}, a new one is made from the files",
+            error=error,
+            kept=kept,
+        )
+        ending = Ending.LOST
+        environment = Environment(folder.index, limit_bytes)
+    checkpoints = Checkpoints(environment, folder.index, boot_id, limit_bytes)
+    opened = OpenedIndex(environment, checkpoints, ending, None)
+    try:
+        opened = opened._replace(doubt=_doubt(opened, record))
+        checkpoints.start(
+            record.since if record is not None and ending is Ending.KILLED else None,
+            0 if record is None or record.clean else record.starts + 1,
+        )
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+def set_aside(folder: Folder) -> Path:
+    """Keep the index under another name, and have an empty folder in its place.
+
+    :returns: the name.
+    :raises OSError: it cannot be moved.
+    """
+    kept = sorted(folder.path.glob("index.damaged-*"))
+    for old in kept[: max(0, len(kept) - MOST_SET_ASIDE + 1)]:
+        shutil.rmtree(old, ignore_errors=True)
+    name = folder.path / f"index.damaged-{strftime('%Y%m%d-%H%M%S', gmtime())}"
+    number = 0
+    while name.exists():
+        number += 1
+        name = name.with_suffix(f".{number}")
+    folder.index.rename(name)
+    folder.index.mkdir()
+    with suppress(OSError):
+        sync_file(folder.path)
+    return name
+
+
+def _ending(folder: Folder, record: CheckpointRecord | None, boot_id: str) -> Ending:
+    data = folder.index / "data.mdb"
+    if not data.exists() or not data.stat().st_size:
+        return Ending.LOST if any(folder.cas.iterdir()) else Ending.NEW
+    # Without a record it is of a version that made none: nothing is known against it.
+    if record is None or record.clean:
+        return Ending.CLOSED
+    return Ending.KILLED if record.boot_id == boot_id else Ending.POWER_CUT
+
+
+def _prepare(path: Path, record: CheckpointRecord | None, ending: Ending) -> Ending:
+    """Make a file of it that LMDB may see.
+
+    :raises DamagedPage: it cannot be.
+    """
+    if ending in (Ending.NEW, Ending.LOST):
+        if ending is Ending.LOST:
+            _log.warn("there are files and no index: it is made anew from them")
+        return ending
+    if ending is Ending.POWER_CUT and record is not None:
+        _log.warn("the machine went down meanwhile: the index goes back to the last checkpoint")
+        _go_back(path, record)
+    seconds = LOOK_SECONDS
+    if record is not None and record.starts >= SUSPICIOUS_STARTS:
+        seconds = LONG_LOOK_SECONDS
+    try:
+        _check(path, seconds)
+    except DamagedPage as error:
+        if record is None or ending is Ending.POWER_CUT:
+            raise
+        _log.error("the index is damaged: {error}; back to the last checkpoint", error=error)
+        _go_back(path, record)
+        _check(path, seconds)
+        return Ending.POWER_CUT
+    return ending
+
+
+def _check(path: Path, seconds: float) -> None:
+    found = IndexCheck(path / "data.mdb", seconds)
+    if found.names and b"blobs" not in found.names:
+        raise DamagedPage("an LMDB file of another program")
+
+
+def _go_back(path: Path, record: CheckpointRecord) -> None:
+    fd = os.open(path / "data.mdb", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        os.pwrite(fd, two_metas(record.meta), 0)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _doubt(opened: OpenedIndex, record: CheckpointRecord | None) -> Doubt | None:
+    """What is to be found out, written down so that a kill does not end it."""
+    found = Doubt.read(opened.environment)
+    if opened.ending is Ending.LOST:
+        # Nothing is known of any file, so none has to be doubted.
+        found = Doubt(0, 0, verify=False)
+    elif opened.ending is Ending.POWER_CUT and record is not None:
+        since, verify = record.since, True
+        if found is not None:  # what was to be found out before is to be found out still
+            since, verify = min(found.since or since, since), found.verify
+        found = Doubt(since, opened.checkpoints.file_system_time(), verify)
+    else:
+        return found
+    found.write(opened.environment)
+    return found

@@ -1,0 +1,192 @@
+"""The form of LMDB's file: its pages as they are on the disk (lmdb.h and mdb.c of 0.9), read without LMDB.
+
+LMDB trusts its file: a file that is too short, or a page that is not what the tree says, ends the
+process (SIGBUS, SIGSEGV, an assertion). So whoever is not sure of a file looks at it first with what is
+here.
+"""
+
+from __future__ import annotations
+
+from struct import Struct, error
+from typing import NamedTuple
+
+#: What the two meta pages are at most, in bytes: LMDB's largest page twice.
+HEAD_BYTES = 2 * 32768
+
+_MAGIC = 0xBEEFC0DE
+_VERSION = 1
+
+BRANCH = 0x01
+LEAF = 0x02
+OVERFLOW = 0x04
+META = 0x08
+
+_BIG_DATA = 0x01
+_SUB_DATA = 0x02
+
+#: A page that is none: the root of an empty tree.
+NO_PAGE = 0xFFFF_FFFF_FFFF_FFFF
+
+#: Number, pad, flags; then where the free part begins and ends, or how many pages there are.
+_PAGE = Struct("<QHHHH")
+_PAGES = Struct("<QHHI")
+#: A node: low and high half of the size of its data, flags, size of its key.
+_NODE = Struct("<HHHH")
+_NUMBER = Struct("<Q")
+#: A tree: pad (of the first one: the page size), flags, depth, pages of three kinds, entries, root.
+_TREE = Struct("<IHHQQQQQ")
+#: After the header of a meta page: magic number, version, address, size of the map; two trees; the
+#: last page, the transaction.
+_META = Struct("<II16x48s48sQQ")
+
+
+class DamagedPage(Exception):
+    """Bytes that LMDB has not written, at least not there."""
+
+
+class MetaPage(NamedTuple):
+    """What one of the two meta pages says: where the trees are as of one transaction."""
+
+    page_bytes: int
+    root: int
+    free_root: int
+    last_page: int
+    transaction: int
+
+    @property
+    def slot(self) -> int:
+        """Which of the two pages it belongs to."""
+        return self.transaction & 1
+
+
+class Child(NamedTuple):
+    """A page below another one: its number, and the key that it begins with, if that is known."""
+
+    page: int
+    first: bytes | None
+
+
+class Node(NamedTuple):
+    """An entry of a leaf: its key, and the page that its value, or the tree it stands for, begins at."""
+
+    key: bytes
+    overflow: int | None
+    overflow_bytes: int
+    root: int | None
+
+
+def unpack_meta(page: bytes) -> MetaPage:
+    """The meta page that ``page`` begins with.
+
+    :raises DamagedPage: there is none.
+    """
+    try:
+        _, _, flags, _, _ = _PAGE.unpack_from(page)
+        magic, version, free, main, last_page, transaction = _META.unpack_from(page, _PAGE.size)
+    except error:
+        raise DamagedPage("too short for a meta page") from None
+    if magic != _MAGIC or version != _VERSION or not flags & META:
+        raise DamagedPage("no meta page of LMDB")
+    page_bytes, *_, free_root = _TREE.unpack(free)
+    *_, root = _TREE.unpack(main)
+    if page_bytes not in (4096, 8192, 16384, 32768, 65536):
+        raise DamagedPage(f"pages of {page_bytes} bytes")
+    return MetaPage(page_bytes, root, free_root, last_page, transaction)
+
+
+def newest_meta(head: bytes) -> tuple[MetaPage, bytes]:
+    """The meta page that LMDB goes by, with its bytes, from the first two pages of a file.
+
+    :raises DamagedPage: one of the two is none.
+    """
+    first = unpack_meta(head)
+    size = first.page_bytes
+    second = unpack_meta(head[size:])
+    if first.transaction >= second.transaction:
+        return first, head[:size]
+    return second, head[size : 2 * size]
+
+
+def two_metas(page: bytes) -> bytes:
+    """The first two pages of a file that is as it was when ``page`` was its newest meta page.
+
+    LMDB goes by the page with the higher transaction. The other one says the same of an earlier one.
+    """
+    meta = unpack_meta(page)
+    pages = []
+    for slot in (0, 1):
+        copy = bytearray(page)
+        _NUMBER.pack_into(copy, 0, slot)
+        if slot != meta.slot:
+            at = _PAGE.size + _META.size - _NUMBER.size
+            _NUMBER.pack_into(copy, at, max(meta.transaction - 1, 0))
+        pages.append(bytes(copy))
+    return b"".join(pages)
+
+
+def kind_of(page: bytes, number: int) -> int:
+    """Whether it is a BRANCH, a LEAF or an OVERFLOW page.
+
+    :raises DamagedPage: it is none of them, or the page of another number.
+    """
+    try:
+        found, _, flags, _, _ = _PAGE.unpack_from(page)
+    except error:
+        raise DamagedPage(f"page {number}: beyond the end of the file") from None
+    kind = flags & (BRANCH | LEAF | OVERFLOW | META)
+    if found != number or kind not in (BRANCH, LEAF, OVERFLOW):
+        raise DamagedPage(f"page {number}: something else is in its place")
+    return int(kind)
+
+
+def overflow_pages(page: bytes) -> int:
+    """How many pages the value takes that begins in this one."""
+    return int(_PAGES.unpack_from(page)[3])
+
+
+def children(page: bytes, number: int) -> list[Child]:
+    """The pages below a branch page.
+
+    :raises DamagedPage: it is not as LMDB makes them.
+    """
+    found: list[Child] = []
+    for at in _nodes(page, number):
+        low, high, top, key_bytes = _NODE.unpack_from(page, at)
+        key = page[at + _NODE.size : at + _NODE.size + key_bytes]
+        # The first key of a branch page means nothing: everything below the second is there.
+        found.append(Child(low | high << 16 | top << 32, key if found else None))
+    return found
+
+
+def nodes(page: bytes, number: int) -> list[Node]:
+    """The entries of a leaf page.
+
+    :raises DamagedPage: it is not as LMDB makes them.
+    """
+    found = []
+    for at in _nodes(page, number):
+        low, high, flags, key_bytes = _NODE.unpack_from(page, at)
+        begin = at + _NODE.size + key_bytes
+        size = low | high << 16
+        overflow = root = None
+        if begin + (_NUMBER.size if flags & _BIG_DATA else size) > len(page):
+            raise DamagedPage(f"page {number}: a value reaches beyond it")
+        if flags & _BIG_DATA:
+            overflow = _NUMBER.unpack_from(page, begin)[0]
+        elif flags & _SUB_DATA and size == _TREE.size:
+            root = _TREE.unpack_from(page, begin)[7]
+        key = page[at + _NODE.size : begin]
+        found.append(Node(key, overflow, size if overflow is not None else 0, root))
+    return found
+
+
+def _nodes(page: bytes, number: int) -> tuple[int, ...]:
+    """Where the nodes of a page are in it."""
+    _, _, _, lower, upper = _PAGE.unpack_from(page)
+    count = (lower - _PAGE.size) // 2
+    if lower % 2 or not _PAGE.size < lower <= upper <= len(page):
+        raise DamagedPage(f"page {number}: its free part is nowhere")
+    places: tuple[int, ...] = Struct(f"<{count}H").unpack_from(page, _PAGE.size)
+    if min(places) < upper or max(places) > len(page) - _NODE.size:
+        raise DamagedPage(f"page {number}: a node is outside of it")
+    return places

@@ -1,0 +1,217 @@
+"""Files and index compared, folder by folder, while calls are served.
+
+After a power cut the index is as it was at the last checkpoint. Files that came later are there
+without an entry; of others that were evicted later there is an entry and no file. When the
+index was lost, all files are without an entry.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
+from typing import NamedTuple, TypeVar
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from txaio.tx import make_logger
+
+from gorego_tw.concurrency import Periodic
+from gorego_tw.digest import DigestFunction
+from gorego_tw.storage.blob_writer import hash_file
+from gorego_tw.storage.disk_threads import DiskThreads
+from gorego_tw.storage.doubt import Doubt
+from gorego_tw.storage.environment import Environment
+from gorego_tw.storage.failures import telling
+from gorego_tw.storage.files import BlobFiles
+from gorego_tw.storage.index import Index
+from gorego_tw.storage.inventory import Inventory
+from gorego_tw.storage.last_use import LastUse
+from gorego_tw.storage.records import FILE, BlobRecord, DamagedRecord, unpack_blob
+
+#: How often is looked whether there is something to compare, in seconds.
+LOOK_SECONDS = 1.0
+
+#: How many entries are changed in one turn of the reactor: others wait for a millisecond.
+SLICE_ENTRIES = 64
+
+#: How much time passes between two lines in the log about how far it is, in seconds.
+TELL_SECONDS = 60.0
+
+#: All folders that blobs may be in, as the first two bytes of their keys.
+FOLDERS = tuple(
+    bytes([function, first]) for function in sorted(DigestFunction) for first in range(256)
+)
+
+T = TypeVar("T")
+
+
+class Unknown(NamedTuple):
+    """A file that has no entry."""
+
+    key: bytes
+    size_bytes: int
+    last_used: int
+
+
+class Survey(NamedTuple):
+    """What is not in step in one folder: entries without a file, files without an entry, and files
+    whose content is in doubt.
+    """
+
+    lost: list[bytes]
+    unknown: list[Unknown]
+    doubted: list[bytes]
+
+
+class Reconciliation(Periodic):
+    """Compares what is in doubt, until nothing is; after a restart it goes on where it was.
+
+    :ivar adopted: how many files without an entry have one now.
+    :ivar refused: how many were thrown away, because they are not what their name says.
+    :ivar lost: how many entries without a file were dropped.
+    """
+
+    _log = make_logger()
+
+    def __init__(
+        self,
+        environment: Environment,
+        index: Index,
+        inventory: Inventory,
+        *,
+        files: BlobFiles,
+        last_use: LastUse,
+        threads: DiskThreads,
+        clock: IReactorTime,
+    ) -> None:
+        super().__init__("comparison of index and files", self._compare, LOOK_SECONDS, clock)
+        self.adopted = 0
+        self.refused = 0
+        self.lost = 0
+        self._environment = environment
+        self._index = index
+        self._inventory = inventory
+        self._files = files
+        self._last_use = last_use
+        self._threads = threads
+        self._clock = clock
+        self._told_at = clock.seconds()
+
+    @property
+    def progress(self) -> float:
+        """Which part of the folders is in step: 1 most of the time."""
+        doubt = self._inventory.doubt
+        return 1.0 if doubt is None else doubt.position / len(FOLDERS)
+
+    async def _compare(self) -> None:
+        while self.running and (doubt := self._inventory.doubt) is not None:
+            if doubt.position >= len(FOLDERS):
+                doubt.end(self._environment)
+                self._inventory.doubt = None
+                self._tell("index and files are in step")
+                return
+            await self._compare_folder(doubt, FOLDERS[doubt.position])
+            doubt.position += 1
+            doubt.write(self._environment)
+            self._tell_sometimes()
+
+    async def _compare_folder(self, doubt: Doubt, prefix: bytes) -> None:
+        survey = await self._threads.run(self._survey, doubt, prefix)
+        for keys in _slices(survey.lost):
+            self.lost += self._inventory.drop_lost(keys)
+            await deferLater(self._clock, 0)
+        for keys in _slices(survey.doubted):
+            self._inventory.doubt_content(keys)
+            await deferLater(self._clock, 0)
+        if doubt.verify:
+            for unknown in survey.unknown:
+                await self._verify(unknown)
+        else:
+            for some in _slices(survey.unknown):
+                self._adopt([(file.key, self._record(file, 0)) for file in some])
+                await deferLater(self._clock, 0)
+
+    def _survey(self, doubt: Doubt, prefix: bytes) -> Survey:  # in a thread
+        survey = Survey([], [], [])
+        with telling():
+            there = self._files.folder(prefix)
+        for key, value in self._index.of_prefix(prefix):
+            with suppress(DamagedRecord):  # dropped when it is asked for
+                record = unpack_blob(value)
+                if record.location != FILE:
+                    continue
+                if key not in there:
+                    survey.lost.append(key)
+                elif doubt.covers(record):
+                    survey.doubted.append(key)
+                there.discard(key)
+        for key in there:
+            with suppress(OSError):
+                found = os.lstat(self._files.path(key))
+                used = int(max(found.st_atime, found.st_mtime))
+                survey.unknown.append(Unknown(key, found.st_size, used))
+        return survey
+
+    async def _verify(self, file: Unknown) -> None:
+        """Let the index know a file if it is what its name says; else throw it away."""
+        path = self._files.path(file.key)
+        try:
+            stamp = await self._threads.run(_stamp_if_right, path, file.key)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self._refuse(file.key, str(error))
+        else:
+            if stamp is None:
+                self._refuse(file.key, "wrong hash")
+            elif self._files.stamp(file.key) == stamp:
+                self._adopt([(file.key, self._record(file, stamp))])
+
+    def _record(self, file: Unknown, stamp: int) -> BlobRecord:
+        return BlobRecord(min(file.last_used, self._last_use.now), FILE, file.size_bytes, stamp)
+
+    def _adopt(self, entries: list[tuple[bytes, BlobRecord]]) -> None:
+        for key, record in entries:
+            if not record.size_bytes:
+                self._refuse(key, "empty")
+        self.adopted += self._inventory.adopt(
+            [entry for entry in entries if entry[1].size_bytes],
+        )
+
+    def _refuse(self, key: bytes, damage: str) -> None:
+        if self._inventory.refuse(key, damage):
+            self.refused += 1
+
+    def _tell_sometimes(self) -> None:
+        if not 0 <= self._clock.seconds() - self._told_at < TELL_SECONDS:
+            self._tell("index and files are being compared")
+
+    def _tell(self, what: str) -> None:
+        self._told_at = self._clock.seconds()
+        self._log.info(
+            "{what}: {percent:.0f} %; {adopted} files adopted, {refused} refused, {lost} lost",
+            what=what,
+            percent=100 * self.progress,
+            adopted=self.adopted,
+            refused=self.refused,
+            lost=self.lost,
+        )
+
+
+def _slices(things: list[T]) -> Iterator[list[T]]:
+    iterator = iter(things)
+    while some := list(islice(iterator, SLICE_ENTRIES)):
+        yield some
+
+
+def _stamp_if_right(path: str, key: bytes) -> int | None:  # in a thread
+    """The change time of a file that has the hash; None of one that has not."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        before = os.fstat(fd).st_ctime_ns
+        right = hash_file(fd, DigestFunction(key[0])) == key[1:]
+        return before if right else None
+    finally:
+        os.close(fd)

@@ -1,0 +1,123 @@
+"""An index that is damaged in any way is told from a good one before LMDB sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from random import Random
+
+import lmdb
+from twisted.trial.unittest import SynchronousTestCase
+
+from gorego_tw.storage.environment import Environment
+from gorego_tw.storage.index_check import IndexCheck
+from gorego_tw.storage.lmdb_pages import DamagedPage, newest_meta
+
+PAGE = 4096
+
+
+class IndexCheckTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.random = Random(2)
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        self.path = folder / "data.mdb"
+        self.environment = Environment(folder, 1 << 30)
+        for _ in range(20):
+            self.change()
+        self.environment.close()
+        self.good = self.path.read_bytes()
+
+    def change(self) -> None:
+        """Put and drop entries of all kinds and sizes."""
+        environment, random = self.environment, self.random
+        with environment.begin(write=True) as txn:
+            for _ in range(40):
+                key = b"\1" + random.randbytes(32)
+                txn.put(key, b"record", db=environment.blobs)
+                if random.random() < 0.3:
+                    txn.put(key, random.randbytes(4080), db=environment.small)
+                if random.random() < 0.2:
+                    value = random.randbytes(random.randrange(20_000))
+                    txn.put(b"\0" + key[1:], value, db=environment.actions)
+            cursor = txn.cursor(db=environment.small)
+            if cursor.set_range(b"\1" + random.randbytes(2)):
+                cursor.delete()
+
+    def damaged(self, damaged: bytes) -> bool:
+        """Whether the check finds something."""
+        self.path.write_bytes(damaged)
+        try:
+            IndexCheck(self.path)
+        except DamagedPage as error:
+            self.assertTrue(str(error))
+            return True
+        return False
+
+    def test_good(self) -> None:
+        """A file that LMDB has written is good, and so is one with nothing in it yet."""
+        self.assertFalse(self.damaged(self.good))
+        found = IndexCheck(self.path)
+        self.assertEqual(found.names, {b"blobs", b"small", b"actions", b"meta", b"pending"})
+        empty = Path(self.mktemp())
+        lmdb.open(str(empty)).close()
+        self.assertEqual(IndexCheck(empty / "data.mdb").pages, 0)
+
+    def test_truncated(self) -> None:
+        """A file of which the end is gone, wherever."""
+        last = (newest_meta(self.good)[0].last_page + 1) * PAGE
+        for length in (0, 1, 100, PAGE, 2 * PAGE, len(self.good) // 2, last - PAGE, last - 1):
+            self.assertTrue(self.damaged(self.good[:length]), length)
+
+    def test_other_files(self) -> None:
+        """Garbage, zeros, text."""
+        for other in (self.random.randbytes(len(self.good)), bytes(len(self.good)), b"text" * 9999):
+            self.assertTrue(self.damaged(other))
+
+    def test_pages_of_the_trees(self) -> None:
+        """A page of the trees with something else in it."""
+        kinds: list[Callable[[bytes], bytes]] = [
+            lambda page: bytes(PAGE),
+            lambda page: self.random.randbytes(PAGE),
+            lambda page: self.good[: 2 * PAGE][-PAGE:],
+            lambda page: page[:8] + bytes(PAGE - 8),
+        ]
+        for number in self.random.sample(self.used(), 30):
+            start = number * PAGE
+            page = self.good[start : start + PAGE]
+            for wrong in kinds:
+                bad = self.good[:start] + wrong(page) + self.good[start + PAGE :]
+                self.assertTrue(self.damaged(bad), number)
+
+    def used(self) -> list[int]:
+        """The pages that the check looks at: neither free, nor the middle of a value."""
+        numbers = []
+        read = IndexCheck._read
+
+        def noting(check: IndexCheck, number: int, size: int = 0) -> bytes:
+            numbers.append(number)
+            return read(check, number, size)
+
+        patch = self.patch(IndexCheck, "_read", noting)
+        self.assertFalse(self.damaged(self.good))
+        patch.restore()
+        self.assertGreater(len(numbers), 50)
+        return numbers
+
+    def test_swapped(self) -> None:
+        """A page of another place, however good it is there."""
+        used = self.used()
+        for _ in range(20):
+            one, other = self.random.sample(used, 2)
+            bad = bytearray(self.good)
+            bad[one * PAGE : (one + 1) * PAGE] = self.good[other * PAGE : (other + 1) * PAGE]
+            self.assertTrue(self.damaged(bytes(bad)))
+
+    def test_time(self) -> None:
+        """A short look sees the pages nearest to the roots."""
+        self.path.write_bytes(self.good)
+        seconds = count()
+        found = IndexCheck(self.path, 5.0, lambda: float(next(seconds)))
+        self.assertEqual(found.pages, 4)
+        self.assertGreater(IndexCheck(self.path).pages, 50)

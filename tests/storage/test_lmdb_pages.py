@@ -1,0 +1,113 @@
+"""LMDB's pages, read from files that LMDB has written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import lmdb
+from twisted.trial.unittest import SynchronousTestCase
+
+from gorego_tw.storage.lmdb_pages import (
+    LEAF,
+    DamagedPage,
+    children,
+    kind_of,
+    newest_meta,
+    nodes,
+    two_metas,
+    unpack_meta,
+)
+
+
+class PagesTestCase(SynchronousTestCase):
+    """Has an environment with one entry for each of its commits."""
+
+    def setUp(self) -> None:
+        self.path = Path(self.mktemp())
+        self.environment = lmdb.open(str(self.path), max_dbs=2, sync=False)
+        self.addCleanup(self.environment.close)
+        for number in range(10):
+            self.commit(number)
+
+    def commit(self, number: int) -> None:
+        with self.environment.begin(write=True) as txn:
+            txn.put(b"key %d" % number, b"value")
+
+    @property
+    def file(self) -> bytes:
+        return (self.path / "data.mdb").read_bytes()
+
+
+class MetaTests(PagesTestCase):
+    def test_as_lmdb_says(self) -> None:
+        """The newest of the two has the numbers that LMDB says, after any number of commits."""
+        for number in range(3):
+            self.commit(number)
+            meta, page = newest_meta(self.file)
+            info = self.environment.info()
+            self.assertEqual(meta.transaction, info["last_txnid"])
+            self.assertEqual(meta.last_page, info["last_pgno"])
+            self.assertEqual(len(page), self.environment.stat()["psize"])
+            self.assertEqual(unpack_meta(page), meta)
+
+    def test_back_in_time(self) -> None:
+        """A file whose metas are those of an earlier time is as it was then, for LMDB too."""
+        with self.environment.begin():  # keeps the pages
+            meta, page = newest_meta(self.file)
+            for number in range(10, 20):
+                self.commit(number)
+            damaged = two_metas(page) + self.file[2 * len(page) :]
+        self.environment.close()
+        (self.path / "data.mdb").write_bytes(damaged)
+        with lmdb.open(str(self.path)) as environment, environment.begin() as txn:
+            self.assertEqual(txn.stat()["entries"], 10)
+            self.assertEqual(environment.info()["last_txnid"], meta.transaction)
+
+    def test_something_else(self) -> None:
+        """What is no meta page, or only a part of one, is said to be none."""
+        page = self.file[:4096]
+        wrong = [b"", page[:100], bytes(4096), b"x" * 4096, page[:16] + b"x" + page[17:]]
+        for bytes_ in wrong:
+            self.assertRaises(DamagedPage, unpack_meta, bytes_)
+            self.assertRaises(DamagedPage, newest_meta, page + bytes_)
+        self.assertRaises(DamagedPage, unpack_meta, page[:40] + b"\1" + page[41:])
+
+
+class NodeTests(PagesTestCase):
+    def root(self) -> tuple[bytes, int]:
+        meta, page = newest_meta(self.file)
+        return self.file[meta.root * len(page) :][: len(page)], meta.root
+
+    def test_leaf(self) -> None:
+        """The keys of a leaf are those that were put."""
+        page, number = self.root()
+        self.assertEqual(kind_of(page, number), LEAF)
+        self.assertEqual([node.key for node in nodes(page, number)][3], b"key 3")
+
+    def test_branch(self) -> None:
+        """The pages below a branch page begin with the keys that it says."""
+        for number in range(1000):
+            self.commit(number)
+        page, number = self.root()
+        below = children(page, number)
+        self.assertIsNone(below[0].first)
+        for child in below[1:]:
+            leaf = self.file[child.page * len(page) :][: len(page)]
+            self.assertGreaterEqual(nodes(leaf, child.page)[0].key, child.first or b"")
+
+    def test_any_bytes(self) -> None:
+        """Whatever is in a page, reading it ends in entries or in DamagedPage."""
+        page, number = self.root()
+        random = Random(3)
+        damaged = 0
+        for _ in range(3000):
+            wrong = bytearray(page)
+            for _ in range(random.randrange(1, 4)):
+                wrong[random.randrange(200)] = random.randrange(256)
+            for read in (kind_of, nodes, children):
+                try:
+                    read(bytes(wrong), number)
+                except DamagedPage:
+                    damaged += 1
+        self.assertGreater(damaged, 1000)
