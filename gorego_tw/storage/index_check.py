@@ -47,6 +47,7 @@ class IndexCheck:
     """A look at one file.
 
     :param seconds: how long it may take.
+    :param head: what its first pages would be; None for those that it has.
     :param now: the time, in seconds.
     :ivar pages: how many pages of the trees it has seen.
     :ivar names: the keys in the root of all trees, which are the names of the databases.
@@ -55,20 +56,25 @@ class IndexCheck:
     """
 
     def __init__(
-        self, path: Path, seconds: float = inf, now: Callable[[], float] = monotonic
+        self,
+        path: Path,
+        seconds: float = inf,
+        now: Callable[[], float] = monotonic,
+        *,
+        head: bytes | None = None,
     ) -> None:
         self.pages = 0
         self.names: frozenset[bytes] = frozenset()
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             self._fd = fd
-            self._meta = self._check_head()
+            self._meta = self._check_head(head)
             self._check_trees(now() + seconds, now)
         finally:
             os.close(fd)
 
-    def _check_head(self) -> MetaPage:
-        meta, _ = newest_meta(os.pread(self._fd, HEAD_BYTES, 0))
+    def _check_head(self, head: bytes | None) -> MetaPage:
+        meta, _ = newest_meta(os.pread(self._fd, HEAD_BYTES, 0) if head is None else head)
         size = os.fstat(self._fd).st_size
         if size < (meta.last_page + 1) * meta.page_bytes:
             raise DamagedPage(f"{size} bytes of {meta.last_page + 1} pages")

@@ -18,6 +18,7 @@ import os
 import shutil
 from contextlib import suppress
 from enum import Enum
+from itertools import count
 from pathlib import Path
 from time import gmtime, strftime
 from typing import NamedTuple
@@ -116,11 +117,9 @@ def set_aside(folder: Folder) -> Path:
     kept = sorted(folder.path.glob("index.damaged-*"))
     for old in kept[: max(0, len(kept) - MOST_SET_ASIDE + 1)]:
         shutil.rmtree(old, ignore_errors=True)
-    name = folder.path / f"index.damaged-{strftime('%Y%m%d-%H%M%S', gmtime())}"
-    number = 0
-    while name.exists():
-        number += 1
-        name = name.with_suffix(f".{number}")
+    now = strftime("%Y%m%d-%H%M%S", gmtime())
+    names = (folder.path / f"index.damaged-{now}.{number}" for number in count())
+    name = next(name for name in names if not name.exists())
     folder.index.rename(name)
     folder.index.mkdir()
     with suppress(OSError):
@@ -147,34 +146,36 @@ def _prepare(path: Path, record: CheckpointRecord | None, ending: Ending) -> End
         if ending is Ending.LOST:
             _log.warn("there are files and no index: it is made anew from them")
         return ending
-    if ending is Ending.POWER_CUT and record is not None:
-        _log.warn("the machine went down meanwhile: the index goes back to the last checkpoint")
-        _go_back(path, record)
     seconds = LOOK_SECONDS
     if record is not None and record.starts >= SUSPICIOUS_STARTS:
         seconds = LONG_LOOK_SECONDS
+    if ending is Ending.POWER_CUT and record is not None:
+        _log.warn("the machine went down meanwhile: the index goes back to the last checkpoint")
+        _go_back(path, record, seconds)
+        return ending
     try:
         _check(path, seconds)
     except DamagedPage as error:
-        if record is None or ending is Ending.POWER_CUT:
+        if record is None:
             raise
         _log.error("the index is damaged: {error}; back to the last checkpoint", error=error)
-        _go_back(path, record)
-        _check(path, seconds)
+        _go_back(path, record, seconds)
         return Ending.POWER_CUT
     return ending
 
 
-def _check(path: Path, seconds: float) -> None:
-    found = IndexCheck(path / "data.mdb", seconds)
+def _check(path: Path, seconds: float, head: bytes | None = None) -> None:
+    found = IndexCheck(path / "data.mdb", seconds, head=head)
     if found.names and b"blobs" not in found.names:
         raise DamagedPage("an LMDB file of another program")
 
 
-def _go_back(path: Path, record: CheckpointRecord) -> None:
+def _go_back(path: Path, record: CheckpointRecord, seconds: float) -> None:
+    head = two_metas(record.meta)
+    _check(path, seconds, head)
     fd = os.open(path / "data.mdb", os.O_RDWR | os.O_CLOEXEC)
     try:
-        os.pwrite(fd, two_metas(record.meta), 0)
+        os.pwrite(fd, head, 0)
         os.fsync(fd)
     finally:
         os.close(fd)

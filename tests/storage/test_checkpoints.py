@@ -1,0 +1,185 @@
+"""Checkpoints: what is on the disk at each, and what happens when it cannot be."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from pathlib import Path
+from typing import NoReturn
+
+import lmdb
+from twisted.internet.defer import CancelledError, Deferred
+
+from gorego_tw.errors import Unavailable
+from gorego_tw.storage import checkpoints, stable_storage
+from gorego_tw.storage.checkpoint_record import CheckpointRecord
+from gorego_tw.storage.checkpoint_schedule import WELL_SECONDS, CheckpointSchedule
+from gorego_tw.storage.checkpoints import MOST_COMMITS
+from gorego_tw.storage.disk_threads import HeldDiskThreads
+from gorego_tw.storage.lmdb_pages import two_metas, unpack_meta
+from tests.storage.tiers import TierTestCase
+
+
+def no_disk(*_: object) -> NoReturn:
+    """A disk that fails."""
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+class CheckpointsTestCase(TierTestCase):
+    def record(self) -> CheckpointRecord:
+        """What is written down."""
+        record = CheckpointRecord.read(self.folder / "index")
+        assert record is not None
+        return record
+
+    def transaction(self) -> int:
+        """The commit that a power cut leads back to."""
+        return unpack_meta(self.record().meta).transaction
+
+    def commit(self, times: int = 1) -> None:
+        """Write to the index."""
+        for number in range(times):
+            with self.tier.index.write() as txn:
+                txn.announce(b"%d" % number)
+
+
+class CheckpointsTests(CheckpointsTestCase):
+    def test_files_come_first(self) -> None:
+        """The files are on the disk before the checkpoint is written down, and the index with them."""
+        steps: list[str] = []
+        sync, write = stable_storage.sync_file_system, CheckpointRecord.write
+
+        def syncing(fd: int) -> None:
+            steps.append("files and index")
+            sync(fd)
+
+        def writing(record: CheckpointRecord, folder: object) -> None:
+            steps.append("record")
+            write(record, self.folder / "index")
+
+        self.patch(checkpoints, "sync_file_system", syncing)
+        self.patch(CheckpointRecord, "write", writing)
+        self.put(5000)
+        self.successResultOf(self.tier.checkpoint())
+        self.assertEqual(steps, ["files and index", "record"])
+
+    def test_what_came_while_it_was_taken(self) -> None:
+        """A checkpoint is of the moment it was begun in."""
+        threads = HeldDiskThreads()
+        self.reopen(threads=threads)
+        self.commit()
+        began = self.tier.environment.last_transaction
+        taking = Deferred.fromCoroutine(self.tier.checkpoint())
+        self.commit(5)
+        threads.release()
+        self.successResultOf(taking)
+        self.assertEqual(self.transaction(), began)
+
+    def entries(self, path: Path) -> dict[bytes, bytes]:
+        """All blobs that an index has."""
+        with lmdb.open(str(path), max_dbs=5) as environment, environment.begin() as txn:
+            return dict(txn.cursor(environment.open_db(b"small", txn)))
+
+    def test_pages_stay(self) -> None:
+        """No commit writes over a page of the last checkpoint, however many there are."""
+        kept = dict(self.put(100, seed) for seed in range(20))
+        self.successResultOf(self.tier.checkpoint())
+        for seed in range(300):
+            digest, _ = self.put(100, 100 + seed)
+            if seed % 2:
+                self.tier.inventory.evict([digest.key])
+        self.tier.inventory.evict(digest.key for digest in kept)
+        copy = Path(self.mktemp())
+        shutil.copytree(self.folder / "index", copy)
+        self.assertEqual(len(self.entries(copy)), 150)
+        with (copy / "data.mdb").open("r+b") as file:
+            file.write(two_metas(self.record().meta))
+        found = self.entries(copy)
+        self.assertEqual(found, {digest.key: data for digest, data in kept.items()})
+
+    def test_nothing_to_do(self) -> None:
+        """Without a commit since the last one the disk is left alone."""
+        self.successResultOf(self.tier.checkpoint())
+        self.patch(checkpoints, "sync_file_system", no_disk)
+        self.successResultOf(self.tier.checkpoint())
+        self.commit()
+        self.failureResultOf(self.tier.checkpoint(), Unavailable)
+
+    def test_disk_fails(self) -> None:
+        """A checkpoint that fails leaves the one before; the next may go well."""
+        self.commit()
+        self.successResultOf(self.tier.checkpoint())
+        before = self.transaction()
+        self.commit()
+        for place, name in ((checkpoints, "sync_file_system"), (os, "fsync")):
+            patch = self.patch(place, name, no_disk)
+            self.failureResultOf(self.tier.checkpoint(), Unavailable)
+            patch.restore()
+            self.assertEqual(self.transaction(), before)
+        self.successResultOf(self.tier.checkpoint())
+        self.assertGreater(self.transaction(), before)
+
+    def test_cancelled(self) -> None:
+        """One that nobody waits for any more leaves no reader behind."""
+        threads = HeldDiskThreads()
+        self.reopen(threads=threads)
+        self.commit()
+        taking = Deferred.fromCoroutine(self.tier.checkpoint())
+        taking.cancel()
+        threads.release()
+        self.failureResultOf(taking, CancelledError)
+
+    def test_due(self) -> None:
+        """One is due at once after the start, and then after many commits: few in a small cache."""
+        self.assertTrue(self.tier.checkpoints.due)
+        self.successResultOf(self.tier.checkpoint())
+        self.assertFalse(self.tier.checkpoints.due)
+        commits = 0
+        while not self.tier.checkpoints.due:
+            self.commit()
+            commits += 1
+        self.assertGreater(commits, 200)
+        self.assertLess(commits, MOST_COMMITS)
+
+
+class CheckpointScheduleTests(CheckpointsTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        tier = self.tier
+        self.schedule = CheckpointSchedule(tier.checkpoints, 30.0, tier.threads, self.clock)
+        self.schedule.startService()
+        self.addCleanup(self.schedule.stopService)
+        self.clock.advance(1)
+
+    def taken_after(self, *seconds: float) -> int:
+        """How many checkpoints are taken in that time, each second of which is written in."""
+        before = self.tier.checkpoints.taken
+        for each in seconds:
+            self.commit()
+            self.clock.advance(each)
+        return self.tier.checkpoints.taken - before
+
+    def test_every_so_many_seconds(self) -> None:
+        """It takes one every so many seconds, and the first soon after the start."""
+        self.assertEqual(self.tier.checkpoints.taken, 1)
+        self.assertEqual(self.taken_after(*[1.0] * 29), 0)
+        self.assertEqual(self.taken_after(*[1.0] * 31), 2)
+
+    def test_earlier(self) -> None:
+        """After many commits it takes one earlier."""
+        self.commit(MOST_COMMITS)
+        self.assertEqual(self.taken_after(1), 1)
+
+    def test_clock_goes_back(self) -> None:
+        """A clock that was set back does not keep it waiting."""
+        self.commit()
+        self.clock.rightNow -= 3600
+        self.successResultOf(self.schedule._take_if_due())
+        self.assertEqual(self.tier.checkpoints.taken, 2)
+
+    def test_well(self) -> None:
+        """Who has lived for long does not count as one that ended soon."""
+        self.tier.checkpoints._starts = 2
+        self.taken_after(*[1.0] * (int(WELL_SECONDS) + 31))
+        self.assertEqual(self.record().starts, 0)

@@ -1,0 +1,272 @@
+"""The index after accidents: closed, killed, damaged, gone, somebody else's."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import lmdb
+from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs
+
+from gorego_tw.digest import Digest
+from gorego_tw.errors import NotFound
+from gorego_tw.storage.checkpoint_record import CheckpointRecord
+from gorego_tw.storage.disk_threads import HeldDiskThreads, NoDiskThreads
+from gorego_tw.storage.index_opening import MOST_SET_ASIDE, SUSPICIOUS_STARTS, Ending
+from gorego_tw.storage.lmdb_pages import newest_meta
+from gorego_tw.storage.reconciliation import FOLDERS
+from gorego_tw.storage.tier import LocalTier
+from tests.storage.tiers import LIMIT_BYTES, TierTestCase, blob, put, read
+
+PAGE = 4096
+
+
+class OpeningTestCase(TierTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        sizes = (100, 4000, 5000, 20_000, 300_000)
+        self.blobs = dict(self.put(size, seed) for seed in range(4) for size in sizes)
+        context = capturedLogs()
+        self.events = context.__enter__()
+        self.addCleanup(context.__exit__, None, None, None)
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "index" / "data.mdb"
+
+    def change(self, change: Callable[[bytes], bytes]) -> None:
+        """Close the tier, change its index, open it."""
+        self.close_tier(self.tier)
+        self.data.write_bytes(change(self.data.read_bytes()))
+        self.open_tier()
+
+    def compare(self) -> None:
+        """Compare index and files to the end."""
+        self.tier.reconciliation.startService()
+        self.clock.pump([1.0, *[0.0] * (2 * len(FOLDERS))])
+        self.successResultOf(self.tier.reconciliation.stopService())
+        self.assertIsNone(self.tier.inventory.doubt)
+
+    def served(self) -> set[Digest]:
+        """The blobs that are served, after a look that none is wrong."""
+        served = set()
+        for digest, data in self.blobs.items():
+            reading = Deferred.fromCoroutine(read(self.tier.blobs, digest))
+            if reading.result == data:
+                served.add(digest)
+            else:
+                self.failureResultOf(reading, NotFound)
+        return served
+
+    @property
+    def files(self) -> set[Digest]:
+        """The blobs that are files."""
+        return {digest for digest in self.blobs if digest.size_bytes > 4080}
+
+    def set_aside(self) -> list[Path]:
+        """The indexes that were."""
+        return sorted(self.folder.glob("index.damaged-*"))
+
+
+class EndingTests(OpeningTestCase):
+    def killed(self) -> Path:
+        """The folder of a process that is gone."""
+        copy = Path(self.mktemp())
+        shutil.copytree(self.folder, copy)
+        return copy
+
+    def test_new(self) -> None:
+        """A folder that did not exist."""
+        self.close_tier(self.tier)
+        self.folder = Path(self.mktemp())
+        self.assertIs(self.open_tier().ending, Ending.NEW)
+
+    def test_closed(self) -> None:
+        """An index that was closed is taken as it is, in whatever boot."""
+        self.assertIs(self.reopen().ending, Ending.CLOSED)
+        self.close_tier(self.tier)
+        tier = LocalTier.open(
+            self.folder,
+            limit_bytes=LIMIT_BYTES,
+            free_reserve_bytes=0,
+            clock=self.clock,
+            threads=NoDiskThreads(),
+            boot="the next one",
+        )
+        self.assertIs(tier.ending, Ending.CLOSED)
+        self.assertIsNone(tier.inventory.doubt)
+        self.successResultOf(tier.close())
+
+    def test_killed(self) -> None:
+        """An index whose process was killed has all that was written, though no checkpoint has it."""
+        killed = self.killed()
+        self.close_tier(self.tier)
+        self.folder = killed
+        self.assertIs(self.open_tier().ending, Ending.KILLED)
+        self.assertIsNone(self.tier.inventory.doubt)
+        self.assertEqual(self.served(), set(self.blobs))
+
+    def test_of_a_version_that_made_no_checkpoints(self) -> None:
+        """An index without a record of a checkpoint is taken as it is."""
+        self.close_tier(self.tier)
+        (self.folder / "index" / "checkpoint").unlink()
+        self.assertIs(self.open_tier().ending, Ending.CLOSED)
+        self.assertEqual(self.served(), set(self.blobs))
+
+    def test_record_that_is_none(self) -> None:
+        """So is one whose record is damaged."""
+        self.close_tier(self.tier)
+        (self.folder / "index" / "checkpoint").write_bytes(b"\xff{}")
+        self.open_tier()
+        self.assertEqual(self.served(), set(self.blobs))
+
+    def test_starts_in_a_row(self) -> None:
+        """Starts that came to no good end are counted, until one does."""
+        for starts in range(1, SUSPICIOUS_STARTS + 2):
+            killed = self.killed()
+            self.close_tier(self.tier)
+            self.folder = killed
+            self.open_tier()
+            record = CheckpointRecord.read(killed / "index")
+            assert record is not None
+            self.assertEqual(record.starts, starts)
+        self.reopen()
+        record = CheckpointRecord.read(self.folder / "index")
+        assert record is not None
+        self.assertEqual(record.starts, 0)
+
+
+class DamageTests(OpeningTestCase):
+    """Whatever is in the place of the index, blobs that are files are served again."""
+
+    def assert_made_anew(self) -> None:
+        """The damaged index is kept, the new one gets to know all files, and takes what is missing."""
+        self.assertIs(self.tier.ending, Ending.LOST)
+        self.compare()
+        self.assertEqual(self.served(), self.files)
+        self.assertEqual(self.tier.reconciliation.adopted, len(self.files))
+        for digest, data in self.blobs.items():
+            self.successResultOf(put(self.tier.blobs, digest, data))
+        self.assertEqual(self.served(), set(self.blobs))
+        tallies = dict(self.tier.index.tallies)
+        self.reopen()
+        self.assertIs(self.tier.ending, Ending.CLOSED)
+        self.assertEqual(self.served(), set(self.blobs))
+        self.assertEqual(self.tier.index.tallies, tallies)
+
+    def test_garbage(self) -> None:
+        """Something else in its place."""
+        self.change(lambda _: b"something else" * 1000)
+        self.assertEqual(len(self.set_aside()), 1)
+        self.assertEqual((self.set_aside()[0] / "data.mdb").read_bytes(), b"something else" * 1000)
+        self.assertTrue([event for event in self.events if "kept" in event])
+        self.assert_made_anew()
+
+    def test_truncated(self) -> None:
+        """The end of it is gone, which would end the process with SIGBUS."""
+        self.change(lambda data: data[: len(data) // 2])
+        self.assert_made_anew()
+
+    def test_empty(self) -> None:
+        """A file with nothing in it."""
+        self.change(lambda _: b"")
+        self.assert_made_anew()
+
+    def test_removed(self) -> None:
+        """No file at all; no folder at all."""
+        self.close_tier(self.tier)
+        self.data.unlink()
+        self.open_tier()
+        self.assertEqual(self.set_aside(), [])
+        self.assert_made_anew()
+        self.close_tier(self.tier)
+        shutil.rmtree(self.folder / "index")
+        self.open_tier()
+        self.assert_made_anew()
+
+    def test_page_in_the_middle(self) -> None:
+        """A page of the trees that is something else."""
+
+        def overwrite(data: bytes) -> bytes:
+            meta, _ = newest_meta(data)
+            return data[: meta.root * PAGE] + b"?" * PAGE + data[(meta.root + 1) * PAGE :]
+
+        self.change(overwrite)
+        self.assert_made_anew()
+
+    def test_of_another_program(self) -> None:
+        """An LMDB file that has other databases is left as it was."""
+        self.close_tier(self.tier)
+        shutil.rmtree(self.folder / "index")
+        with (
+            lmdb.open(str(self.folder / "index"), max_dbs=1) as other,
+            other.begin(write=True) as txn,
+        ):
+            txn.put(b"theirs", b"value")
+        theirs = self.data.read_bytes()
+        self.open_tier()
+        self.assertEqual((self.set_aside()[0] / "data.mdb").read_bytes(), theirs)
+        self.assert_made_anew()
+
+    def test_meta_pages(self) -> None:
+        """Without its first two pages the index goes back to the checkpoint, and has everything."""
+        self.change(lambda data: bytes(2 * PAGE) + data[2 * PAGE :])
+        self.assertIs(self.tier.ending, Ending.POWER_CUT)
+        self.assertEqual(self.set_aside(), [])
+        self.compare()
+        self.assertEqual(self.served(), set(self.blobs))
+
+    def test_few_are_kept(self) -> None:
+        """Of many damaged indexes the latest are kept."""
+        for number in range(MOST_SET_ASIDE + 3):
+            self.change(lambda _, number=number: b"garbage %d" % number)  # type: ignore[misc]
+        kept = {(path / "data.mdb").read_bytes() for path in self.set_aside()}
+        self.assertEqual(kept, {b"garbage 3", b"garbage 4"})
+
+    def test_while_it_is_made_anew(self) -> None:
+        """Until its folder was compared a file is absent; when it is put again nothing is twice."""
+        self.change(lambda _: b"")
+        self.assertEqual(self.served(), set())
+        digest, data = blob(5000)
+        self.successResultOf(put(self.tier.blobs, digest, data))
+        self.assert_made_anew_without(digest)
+
+    def assert_made_anew_without(self, digest: Digest) -> None:
+        self.compare()
+        self.assertEqual(self.served(), self.files)
+        self.assertEqual(self.tier.reconciliation.adopted, len(self.files) - 1)
+        self.assertEqual(self.tier.index.tallies[1].entries, len(self.files))
+
+    def test_killed_while_it_is_made_anew(self) -> None:
+        """The next process goes on with it."""
+        self.change(lambda _: b"")
+        threads = HeldDiskThreads()
+        self.reopen(threads=threads)
+        self.tier.reconciliation.startService()
+        self.clock.advance(1)
+        for _ in range(len(FOLDERS) // 2):
+            threads.held.pop(0)()
+            self.clock.advance(0)
+        before = self.tier.reconciliation.progress
+        self.assertTrue(0 < before < 1)
+        stopped = self.tier.reconciliation.stopService()
+        self.close_tier(self.tier)
+        self.successResultOf(stopped)
+        self.open_tier()
+        self.assertGreaterEqual(self.tier.reconciliation.progress, before)
+        self.assertLess(self.tier.reconciliation.progress, 1)
+        self.compare()
+        self.assertEqual(self.served(), self.files)
+
+    def test_wrong_files(self) -> None:
+        """Files that are not what their names say are never served."""
+        digest, data = blob(5000)
+        self.path(digest).write_bytes(data[:-1] + b"?")
+        short, _ = blob(20_000)
+        self.path(short).write_bytes(b"")
+        (self.path(digest).parent / "readme").write_bytes(b"somebody else's")
+        self.change(lambda _: b"")
+        self.compare()
+        self.assertEqual(self.served(), self.files - {digest, short})
