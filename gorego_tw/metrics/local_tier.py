@@ -16,6 +16,7 @@ def observe_tier(observed: Observed, tier: LocalTier, janitor: Janitor) -> None:
     _observe_disk(observed, tier)
     _observe_evictions(observed, janitor)
     _observe_entries(observed, tier)
+    _observe_upkeep(observed, tier)
 
 
 def _observe_disk(observed: Observed, tier: LocalTier) -> None:
@@ -73,6 +74,47 @@ def _observe_entries(observed: Observed, tier: LocalTier) -> None:
         "gorego_uploads_abandoned_total",
         "Uploads that nobody went on with, deleted after a day",
         lambda: tier.uploads.abandoned,
+    )
+
+
+def _observe_upkeep(observed: Observed, tier: LocalTier) -> None:
+    checkpoints, comparison, scrub = tier.checkpoints, tier.reconciliation, tier.scrub
+    observed.counter(
+        "gorego_checkpoints_total",
+        "How often everything was brought to stable storage",
+        lambda: checkpoints.taken,
+    )
+    observed.gauge(
+        "gorego_index_comparison_progress_ratio",
+        "Which part of the files was compared with the index; 1 if there is nothing to compare",
+        lambda: comparison.progress,
+    )
+    observed.counter(
+        "gorego_index_comparison_total",
+        "What the comparison found: files of which the index did not know (adopted), files that are "
+        "not what their names say (refused), entries without a file (lost)",
+        {
+            "adopted": lambda: comparison.adopted,
+            "refused": lambda: comparison.refused,
+            "lost": lambda: comparison.lost,
+        },
+        "outcome",
+    )
+    observed.counter(
+        "gorego_scrub_entries_total",
+        "Blobs and action results that were compared with their hash by scrub",
+        lambda: scrub.scrubbed_entries,
+    )
+    observed.counter(
+        "gorego_scrub_bytes_total", "How large those were", lambda: scrub.scrubbed_bytes
+    )
+    observed.counter(
+        "gorego_scrub_passes_total", "How often scrub came to the end", lambda: scrub.passes
+    )
+    observed.gauge(
+        "gorego_scrub_progress_ratio",
+        "Which part of the entries the pass of scrub that is under way has seen",
+        lambda: scrub.progress,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 
 import lmdb
 
@@ -98,6 +99,19 @@ class Index:
             raise trouble(error) from error
         return found
 
+    def following(self, start: bytes, count: int) -> list[bytes]:
+        """Up to ``count`` keys from ``start`` on: those of action results, then those of blobs."""
+        try:
+            with self._begin(self._blobs) as txn:
+                found = []
+                if start[:1] <= bytes([ACTIONS]):
+                    found = _keys(txn.cursor(db=self._actions), start, count)
+                if len(found) < count:
+                    found += _keys(txn.cursor(), start, count - len(found))
+        except lmdb.Error as error:
+            raise trouble(error) from error
+        return found
+
     def of_prefix(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
         """All blobs whose keys begin so: keys and packed records. Any thread may."""
         found = []
@@ -166,6 +180,12 @@ class Index:
         except lmdb.Error as error:
             raise trouble(error) from error
         return entries
+
+
+def _keys(cursor: lmdb.Cursor[bytes], start: bytes, count: int) -> list[bytes]:
+    """Up to ``count`` keys from ``start`` on."""
+    there = cursor.set_range(start) if start else cursor.first()
+    return list(islice(cursor.iternext(values=False), count)) if there else []
 
 
 def _take(cursor: lmdb.Cursor[bytes], start: bytes, count: int) -> list[tuple[bytes, int]]:

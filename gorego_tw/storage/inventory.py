@@ -129,6 +129,14 @@ class Inventory:
                     break
         return freed
 
+    def record(self, key: bytes) -> BlobRecord | None:
+        """What is known of a blob; None if it is absent, or if that is unreadable."""
+        try:
+            found = self._index.blob(key)
+        except DamagedRecord:
+            return None
+        return None if found is None else found[0]
+
     def is_doubted(self, record: BlobRecord) -> bool:
         """Whether a file is to be hashed before any of it is given out, whatever its stamp."""
         return self.doubt is not None and self.doubt.covers(record)
@@ -140,7 +148,7 @@ class Inventory:
         """
         lost = []
         for key in keys:
-            record = self._record(key)
+            record = self.record(key)
             if record is not None and record.location == FILE and not self._files.exists(key):
                 lost.append(key)
         if lost:
@@ -151,7 +159,7 @@ class Inventory:
         """Let those files be hashed before any of them is given out the next time."""
         with self._index.write() as txn:
             for key in keys:
-                record = self._record(key)
+                record = self.record(key)
                 if record is not None and self.is_doubted(record):
                     txn.put_blob(key, record._replace(stamp=0))
 
@@ -163,7 +171,7 @@ class Inventory:
         adopted = 0
         with self._index.write() as txn:
             for key, record in entries:
-                if self._record(key) is None and self._files.exists(key):
+                if self.record(key) is None and self._files.exists(key):
                     txn.put_blob(key, record)
                     adopted += 1
         return adopted
@@ -173,7 +181,7 @@ class Inventory:
 
         :returns: whether that was done.
         """
-        if self._record(key) is not None:
+        if self.record(key) is not None:
             return False
         self.damaged += 1
         self._log.warn("threw {entry} away: {damage}", entry=key.hex(), damage=damage)
@@ -191,13 +199,6 @@ class Inventory:
                     if self._index.blob(key) is None:
                         self._files.discard(key)
                     txn.arrived(key)
-
-    def _record(self, key: bytes) -> BlobRecord | None:
-        try:
-            found = self._index.blob(key)
-        except DamagedRecord:
-            return None
-        return None if found is None else found[0]
 
     def _take_out(self, txn: IndexWrite, key: bytes) -> int:
         self._last_use.forget(key)

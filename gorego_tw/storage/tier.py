@@ -27,6 +27,7 @@ from gorego_tw.storage.inventory import Inventory
 from gorego_tw.storage.last_use import LastUse
 from gorego_tw.storage.local import LocalActionResults, LocalBlobs
 from gorego_tw.storage.reconciliation import Reconciliation
+from gorego_tw.storage.scrub import Scrub
 from gorego_tw.storage.space import Space
 from gorego_tw.storage.stable_storage import boot_id
 from gorego_tw.storage.uploads import Uploads
@@ -64,6 +65,7 @@ class LocalTier:
     :ivar evicted: what was evicted lately.
     :ivar ending: how the tier was found.
     :ivar reconciliation: compares index and files if they may not be in step.
+    :ivar scrub: compares what is stored with its hash.
     """
 
     folder: Folder
@@ -81,6 +83,7 @@ class LocalTier:
     uploads: Uploads
     arrivals: Arrivals
     reconciliation: Reconciliation
+    scrub: Scrub
     upkeep: Upkeep
     clock: IReactorTime
     threads: DiskThreads
@@ -136,6 +139,7 @@ class LocalTier:
                 self.checkpoints, self.upkeep.checkpoint_seconds, self.threads, self.clock
             ),
             self.reconciliation,
+            self.scrub,
         )
 
     async def checkpoint(self) -> None:
@@ -219,6 +223,15 @@ class LocalTier:
                 inventory,
                 files=files,
                 last_use=last_use,
+                threads=threads,
+                clock=clock,
+            ),
+            scrub=Scrub(
+                upkeep.scrub_bytes_per_second,
+                environment=environment,
+                index=index,
+                inventory=inventory,
+                files=files,
                 threads=threads,
                 clock=clock,
             ),

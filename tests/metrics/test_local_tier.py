@@ -46,3 +46,16 @@ class TierMetricsTests(TierTestCase):
         self.assertEqual(self.value("gorego_janitor_evictions_total", "files"), 3)
         self.assertEqual(self.value("gorego_janitor_evictions_total", "bytes"), 12_288)
         self.assertEqual(self.value("gorego_janitor_evicted_age_seconds"), 77)
+
+    def test_upkeep(self) -> None:
+        """Checkpoints, the comparison of index and files, and scrub are counted."""
+        self.successResultOf(self.tier.checkpoint())
+        self.assertEqual(self.value("gorego_checkpoints_total"), 1)
+        self.assertEqual(self.value("gorego_index_comparison_progress_ratio"), 1)
+        self.tier.reconciliation.adopted = 4
+        self.assertEqual(self.value("gorego_index_comparison_total", "adopted"), 4)
+        self.tier.scrub.scrubbed_entries, self.tier.scrub.scrubbed_bytes = 3, 77
+        self.assertEqual(self.value("gorego_scrub_entries_total"), 3)
+        self.assertEqual(self.value("gorego_scrub_bytes_total"), 77)
+        self.assertEqual(self.value("gorego_scrub_passes_total"), 0)
+        self.assertEqual(self.value("gorego_scrub_progress_ratio"), 0)

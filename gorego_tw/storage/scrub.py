@@ -1,0 +1,213 @@
+"""A slow look at all that is stored, for what the disk has damaged since it was written."""
+
+from __future__ import annotations
+
+import os
+
+from twisted.internet.interfaces import IReactorTime
+from txaio.tx import make_logger
+
+from gorego_tw.concurrency import Periodic
+from gorego_tw.digest import DigestFunction, Hasher, digest_of
+from gorego_tw.storage.disk_threads import DiskThreads
+from gorego_tw.storage.environment import Environment
+from gorego_tw.storage.files import BlobFiles
+from gorego_tw.storage.index import Index
+from gorego_tw.storage.inventory import Inventory
+from gorego_tw.storage.pace import Pace
+from gorego_tw.storage.reading import read_now
+from gorego_tw.storage.records import ACTIONS, FILE, BlobRecord, DamagedRecord, unpack_action
+
+#: How long after the end of a pass the next one begins, in seconds, and the first one after the start.
+LOOK_SECONDS = 60.0
+
+#: How much is read at once, in bytes.
+PIECE_BYTES = 256 * 1024
+
+#: How many entries are looked up at once, and how often it is noted where it is, in seconds.
+BATCH_ENTRIES = 32
+NOTE_SECONDS = 10.0
+
+#: What an entry counts as at least, in bytes: a page has to be read for it.
+LEAST_BYTES = 4096
+
+_NAME = b"scrub"
+
+#: Files are read as if no one had read before or would read on: nothing is read ahead.
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+class Scrub(Periodic):
+    """Reads every entry and compares it with its hash, at an even pace, again and again.
+
+    What is damaged is dropped. What was not in memory before it was read is not afterwards, so that
+    what clients use stays there. After a restart it goes on where it was.
+
+    :param bytes_per_second: how fast, in bytes per second; 0 for not at all.
+    :ivar scrubbed_entries: how many blobs and action results it has read.
+    :ivar scrubbed_bytes: how large they were, in bytes.
+    :ivar passes: how often it has come to the end.
+    """
+
+    _log = make_logger()
+
+    def __init__(
+        self,
+        bytes_per_second: int,
+        *,
+        environment: Environment,
+        index: Index,
+        inventory: Inventory,
+        files: BlobFiles,
+        threads: DiskThreads,
+        clock: IReactorTime,
+    ) -> None:
+        super().__init__("scrub", self._scrub, LOOK_SECONDS, clock)
+        self.scrubbed_entries = 0
+        self.scrubbed_bytes = 0
+        self.passes = 0
+        self._pace = Pace(bytes_per_second, clock) if bytes_per_second else None
+        self._environment = environment
+        self._index = index
+        self._inventory = inventory
+        self._files = files
+        self._threads = threads
+        self._clock = clock
+        self._noted_at = clock.seconds()
+        self._memory = bytearray(PIECE_BYTES)
+        self._position = environment.position(_NAME) or b""
+
+    @property
+    def progress(self) -> float:
+        """Which part of the entries the pass under way has seen."""
+        if not self._position:
+            return 0.0
+        kind, tallies = self._position[0], self._index.tallies
+        total = sum(tally.entries for tally in tallies.values())
+        before = sum(tally.entries for number, tally in tallies.items() if number < kind)
+        inside = tallies[kind].entries if kind in tallies else 0
+        # Hashes are spread evenly.
+        part = int.from_bytes(self._position[1:5].ljust(4, b"\0"), "big") / (1 << 32)
+        return (before + inside * part) / total if total else 0.0
+
+    async def _scrub(self) -> None:
+        if self._pace is None:
+            return
+        while self.running and (keys := self._index.following(self._position, BATCH_ENTRIES)):
+            for key in keys:
+                await self._pace.keep(await self._look_at(self._pace, key), self._goes_on)
+                if not self.running:
+                    break
+                self._position = key + b"\0"
+            self._note()
+        if self.running:
+            self.passes += 1
+            self._position = b""
+            self._note(at_once=True)
+
+    def stopService(self) -> object:  # type: ignore[override]  # what it returns is waited for
+        """Do the work no more; note where it is."""
+        self._note(at_once=True)
+        return super().stopService()
+
+    async def _look_at(self, pace: Pace, key: bytes) -> int:
+        """Compare one entry.
+
+        :returns: how much was read that the pace does not know of, in bytes.
+        """
+        self.scrubbed_entries += 1
+        size = self._action(key) if key[0] == ACTIONS else self._inline(key)
+        if size is None:
+            return await self._file(pace, key)
+        self.scrubbed_bytes += size
+        return max(size, LEAST_BYTES)
+
+    def _action(self, key: bytes) -> int:
+        value = self._index.action(key)
+        if value is None:
+            return 0
+        try:
+            unpack_action(value)
+        except DamagedRecord as error:
+            self._inventory.drop(key, str(error))
+        return len(value)
+
+    def _inline(self, key: bytes) -> int | None:
+        """The size of a blob that is in the index, or gone; None if it is a file."""
+        try:
+            found = self._index.blob(key)
+        except DamagedRecord:
+            self._inventory.drop(key, "unreadable record")
+            return 0
+        if found is None:
+            return 0
+        record, data = found
+        if record.location == FILE:
+            return None
+        if data is None or digest_of(data, DigestFunction(key[0])).key != key:
+            self._inventory.drop(key, "wrong hash in the index")
+        return record.size_bytes
+
+    async def _file(self, pace: Pace, key: bytes) -> int:
+        record = self._inventory.record(key)
+        if record is None:
+            return LEAST_BYTES
+        try:
+            fd = os.open(self._files.path(key), _FLAGS)
+        except FileNotFoundError:
+            self._damaged(key, record, "removed")
+            return LEAST_BYTES
+        except OSError:  # it says nothing of the file; there will be another pass
+            return LEAST_BYTES
+        try:
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
+            await self._compare(pace, key, record, fd)
+        finally:
+            os.close(fd)
+        return 0
+
+    async def _compare(self, pace: Pace, key: bytes, record: BlobRecord, fd: int) -> None:
+        hasher = DigestFunction(key[0]).hasher()
+        offset = 0
+        while self.running:
+            try:
+                count = await self._threads.run(_hash_piece, fd, offset, self._memory, hasher)
+            except OSError as error:
+                self._damaged(key, record, str(error.strerror))
+                return
+            offset += count
+            self.scrubbed_bytes += count
+            if not count or offset > record.size_bytes:
+                break
+            await pace.keep(max(count, LEAST_BYTES), self._goes_on)
+        if self.running and (offset != record.size_bytes or hasher.digest() != key[1:]):
+            self._damaged(key, record, "wrong hash, found by scrub")
+
+    def _damaged(self, key: bytes, record: BlobRecord, damage: str) -> None:
+        # It may have been evicted meanwhile, and put again.
+        if self._inventory.record(key) == record:
+            self._inventory.drop(key, damage)
+
+    def _goes_on(self) -> bool:
+        return bool(self.running)
+
+    def _note(self, *, at_once: bool = False) -> None:
+        if self._pace is None:
+            return
+        if at_once or not 0 <= self._clock.seconds() - self._noted_at < NOTE_SECONDS:
+            self._noted_at = self._clock.seconds()
+            self._environment.note_position(_NAME, self._position)
+
+
+def _hash_piece(fd: int, offset: int, memory: bytearray, hasher: Hasher) -> int:  # in a thread
+    """Take the next piece of a file in; what has to be read for it does not stay in memory."""
+    with memoryview(memory) as whole:
+        count = read_now(fd, whole, offset) or 0
+        # The attempt itself may have begun to bring the rest to memory (Linux reads ahead even then).
+        with whole[count:] as rest:
+            more = os.preadv(fd, [rest], offset + count) if rest else 0
+        if more:
+            os.posix_fadvise(fd, offset + count, more, os.POSIX_FADV_DONTNEED)
+        with whole[: count + more] as piece:
+            hasher.update(piece)
+    return count + more
