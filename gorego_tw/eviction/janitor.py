@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
 from random import Random
 from typing import Any, TypeAlias
 
 from twisted.internet.task import deferLater
 
 from gorego_tw.concurrency import Periodic
+from gorego_tw.errors import StatusError
 from gorego_tw.eviction.policy import SampledLRU
+from gorego_tw.storage.failures import telling
 from gorego_tw.storage.tier import LocalTier
 from gorego_tw.telemetry.current import recorded
 
@@ -72,6 +75,7 @@ class Janitor(Periodic):
         self._tier = tier
         self._clock = tier.clock
         self._space = tier.space
+        self._stuck = False
         self._tidy_at = tier.clock.seconds()
         self._run = traced("Janitor", self._do)
         self._policy = SampledLRU(
@@ -93,6 +97,7 @@ class Janitor(Periodic):
             await self._run()
         else:
             self._space.made_room()
+            await self._take_ballast()
 
     async def _do(self) -> None:
         entries, freed = self.evicted_entries, self.evicted_bytes
@@ -109,17 +114,45 @@ class Janitor(Periodic):
         self._space.made_room()
 
     async def _evict(self) -> None:
+        tried = False
         while self.running and (excess := self._space.excess_bytes) > 0:
-            if not self._evict_slice(excess):
-                break
+            try:
+                if not self._evict_slice(excess):
+                    break
+            except StatusError as error:  # LMDB has EIO for a write that was cut short, too
+                if tried:
+                    self._tell_stuck(error)
+                    break
+                tried = True
+                await self._find_pages()
+                continue
+            tried = False
             if self._space.doomed_bytes > MOST_TRASH_BYTES:
                 await self._tier.empty_trash()
             await deferLater(self._clock, 0)
 
+    async def _find_pages(self) -> None:
+        """Let the index have something to write to: its own free pages, and new ones."""
+        self._tier.ballast.throw()
+        with suppress(StatusError):
+            await self._tier.checkpoint()
+
+    def _tell_stuck(self, error: StatusError) -> None:
+        """Others have filled the disk up so that not even the index can be written."""
+        self.failures += 1
+        if not self._stuck:
+            self._log.warn("nothing can be evicted for now: {error}", error=error.message)
+        self._stuck = True
+
     def _evict_slice(self, excess_bytes: int) -> int:
         """Evict some entries; how many."""
         before = self.evicted_entries
-        freed = self._tier.inventory.evict(self._oldest(), excess_bytes)
+        try:
+            freed = self._tier.inventory.evict(self._oldest(), excess_bytes)
+        except StatusError:
+            self.evicted_entries = before
+            raise
+        self._stuck = False
         entries = self.evicted_entries - before
         self.evicted_bytes += freed
         self.observe(entries, freed)
@@ -141,6 +174,13 @@ class Janitor(Periodic):
                 age = self._tier.last_use.now - candidate.last_used
                 self.last_evicted_age_seconds = max(0, age)
                 yield candidate.key
+
+    async def _take_ballast(self) -> None:
+        ballast = self._tier.ballast
+        lacking = ballast.size_bytes + self._space.free_reserve_bytes
+        if not ballast.held and self._space.free_bytes > lacking:
+            with telling():
+                await self._tier.threads.run(ballast.take)
 
     @property
     def _is_untidy(self) -> bool:

@@ -31,6 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import lmdb
+from twisted.internet.defer import DeferredLock
 
 from gorego_tw.errors import Unavailable
 from gorego_tw.storage.checkpoint_record import CheckpointRecord
@@ -60,7 +61,7 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """Takes them. Only one at a time may be under way.
+    """Takes them, one after the other.
 
     :param folder: of the index.
     :param most_commits: after so many commits the next one is due.
@@ -80,6 +81,7 @@ class Checkpoints:
         self._last: Checkpoint | None = None
         self._starts = 0
         self._whole = False
+        self._lock = DeferredLock()
         # Kept open, because trouble with the disk is told once to each who has it open.
         self._fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
@@ -111,18 +113,19 @@ class Checkpoints:
         :param clean: nothing will be written any more.
         :raises StatusError: the disk fails; the one before is still what a power cut leads back to.
         """
-        if self._idle and not clean:
-            return
-        point = self._begin()
-        try:
-            await threads.run(self._bring_home, point, clean)
-        except BaseException:
-            point.reader.abort()
-            raise
-        self.taken += 1
-        self._whole = True
-        self._release()
-        self._last = point
+        async with self._lock:
+            if self._idle and not clean:
+                return
+            point = self._begin()
+            try:
+                await threads.run(self._bring_home, point, clean)
+            except BaseException:
+                point.reader.abort()
+                raise
+            self.taken += 1
+            self._whole = True
+            self._release()
+            self._last = point
 
     def file_system_time(self) -> int:
         """Files that are written from now on have this change time, or a later one."""

@@ -32,6 +32,7 @@ class BlobFiles:
         self._names = {bytes([function]): function.name.lower() for function in DigestFunction}
         self._numbers = count()
         self._process = os.getpid()
+        self._held: set[str] = set()
 
     def path(self, key: bytes) -> str:
         """Where the blob with that key is, if it is a file."""
@@ -97,11 +98,35 @@ class BlobFiles:
 
         :returns: whether there was something.
         """
+        name = self.hold(key)
+        if name is not None:
+            self.release(name)
+        return name is not None
+
+    def hold(self, key: bytes) -> str | None:
+        """The same, but it stays there until it is released.
+
+        :returns: its name there; None if there was nothing.
+        """
+        name = f"{key.hex()}.{self._process}.{next(self._numbers)}"
+        self._held.add(name)
         try:
-            os.rename(self.path(key), self._trash_name(key))
-        except FileNotFoundError:
-            return False
-        return True
+            os.rename(self.path(key), f"{self._trash}/{name}")
+        except BaseException as error:
+            self._held.discard(name)
+            if isinstance(error, FileNotFoundError):
+                return None
+            raise
+        return name
+
+    def release(self, name: str) -> None:
+        """What is held in the trash may go."""
+        self._held.discard(name)
+
+    def bring_back(self, name: str, key: bytes) -> None:
+        """Move what is held to where it was."""
+        os.rename(f"{self._trash}/{name}", self.path(key))
+        self._held.discard(name)
 
     def discarded(self) -> Iterator[bytes]:
         """The keys of the blobs whose files are in the trash."""
@@ -115,6 +140,8 @@ class BlobFiles:
         What cannot be deleted stays for the next time.
         """
         for name in os.listdir(self._trash):
+            if name in self._held:
+                continue
             with suppress(OSError):
                 _delete(f"{self._trash}/{name}")
 
@@ -147,9 +174,6 @@ class BlobFiles:
         """What the file system has left for us, in bytes."""
         figures = os.statvfs(self._cas)
         return figures.f_bavail * figures.f_frsize
-
-    def _trash_name(self, key: bytes) -> str:
-        return f"{self._trash}/{key.hex()}.{self._process}.{next(self._numbers)}"
 
 
 def _delete(path: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from math import inf
+from typing import NamedTuple
 
 from txaio.tx import make_logger
 
@@ -31,6 +32,14 @@ from gorego_tw.storage.records import (
     unpack_size,
 )
 from gorego_tw.storage.space import Space
+
+
+class _Moved(NamedTuple):
+    """A file in the trash, whose entry may yet stay."""
+
+    key: bytes
+    name: str
+    size_bytes: int
 
 
 class Inventory:
@@ -122,11 +131,19 @@ class Inventory:
         :returns: how much of the disk they took, in bytes.
         """
         freed = 0
-        with self._index.write() as txn:
-            for key in keys:
-                freed += self._take_out(txn, key)
-                if freed >= enough_bytes:
-                    break
+        moved: list[_Moved] = []
+        try:
+            with self._index.write() as txn:
+                for key in keys:
+                    freed += self._take_out(txn, key, moved)
+                    if freed >= enough_bytes:
+                        break
+        except BaseException:
+            self._bring_back(moved)
+            raise
+        for _, name, taken in moved:
+            self._files.release(name)
+            self._space.doomed_bytes += taken
         return freed
 
     def record(self, key: bytes) -> BlobRecord | None:
@@ -200,7 +217,7 @@ class Inventory:
                         self._files.discard(key)
                     txn.arrived(key)
 
-    def _take_out(self, txn: IndexWrite, key: bytes) -> int:
+    def _take_out(self, txn: IndexWrite, key: bytes, moved: list[_Moved]) -> int:
         self._last_use.forget(key)
         if key[0] == ACTIONS:
             return txn.drop_action(key) or 0
@@ -210,9 +227,15 @@ class Inventory:
         taken = disk_bytes(record.size_bytes)
         # A file that cannot be moved is one nobody knows of: wasted, until its blob comes again.
         with suppress(OSError):
-            if record.location == FILE and self._files.discard(key):
-                self._space.doomed_bytes += taken
+            if record.location == FILE and (name := self._files.hold(key)) is not None:
+                moved.append(_Moved(key, name, taken))
         return taken
+
+    def _bring_back(self, moved: list[_Moved]) -> None:
+        """The index could not be told that they are gone: let them be where it believes them to be."""
+        for key, name, _ in moved:
+            with suppress(OSError):
+                self._files.bring_back(name, key)
 
     def _announce_and_place(self, digest: Digest, temporary: str) -> None:
         key = digest.key

@@ -149,7 +149,8 @@ class LocalBlobs:
         if hashed != digest.key[1:]:
             raise self._damaged(digest, record, "wrong hash")
         if self._is_current(digest, record):
-            self._inventory.restamp(digest.key, record, found.st_ctime_ns)
+            with suppress(StatusError):  # on a full disk it is hashed again the next time
+                self._inventory.restamp(digest.key, record, found.st_ctime_ns)
 
     def _is_current(self, digest: Digest, record: BlobRecord) -> bool:
         """Whether the entry is still the one that was found, and no later one."""

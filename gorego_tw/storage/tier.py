@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -14,6 +14,7 @@ from twisted.internet.task import deferLater
 from gorego_tw.concurrency import Periodic
 from gorego_tw.errors import StatusError
 from gorego_tw.storage.arrival import Arrivals
+from gorego_tw.storage.ballast import Ballast
 from gorego_tw.storage.checkpoint_schedule import CheckpointSchedule
 from gorego_tw.storage.checkpoints import Checkpoints
 from gorego_tw.storage.disk_threads import DiskThreads
@@ -65,6 +66,7 @@ class LocalTier:
     :ivar evicted: what was evicted lately.
     :ivar ending: how the tier was found.
     :ivar reconciliation: compares index and files if they may not be in step.
+    :ivar ballast: room for making room.
     :ivar scrub: compares what is stored with its hash.
     """
 
@@ -84,6 +86,7 @@ class LocalTier:
     arrivals: Arrivals
     reconciliation: Reconciliation
     scrub: Scrub
+    ballast: Ballast
     upkeep: Upkeep
     clock: IReactorTime
     threads: DiskThreads
@@ -123,6 +126,8 @@ class LocalTier:
                     clock=clock,
                     threads=threads,
                 )
+                with suppress(OSError):  # there will be room later
+                    tier.ballast.take()
                 tier.inventory.recover()
                 tier.uploads.restore(whole=opened.ending is not Ending.POWER_CUT)
             except (OSError, StatusError, IndexDamaged) as error:
@@ -235,6 +240,7 @@ class LocalTier:
                 threads=threads,
                 clock=clock,
             ),
+            ballast=Ballast(folder.path / "ballast", free_reserve_bytes),
             upkeep=upkeep,
             clock=clock,
             threads=threads,

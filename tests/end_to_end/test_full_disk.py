@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import resource
 import time
+from collections.abc import Callable
 
 import grpc
 
@@ -12,7 +14,9 @@ from tests.end_to_end.client import Client, digest_of, read_name
 from tests.end_to_end.daemon import Daemon, DaemonTestCase, eventually
 from tests.end_to_end.file_systems import MIB, tmpfs
 
-EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
+#: What a write there is no room for ends with. LMDB has the same word for a write that was cut short by
+#: the end of the disk and for a disk that fails.
+REFUSALS = (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE)
 
 
 class FullDiskTests(DaemonTestCase):
@@ -32,7 +36,7 @@ class FullDiskTests(DaemonTestCase):
         request = reapi.BatchUpdateBlobsRequest.Request(digest=digest_of(data), data=data)
         answer = client.cas.BatchUpdateBlobs(reapi.BatchUpdateBlobsRequest(requests=[request]))
         code = answer.responses[0].status.code
-        self.assertIn(code, (0, EXHAUSTED.value[0]), answer)
+        self.assertIn(code, (0, *(refusal.value[0] for refusal in REFUSALS)), answer)
         if not code:
             self.blobs.append(data)
         return not code
@@ -43,7 +47,7 @@ class FullDiskTests(DaemonTestCase):
         try:
             client.upload(data)
         except grpc.RpcError as error:
-            self.assertEqual(error.code(), EXHAUSTED)
+            self.assertIn(error.code(), REFUSALS)
             return False
         self.blobs.append(data)
         return True
@@ -57,7 +61,7 @@ class FullDiskTests(DaemonTestCase):
                 reapi.UpdateActionResultRequest(action_digest=digest, action_result=result)
             )
         except grpc.RpcError as error:
-            self.assertEqual(error.code(), EXHAUSTED)
+            self.assertIn(error.code(), REFUSALS)
             return False
         return True
 
@@ -73,33 +77,102 @@ class FullDiskTests(DaemonTestCase):
                 count += 1
         return count
 
-    def fill_up_to(self, free_bytes: int) -> None:
-        """Leave so much."""
-        with (self.disk.place / "other").open("wb") as file:
-            file.write(bytes(self.disk.free_bytes - free_bytes))
+    def assert_well(self, client: Client) -> None:
+        """All kinds of writes are taken, all that was taken is right, and nothing was found damaged."""
+        for size in (100, 5000, 600_000):
+            self.assertTrue(self.put(client, size))
+        self.assertTrue(self.put_result(client))
+        for data in self.blobs[-3:]:
+            self.assertEqual(client.read(read_name(digest_of(data))), data)
+        self.served(client)
+        for word in ("Traceback", "damage", "dropped"):
+            self.assertNotIn(word, self.daemon.log)
 
-    def test_filled_by_others_and_freed(self) -> None:
-        """Writes end in RESOURCE_EXHAUSTED, reads go on; when there is room again nothing is lost."""
+    def start(self) -> Client:
+        """Start the daemon, and store something."""
         self.daemon.start()
         client = self.connect(self.daemon)
-        for size in (100, 5000, 600_000) * 3:
+        for size in (100, 5000, 600_000) * 10:
             self.assertTrue(self.put(client, size))
-        before = len(self.blobs)
-        filler = self.disk.fill()
-        end = time.monotonic() + 5
+        return client
+
+    def write_for(self, client: Client, seconds: float, then: Callable[[], object]) -> None:
+        """Write and read, again and again."""
+        end = time.monotonic() + seconds
         while time.monotonic() < end:
             for size in (100, 5000, 600_000):
                 self.put(client, size)
             self.stream(client, 2_000_000)
             self.put_result(client)
-            self.disk.fill()
+            then()
             self.served(client)
-        self.assertTrue(self.daemon.is_running)
+
+    def test_filled_and_freed(self) -> None:
+        """On a disk that others have filled old blobs make room for new ones; later there is room."""
+        client = self.start()
+        filler = self.disk.fill()
+        self.write_for(client, 3, bool)
+        eventually(lambda: self.put(client, 5000), "old blobs have made room")
         filler.unlink()
         eventually(lambda: self.stream(client, 1_000_000), "there is room again")
-        for size in (100, 5000, 600_000):
-            self.assertTrue(self.put(client, size))
-        self.assertTrue(self.put_result(client))
-        print(self.served(client), len(self.blobs), before)
-        print(self.daemon.log[-3000:])
+        self.assert_well(client)
         self.daemon.stop()
+
+    def test_filled_again_and_again(self) -> None:
+        """Where every byte that is freed is taken by others, writes are refused and reads go on."""
+        client = self.start()
+        self.write_for(client, 3, self.disk.fill)
+        filler = self.disk.fill()
+        filler.unlink()
+        eventually(lambda: self.stream(client, 1_000_000), "there is room again")
+        self.assert_well(client)
+        self.daemon.stop()
+
+    def test_stopped_and_started_while_full(self) -> None:
+        """A daemon whose disk is full stops and starts; nothing that it had is wrong."""
+        client = self.start()
+        filler = self.disk.fill()
+        self.daemon.terminate()
+        self.daemon.wait()
+        self.disk.fill()
+        self.daemon.launch()
+        eventually(lambda: client.is_serving() or not self.daemon.is_running, "an answer")
+        if self.daemon.is_running:
+            self.served(client)
+            filler.unlink()
+        else:
+            self.assertIn("No space left on device", self.daemon.log)
+            filler.unlink()
+            self.daemon.start()
+        eventually(lambda: self.stream(client, 1_000_000), "there is room again")
+        self.daemon.stop()
+
+
+class FileSizeTests(DaemonTestCase):
+    """No file may become longer than a few MiB (RLIMIT_FSIZE): neither blobs nor the index."""
+
+    def test_no_longer_file(self) -> None:
+        """What does not fit is refused, what fits is taken, and the daemon lives on."""
+        daemon = self.make_daemon()
+        daemon.start()
+        resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (4 * MIB, -1))
+        client = self.connect(daemon)
+        with self.assertRaises(grpc.RpcError) as caught:
+            client.upload(random.Random(1).randbytes(6 * MIB))
+        self.assertEqual(caught.exception.code(), grpc.StatusCode.RESOURCE_EXHAUSTED)
+        blobs = [random.Random(seed).randbytes(3000) for seed in range(2000)]
+        taken = []
+        for data in blobs:
+            try:
+                client.upload(data)
+            except grpc.RpcError as error:
+                self.assertIn(error.code(), REFUSALS)
+            else:
+                taken.append(data)
+        self.assertTrue(100 < len(taken) < len(blobs), len(taken))
+        for data in taken:
+            self.assertEqual(client.read(read_name(digest_of(data))), data)
+        resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (-1, -1))
+        client.upload(blobs[-1])
+        client.upload(random.Random(1).randbytes(6 * MIB))
+        daemon.stop()

@@ -27,15 +27,27 @@ class CheckpointRecordTests(SynchronousTestCase):
             self.assertEqual(CheckpointRecord.read(self.folder), self.record._replace(clean=clean))
 
     def test_any_damage(self) -> None:
-        """A record in which anything is other than it was is none."""
-        self.record.write(self.folder)
+        """A record in which anything is other than it was is none, and the one before counts."""
         path = self.folder / "checkpoint"
+        self.record._replace(starts=1).write(self.folder)
+        self.record.write(self.folder)
         good = path.read_bytes()
-        for position in range(0, len(good) - 1, 7):
+        end = good.index(b"\n")
+        for position in range(0, end, 7):
             path.write_bytes(good[:position] + b"~" + good[position + 1 :])
+            found = CheckpointRecord.read(self.folder)
+            self.assertEqual(found, self.record._replace(starts=1), position)
+            path.write_bytes(good[:position] + b"~")
             self.assertIsNone(CheckpointRecord.read(self.folder), position)
-            path.write_bytes(good[:position])
-            self.assertIsNone(CheckpointRecord.read(self.folder), position)
+
+    def test_takes_no_more_room(self) -> None:
+        """However many are written, the file stays as long as it was."""
+        for starts in range(10):
+            self.record._replace(starts=starts).write(self.folder)
+            self.assertEqual(
+                CheckpointRecord.read(self.folder), self.record._replace(starts=starts)
+            )
+            self.assertEqual((self.folder / "checkpoint").stat().st_size, 8192)
 
     def test_cannot_be_written(self) -> None:
         """One that cannot be written leaves the one before."""
@@ -44,6 +56,6 @@ class CheckpointRecordTests(SynchronousTestCase):
         def fail(*_: object) -> None:
             raise OSError
 
-        self.patch(os, "fsync", fail)
+        self.patch(os, "pwrite", fail)
         self.assertRaises(OSError, self.record._replace(starts=3).write, self.folder)
         self.assertEqual(CheckpointRecord.read(self.folder), self.record)

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from gorego_tw.body import BytesBody
-from gorego_tw.errors import NotFound, Unavailable
+from gorego_tw.errors import NotFound, ResourceExhausted, Unavailable
+from gorego_tw.storage.index_write import IndexWrite
 from gorego_tw.storage.records import INLINE_LIMIT
 from tests.storage.crash import ACKNOWLEDGED, SIZES, STEPS
 from tests.storage.tiers import TierTestCase, blob, read
@@ -105,6 +106,51 @@ class RecoveryTests(TierTestCase):
         self.failureResultOf(self.tier.blobs.get(digest), NotFound)
         self.put(5000)
         self.assertEqual(self.orphans(), [])
+
+
+class FailedEvictionTests(TierTestCase):
+    """The disk is full when entries are to be taken out of the index."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.digest, self.data = self.put(5000)
+
+        def fail(*_: object) -> None:
+            raise ResourceExhausted("full")
+
+        self.full = self.patch(IndexWrite, "_write_tallies", fail)
+
+    def test_files_stay(self) -> None:
+        """What stays in the index has its file again."""
+        self.assertRaises(ResourceExhausted, self.tier.inventory.evict, [self.digest.key])
+        self.assertEqual(self.left_behind(), [])
+        self.assertEqual(self.tier.space.doomed_bytes, 0)
+        self.assertEqual(self.successResultOf(read(self.tier.blobs, self.digest)), self.data)
+        self.full.restore()
+        self.assertEqual(self.tier.inventory.evict([self.digest.key]), 8192)
+
+    def test_trash_is_emptied_meanwhile(self) -> None:
+        """A file whose entry may yet stay is not deleted with the trash."""
+        hold = self.tier.files.hold
+
+        def holding(key: bytes) -> str | None:
+            name = hold(key)
+            self.tier.files.empty_trash()
+            return name
+
+        self.patch(self.tier.files, "hold", holding)
+        self.assertRaises(ResourceExhausted, self.tier.inventory.evict, [self.digest.key])
+        self.assertEqual(self.successResultOf(read(self.tier.blobs, self.digest)), self.data)
+
+    def test_damaged(self) -> None:
+        """A damaged blob that cannot be dropped is not given out."""
+        path = self.path(self.digest)
+        path.write_bytes(bytes(5000))
+        for _ in range(2):
+            self.failureResultOf(self.tier.blobs.get(self.digest), NotFound)
+        self.full.restore()
+        self.failureResultOf(self.tier.blobs.get(self.digest), NotFound)
+        self.assertIsNone(self.tier.inventory.find(self.digest))
 
 
 class CrashTests(TierTestCase):
