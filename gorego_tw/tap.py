@@ -6,7 +6,7 @@ import asyncio
 import atexit
 import os
 import sys
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import uvloop
 from twisted.application.service import IService
@@ -19,6 +19,7 @@ from txaio.tx import make_logger
 from gorego_tw.config import ConfigError, Configuration, load
 from gorego_tw.lifecycle import StartError
 from gorego_tw.reactor import Reactor
+from gorego_tw.steady_clock import Timed, keep_steady
 from gorego_tw.telemetry import log
 
 
@@ -111,4 +112,5 @@ def makeService(options: Options) -> IService:
 
     from gorego_tw.assembly import make_daemon  # it imports what imports a reactor
 
+    keep_steady(cast(Timed, reactor))
     return make_daemon(options.configuration, reactor, GiveUp(reactor), log.process_log)

@@ -34,6 +34,7 @@ LAYERS = (
         "lifecycle",
         "port",
         "reactor",
+        "steady_clock",
         "config",
         "settings",
     },

@@ -22,6 +22,8 @@ _LEAST_MAP_BYTES = 16 << 30
 TALLY = b"tally:"
 ARRIVING = b"arriving:"
 PASS = b"pass:"
+#: The time of the latest use that was written down.
+LATEST_USE = b"latest use"
 
 #: What LMDB says when the disk or the quota is full, or no longer file is allowed.
 _FULL = tuple(os.strerror(code) for code in FULL)

@@ -6,8 +6,21 @@ import fcntl
 import os
 from pathlib import Path
 
+from txaio.tx import make_logger
+
+from gorego_tw.storage.stable_storage import replace_file
+
 #: The form of what is in the folder. A program that changes it changes this.
-VERSION = "1"
+#:
+#: 1. an index, files, uploads, trash
+#: 2. and beside the index the last checkpoint, which a program that knows 1 would not keep up to date
+VERSION = "2"
+
+#: The forms that are made the present one by adding what is missing, which costs no time.
+_OLDER = frozenset({"1"})
+
+
+_log = make_logger()
 
 
 class FolderError(Exception):
@@ -81,6 +94,9 @@ class Folder:
             if not path.exists():
                 path.write_text(f"{VERSION}\n", encoding="ascii")
             found = path.read_text(encoding="utf-8", errors="replace").strip()
+            if found in _OLDER:
+                self._upgrade(path)
+                found = VERSION
         except OSError as error:
             raise FolderError(f"{path}: {error.strerror}") from error
         if found != VERSION:
@@ -88,3 +104,9 @@ class Folder:
                 f"{self.path}: has the form {found[:20]!r}, this program knows {VERSION!r}; "
                 "name another folder or delete this one"
             )
+
+    def _upgrade(self, path: Path) -> None:
+        # A checkpoint of an even earlier time, when another program had the folder in between.
+        (self.index / "checkpoint").unlink(missing_ok=True)
+        replace_file(path, f"{VERSION}\n".encode("ascii"))
+        _log.info("{folder} has the form {version} now", folder=str(self.path), version=VERSION)

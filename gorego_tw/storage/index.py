@@ -7,7 +7,7 @@ from itertools import islice
 
 import lmdb
 
-from gorego_tw.storage.environment import ARRIVING, TALLY, Environment, trouble
+from gorego_tw.storage.environment import ARRIVING, LATEST_USE, TALLY, Environment, trouble
 from gorego_tw.storage.index_write import IndexWrite
 from gorego_tw.storage.records import (
     ACTIONS,
@@ -135,6 +135,13 @@ class Index:
     def arriving(self) -> list[bytes]:
         """The keys of blobs whose files were about to be moved into place."""
         return [key for key, _ in self._meta_entries(ARRIVING)]
+
+    @property
+    def latest_use(self) -> int:
+        """The latest time of a use that was noted, in seconds since the epoch."""
+        return max(
+            (unpack_last_used(value) for _, value in self._meta_entries(LATEST_USE)), default=0
+        )
 
     @property
     def page_bytes(self) -> int:

@@ -18,9 +18,8 @@ import os
 import shutil
 from contextlib import suppress
 from enum import Enum
-from itertools import count
 from pathlib import Path
-from time import gmtime, strftime
+from time import gmtime, strftime, time_ns
 from typing import NamedTuple
 
 from txaio.tx import make_logger
@@ -117,9 +116,9 @@ def set_aside(folder: Folder) -> Path:
     kept = sorted(folder.path.glob("index.damaged-*"))
     for old in kept[: max(0, len(kept) - MOST_SET_ASIDE + 1)]:
         shutil.rmtree(old, ignore_errors=True)
-    now = strftime("%Y%m%d-%H%M%S", gmtime())
-    names = (folder.path / f"index.damaged-{now}.{number}" for number in count())
-    name = next(name for name in names if not name.exists())
+    seconds, nanoseconds = divmod(time_ns(), 1_000_000_000)
+    now = strftime("%Y%m%d-%H%M%S", gmtime(seconds))
+    name = folder.path / f"index.damaged-{now}.{nanoseconds:09d}"
     folder.index.rename(name)
     folder.index.mkdir()
     with suppress(OSError):

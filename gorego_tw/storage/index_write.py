@@ -9,7 +9,7 @@ from typing import Self
 import lmdb
 
 from gorego_tw.digest import Digest
-from gorego_tw.storage.environment import ARRIVING, TALLY, Environment, trouble
+from gorego_tw.storage.environment import ARRIVING, LATEST_USE, TALLY, Environment, trouble
 from gorego_tw.storage.records import (
     ACTIONS,
     INLINE,
@@ -140,6 +140,10 @@ class IndexWrite:
             if database is self._blobs:
                 return Digest(key, unpack_size(value)[0])
         return None
+
+    def note_latest_use(self, last_used: int) -> None:
+        """Note the time, than which no use is later."""
+        self._txn.put(LATEST_USE, renewed(b"", last_used), db=self._meta)
 
     def announce(self, key: bytes) -> None:
         """Note that the file of a blob will be moved into place."""

@@ -21,7 +21,8 @@ FLUSH_SECONDS = 60.0
 
 
 class LastUse:
-    """The times, in whole seconds since the epoch, of the clock's last :meth:`tick`.
+    """The times, in whole seconds since the epoch, of the clock's last :meth:`tick`; later than those by
+    as much as the clock was set back between this process and an earlier one.
 
     :param index: where they are kept.
     :ivar observe: told of the blobs whose uses were written, a slice at a time.
@@ -34,7 +35,10 @@ class LastUse:
         self._pending: dict[bytes, int] = {}
         self._flushing: dict[bytes, int] = {}
         self._flushed_at = clock.seconds()
-        self.now = max(0, int(clock.seconds()))
+        # A machine whose clock was set back, or which has none, would take what is used now for older
+        # than what was used before, and evict that first: time goes on where it was.
+        self._ahead = max(0.0, index.latest_use - clock.seconds())
+        self.now = max(0, int(clock.seconds() + self._ahead))
 
     def touch(self, key: bytes) -> None:
         """The entry with that key is used now."""
@@ -58,7 +62,7 @@ class LastUse:
 
     def tick(self) -> None:
         """Look at the clock. Times never go backwards, whatever the clock does."""
-        self.now = max(self.now, int(self._clock.seconds()))
+        self.now = max(self.now, int(self._clock.seconds() + self._ahead))
 
     @property
     def due(self) -> bool:
@@ -79,6 +83,8 @@ class LastUse:
         end = seconds() + SLICE_SECONDS
         blobs: list[Digest] = []
         with self._index.write() as txn:
+            if flushing:
+                txn.note_latest_use(self.now)
             while flushing:
                 blob = txn.renew(*flushing.popitem())
                 if blob is not None:
@@ -87,3 +93,8 @@ class LastUse:
                     break
         self.observe(blobs)
         return bool(flushing)
+
+    def note(self) -> None:
+        """Write down what time it is by now, for the next process."""
+        with self._index.write() as txn:
+            txn.note_latest_use(self.now)

@@ -161,6 +161,7 @@ class LocalTier:
         """Write the last uses down, all of them at once: for when no calls are served."""
         while self.last_use.flush_slice():
             pass
+        self.last_use.note()
 
     async def close(self) -> None:
         """Keep everything for the next time and let go of the folder. No call may be under way."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from gorego_tw.storage.folder import Folder, FolderError, FolderInUse
+from gorego_tw.storage.folder import VERSION, Folder, FolderError, FolderInUse
 
 
 class FolderTests(SynchronousTestCase):
@@ -45,8 +45,17 @@ class FolderTests(SynchronousTestCase):
         error = self.assertRaises(FolderError, Folder, self.path)
         self.assertIn("'7'", str(error))
         self.assertIn("another folder", str(error))
-        (self.path / "version").write_text("1\n")
+        (self.path / "version").write_text(f"{VERSION}\n")
         self.open()
+
+    def test_older_version(self) -> None:
+        """A folder of the version before is made one of this version; an older checkpoint is no good."""
+        Folder(self.path).close()
+        (self.path / "version").write_text("1\n")
+        (self.path / "index" / "checkpoint").write_text("old")
+        folder = self.open()
+        self.assertEqual((self.path / "version").read_text(), f"{VERSION}\n")
+        self.assertEqual(list(folder.index.iterdir()), [])
 
     def test_unreadable_version(self) -> None:
         """A version that cannot be read is named."""

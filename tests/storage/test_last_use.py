@@ -55,6 +55,19 @@ class LastUseTests(TierTestCase):
         self.last_use.touch(self.key)
         self.assertEqual(self.last_use.latest(self.key, 0), 1_000_010)
 
+    def test_clock_goes_back_between_processes(self) -> None:
+        """What is used by the next process is later than what was used by this one, all the same."""
+        self.later(1000)
+        self.last_use.touch(self.key)
+        self.clock.rightNow = 5
+        last_use = self.reopen().last_use
+        self.assertEqual(self.recorded(), 1_001_000)
+        digest, _ = self.put(6000)
+        self.clock.advance(10)
+        last_use.tick()
+        last_use.touch(digest.key)
+        self.assertEqual(last_use.latest(digest.key, 0), 1_001_010)
+
     def test_forgotten(self) -> None:
         """Of what is gone nothing is written."""
         self.last_use.touch(self.key)
