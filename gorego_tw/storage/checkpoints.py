@@ -26,6 +26,7 @@ checkpoint comes earlier when there were many commits.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,7 @@ from pathlib import Path
 import lmdb
 from twisted.internet.defer import DeferredLock
 
-from gorego_tw.errors import Unavailable
+from gorego_tw.errors import StatusError, Unavailable
 from gorego_tw.storage.checkpoint_record import CheckpointRecord
 from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.environment import Environment
@@ -66,12 +67,15 @@ class Checkpoints:
     :param folder: of the index.
     :param most_commits: after so many commits the next one is due.
     :ivar taken: how many there were.
+    :ivar distrust: told from when on, in nanoseconds since the epoch, what was written to files may not
+        come to the disk any more: the kernel tells once that it could not, and forgets what it was.
     """
 
     def __init__(
         self, environment: Environment, folder: Path, boot_id: str, limit_bytes: int
     ) -> None:
         self.taken = 0
+        self.distrust: Callable[[int], object] = lambda _since: None
         self._environment = environment
         self._folder = folder
         self._boot_id = boot_id
@@ -119,8 +123,10 @@ class Checkpoints:
             point = self._begin()
             try:
                 await threads.run(self._bring_home, point, clean)
-            except BaseException:
+            except BaseException as error:
                 point.reader.abort()
+                if isinstance(error, StatusError) and self._last is not None:
+                    self.distrust(self._last.since)
                 raise
             self.taken += 1
             self._whole = True

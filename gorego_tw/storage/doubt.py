@@ -34,6 +34,12 @@ class Doubt:
         """Whether the content of that file is to be verified, whatever its stamp."""
         return record.location == FILE and self.since <= record.stamp < self.until
 
+    def joined(self, since: int, until: int) -> Doubt:
+        """This doubt and another one, all to be found out from the first folder on."""
+        if not self.until:
+            return Doubt(since, until, self.verify)
+        return Doubt(min(self.since, since), max(self.until, until), self.verify)
+
     def write(self, environment: Environment) -> None:
         """Keep it.
 
@@ -62,3 +68,10 @@ class Doubt:
             return cls(*_DOUBT.unpack(packed))
         except error:
             return None
+
+
+#: Nothing yet; what is added to it is found out by hashing.
+NO_DOUBT = Doubt(0, 0, verify=True)
+
+#: Later than any time of a file, in nanoseconds since the epoch.
+ALWAYS = (1 << 64) - 1

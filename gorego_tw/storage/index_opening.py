@@ -26,7 +26,7 @@ from txaio.tx import make_logger
 
 from gorego_tw.storage.checkpoint_record import CheckpointRecord
 from gorego_tw.storage.checkpoints import Checkpoints
-from gorego_tw.storage.doubt import Doubt
+from gorego_tw.storage.doubt import NO_DOUBT, Doubt
 from gorego_tw.storage.environment import Environment, IndexDamaged
 from gorego_tw.storage.folder import Folder
 from gorego_tw.storage.index_check import LOOK_SECONDS, IndexCheck
@@ -187,10 +187,9 @@ def _doubt(opened: OpenedIndex, record: CheckpointRecord | None) -> Doubt | None
         # Nothing is known of any file, so none has to be doubted.
         found = Doubt(0, 0, verify=False)
     elif opened.ending is Ending.POWER_CUT and record is not None:
-        since, verify = record.since, True
-        if found is not None:  # what was to be found out before is to be found out still
-            since, verify = min(found.since or since, since), found.verify
-        found = Doubt(since, opened.checkpoints.file_system_time(), verify)
+        # What was to be found out before is to be found out still.
+        until = opened.checkpoints.file_system_time()
+        found = (found or NO_DOUBT).joined(record.since, until)
     else:
         return found
     found.write(opened.environment)

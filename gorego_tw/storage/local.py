@@ -142,6 +142,9 @@ class LocalBlobs:
         """Hash a file that somebody has touched, before any of it is given out."""
         if found.st_size != record.size_bytes or not S_ISREG(found.st_mode):
             raise self._damaged(digest, record, "wrong size")
+        if self._inventory.is_doubted(record):
+            # What is in memory may be other than what is on the disk.
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
         try:
             hashed = await self._threads.run(hash_file, fd, digest.function)
         except OSError as error:

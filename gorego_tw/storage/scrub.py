@@ -19,7 +19,7 @@ from gorego_tw.storage.reading import read_now
 from gorego_tw.storage.records import ACTIONS, FILE, BlobRecord, DamagedRecord, unpack_action
 
 #: How long after the end of a pass the next one begins, in seconds, and the first one after the start.
-LOOK_SECONDS = 60.0
+LOOK_SECONDS = 10.0
 
 #: How much is read at once, in bytes.
 PIECE_BYTES = 256 * 1024

@@ -18,6 +18,7 @@ from gorego_tw.storage.ballast import Ballast
 from gorego_tw.storage.checkpoint_schedule import CheckpointSchedule
 from gorego_tw.storage.checkpoints import Checkpoints
 from gorego_tw.storage.disk_threads import DiskThreads
+from gorego_tw.storage.doubt import ALWAYS, NO_DOUBT
 from gorego_tw.storage.environment import Environment, IndexDamaged
 from gorego_tw.storage.evicted import Evicted
 from gorego_tw.storage.files import BlobFiles
@@ -128,6 +129,7 @@ class LocalTier:
                 )
                 with suppress(OSError):  # there will be room later
                     tier.ballast.take()
+                opened.checkpoints.distrust = tier.distrust
                 tier.inventory.recover()
                 tier.uploads.restore(whole=opened.ending is not Ending.POWER_CUT)
             except (OSError, StatusError, IndexDamaged) as error:
@@ -150,6 +152,19 @@ class LocalTier:
     async def checkpoint(self) -> None:
         """Bring everything to stable storage."""
         await self.checkpoints.take(self.threads)
+
+    def distrust(self, since: int) -> None:
+        """Let files be hashed before they are served that were written since then.
+
+        :param since: in nanoseconds since the epoch.
+        """
+        until = ALWAYS
+        with suppress(OSError):
+            until = self.checkpoints.file_system_time()
+        doubt = (self.inventory.doubt or NO_DOUBT).joined(since, until)
+        self.inventory.doubt = doubt
+        with suppress(StatusError):  # it is kept in memory
+            doubt.write(self.environment)
 
     async def empty_trash(self) -> None:
         """Delete the files of what was evicted."""

@@ -11,14 +11,16 @@ from typing import NoReturn
 import lmdb
 from twisted.internet.defer import CancelledError, Deferred
 
-from gorego_tw.errors import Unavailable
+from gorego_tw.errors import NotFound, Unavailable
 from gorego_tw.storage import checkpoints, stable_storage
 from gorego_tw.storage.checkpoint_record import CheckpointRecord
 from gorego_tw.storage.checkpoint_schedule import WELL_SECONDS, CheckpointSchedule
 from gorego_tw.storage.checkpoints import MOST_COMMITS
 from gorego_tw.storage.disk_threads import HeldDiskThreads
+from gorego_tw.storage.doubt import Doubt
 from gorego_tw.storage.lmdb_pages import two_metas, unpack_meta
-from tests.storage.tiers import TierTestCase
+from gorego_tw.storage.records import BlobRecord
+from tests.storage.tiers import TierTestCase, put, read
 
 
 def no_disk(*_: object) -> NoReturn:
@@ -119,6 +121,30 @@ class CheckpointsTests(CheckpointsTestCase):
             self.assertEqual(self.transaction(), before)
         self.successResultOf(self.tier.checkpoint())
         self.assertGreater(self.transaction(), before)
+
+    def test_files_that_may_not_be_on_the_disk(self) -> None:
+        """Files since the last checkpoint are hashed before they are served, when one has failed."""
+        kept, _ = self.put(5000)
+        self.successResultOf(self.tier.checkpoint())
+        digest, data = self.put(6000)
+        path = self.path(digest)
+        patch = self.patch(checkpoints, "sync_file_system", no_disk)
+        self.failureResultOf(self.tier.checkpoint(), Unavailable)
+        patch.restore()
+        found = {each: self.tier.inventory.record(each.key) for each in (kept, digest)}
+        doubted = [each for each, record in found.items() if self.doubts(record)]
+        self.assertEqual(doubted, [digest])
+        path.write_bytes(bytes(6000))
+        record = found[digest]
+        assert record is not None
+        self.tier.inventory.restamp(digest.key, record, path.stat().st_ctime_ns)
+        self.tier.inventory.doubt = Doubt(0, path.stat().st_ctime_ns + 1, verify=True)
+        self.failureResultOf(self.tier.blobs.get(digest), NotFound)
+        self.successResultOf(put(self.tier.blobs, digest, data))
+        self.assertEqual(self.successResultOf(read(self.tier.blobs, digest)), data)
+
+    def doubts(self, record: BlobRecord | None) -> bool:
+        return record is not None and self.tier.inventory.is_doubted(record)
 
     def test_cancelled(self) -> None:
         """One that nobody waits for any more leaves no reader behind."""
