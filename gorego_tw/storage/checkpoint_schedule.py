@@ -11,7 +11,7 @@ from gorego_tw.storage.checkpoints import Checkpoints
 from gorego_tw.storage.disk_threads import DiskThreads
 
 #: How often is looked whether one is due, in seconds.
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 0.5
 
 #: How long after one that failed the next is tried, in seconds.
 RETRY_SECONDS = 10.0
