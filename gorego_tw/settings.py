@@ -87,6 +87,11 @@ def _names(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _headers(headers: Mapping[str, str]) -> Mapping[str, str]:
+    for name, value in headers.items():
+        if name.lower().endswith("-bin"):
+            raise ValueError(f"{name[:80]!r} is a header of bytes; allowed: headers of text")
+        if not (value.isascii() and value.isprintable()):
+            raise ValueError(f"{name[:80]!r} has a value that is no printable ASCII text")
     return {_name(name): value for name, value in headers.items()}
 
 

@@ -202,6 +202,13 @@ class FileTests(ConfigTestCase):
         """The value of a header does not appear in a message."""
         self.assertNotIn("4711", self.refusal("backing_cache: {headers: {authorization: 4711}}"))
 
+    def test_headers(self) -> None:
+        """A header for the backing cache is one that gRPC takes; which one is not is told, its value not."""
+        for header in ('{"x-bin": "x4711"}', '{"x-a": "4711\\n"}', '{"x-a": "4711\\u00e9"}'):
+            told = self.refusal(f"backing_cache: {{headers: {header}}}")
+            self.assertIn("x-", told)
+            self.assertNotIn("4711", told)
+
     def test_long_values_are_cut(self) -> None:
         """A message stays a line that can be read."""
         self.assertLess(len(self.refusal(f"telemetry: {{log_level: {'x' * 5000}}}")), 300)

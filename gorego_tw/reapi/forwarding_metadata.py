@@ -16,14 +16,23 @@ MOST_BYTES = 2048
 
 
 def chosen(call: Call, names: Iterable[str]) -> Metadata:
-    """What a call carries under those names, in their order; what is binary only if it is short."""
+    """What a call carries under those names, in their order: what is binary only if it is short, and what
+    is text only if it is of the characters that gRPC allows (PROTOCOL-HTTP2.md, ASCII-Value). With others
+    no client of gRPC makes a call, which is not the peer's fault.
+    """
     found: list[tuple[str, str | bytes]] = []
     for name in names:
         value: str | bytes | None
         value = call.binary_metadata(name) if name.endswith("-bin") else call.metadata(name)
-        if value is not None and not (isinstance(value, bytes) and len(value) > MOST_BYTES):
+        if value is not None and _travels(value):
             found.append((name, value))
     return tuple(found)
+
+
+def _travels(value: str | bytes) -> bool:
+    if isinstance(value, bytes):
+        return len(value) <= MOST_BYTES
+    return value.isascii() and value.isprintable()
 
 
 @implementer(IRPCService)

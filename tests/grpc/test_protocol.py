@@ -391,6 +391,14 @@ class ConnectionTests(ServedTestCase):
         self.successResultOf(drained)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_lost_while_drained(self) -> None:
+        """A client that vanishes meanwhile, in the middle of a call, keeps nobody waiting."""
+        self.peer.call("/t.T/Wait", text("x"))
+        drained = Deferred.fromCoroutine(self.factory.drain(30))
+        self.peer.lose()
+        self.successResultOf(drained)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_drain_of_an_idle_connection(self) -> None:
         """A connection without calls is closed at once."""
         Deferred.fromCoroutine(self.factory.drain(30))

@@ -62,6 +62,11 @@ class ForwardingMetadataTests(SynchronousTestCase):
         names = [name for name, _ in chosen(call, ["authorization", "a-bin", "b-bin"])]
         self.assertEqual(names, ["authorization", "a-bin"])
 
+    def test_no_text(self) -> None:
+        """Text that gRPC does not allow does not travel on."""
+        for value in ("Bearer \xff", "a\tb", "a\nb", "\x7f"):
+            self.assertEqual(chosen(FakeCall({"authorization": value}), ["authorization"]), ())
+
     def test_absent(self) -> None:
         """What a call does not carry does not travel."""
         self.assertEqual(self.ask(FakeCall({}, {})), ())
