@@ -19,6 +19,7 @@ from gorego_tw.capacity import Capacity, capacity
 from gorego_tw.certificates import Certificates, certificate_files
 from gorego_tw.concurrency import Periodic
 from gorego_tw.config import Configuration
+from gorego_tw.eviction.in_progress import SHARE, InProgress
 from gorego_tw.eviction.janitor import Janitor, nothing_pinned
 from gorego_tw.exit_signals import ExitSignals
 from gorego_tw.garbage import SettledHeap
@@ -102,7 +103,8 @@ def assemble(
     limits = Limits(max_blob_size_bytes=settings.max_blob_size_bytes)
     backing = make_backing(configuration, tier, limits, reactor)
     yield from tier.services
-    yield (janitor := make_janitor(tier, backing, traces.tracing))
+    min_age_seconds = settings.local_cache.min_age_seconds
+    yield (janitor := make_janitor(tier, backing, traces.tracing, min_age_seconds))
     if backing is not None:
         yield from backing.services()
 
@@ -209,11 +211,15 @@ def open_tier(
         raise _folder_error(configuration, str(error)) from error
 
 
-def make_janitor(tier: LocalTier, backing: Backing | None, tracing: Tracing) -> Janitor:
+def make_janitor(
+    tier: LocalTier, backing: Backing | None, tracing: Tracing, min_age_seconds: float
+) -> Janitor:
     """What keeps the tier below its limit; it leaves alone what has still to be uploaded."""
     random = Random()  # noqa: S311 - samples to evict are no secret
     pinned = nothing_pinned if backing is None else backing.pending.is_pinned
-    return Janitor(tier, random, pinned, tracing.traced)
+    max_bytes = round(tier.space.limit_bytes * SHARE)
+    in_progress = InProgress(tier.last_use, min_age_seconds, max_bytes)
+    return Janitor(tier, random, pinned, in_progress, tracing.traced)
 
 
 def cache_services(
