@@ -145,7 +145,9 @@ class CITrace:
     def _commit(self, line: Line) -> None:
         """Change a block of targets; a branch goes on where it was, mostly."""
         self._commits += 1
-        many = min(int(2 * self._random.paretovariate(self._shape.large_change)), len(line.versions))
+        many = min(
+            int(2 * self._random.paretovariate(self._shape.large_change)), len(line.versions)
+        )
         low = self._random.randrange(len(line.versions) - many + 1)
         if line is not self._main and line.changed != (0, 1) and self._random.random() < 0.8:
             low = min(line.changed[0], len(line.versions) - many)
@@ -178,7 +180,9 @@ class CITrace:
         shape = self._shape
         draw = Random(name)
         target = name.rsplit("/", 1)[0]
-        entries = [Entry(bytes([ACTIONS]) + sha256(name.encode()).digest(), draw.randrange(200, 2000))]
+        entries = [
+            Entry(bytes([ACTIONS]) + sha256(name.encode()).digest(), draw.randrange(200, 2000))
+        ]
         for output in range(draw.choice((1, 1, 2, 2, 3, 6))):
             # The size of a target's output is about the same in all its versions.
             typical = Random(f"{target}/{output}").lognormvariate(0, shape.spread)

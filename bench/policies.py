@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from math import sqrt
 from random import Random
 
 from bench.ci_trace import Entry
@@ -34,7 +35,7 @@ class Sampled(Replayed):
 
     def __init__(self, capacity_bytes: int) -> None:
         super().__init__(capacity_bytes)
-        self._random = Random(1)  # noqa: S311 - to be the same every time
+        self._random = Random(1)
         self._kept: dict[bytes, Known] = {}
         self._all: list[Known] = []
         self._used_bytes = 0
@@ -92,7 +93,7 @@ class SizeAwareLRU(Sampled):
 
     def worth(self, known: Known) -> float:
         """Less for what is older and larger."""
-        return -(self._now - known.last + 1) * known.taken**0.5
+        return -(self._now - known.last + 1) * sqrt(known.taken)
 
 
 class Hyperbolic(Sampled):
@@ -100,7 +101,7 @@ class Hyperbolic(Sampled):
 
     def worth(self, known: Known) -> float:
         """More for what is used more often."""
-        return known.uses / ((self._now - known.first + 1) * known.taken**0.5)
+        return known.uses / ((self._now - known.first + 1) * sqrt(known.taken))
 
 
 class GDSF(Sampled):
@@ -112,7 +113,7 @@ class GDSF(Sampled):
 
     def used(self, known: Known) -> None:
         """What was evicted last says how much a use is worth."""
-        known.rank = self._level + known.uses / known.taken**0.5
+        known.rank = self._level + known.uses / sqrt(known.taken)
 
     def worth(self, known: Known) -> float:
         """As of its last use."""

@@ -124,7 +124,7 @@ class Tier(Replayed):
             neighbours=tier.index.neighbours,
             latest=tier.last_use.latest,
             pinned=lambda _: False,
-            random=Random(seed),  # noqa: S311 - to be the same every time
+            random=Random(seed),
         )
 
     async def close(self) -> None:

@@ -14,7 +14,7 @@ from txaio.tx import make_logger
 
 from gorego_tw.announcement import Announcement
 from gorego_tw.backing import Backing, make_backing
-from gorego_tw.cache import local_cache
+from gorego_tw.cache import local_cache, reused
 from gorego_tw.capacity import Capacity, capacity
 from gorego_tw.certificates import Certificates, certificate_files
 from gorego_tw.concurrency import Periodic
@@ -42,6 +42,9 @@ from gorego_tw.reapi.forwarding_metadata import ForwardingMetadata
 from gorego_tw.reapi.limits import Limits
 from gorego_tw.reapi.traced import Traced
 from gorego_tw.remote.answer_probe import AnswerProbe
+from gorego_tw.reuse.report import ReuseReport
+from gorego_tw.reuse.sketch import Sketch, capacities
+from gorego_tw.reuse.taken import taken_bytes
 from gorego_tw.settings import Telemetry
 from gorego_tw.storage.disk_threads import DiskThreadPool, DiskThreads
 from gorego_tw.storage.folder import FolderError
@@ -110,14 +113,18 @@ def assemble(
 
     health = Health()
     tallies = Tallies(["local"] if backing is None else ["local", "backing"])
-    services = cache_services(configuration, tier, backing, limits)
+    sketch = make_sketch(tier) if settings.telemetry.metrics_addr else None
+    if sketch is not None:
+        yield ReuseReport(sketch, tier.folder.path, size.limit_bytes, threads, reactor)
+    services = cache_services(configuration, tier, backing, limits, sketch)
     if is_observed(settings.telemetry):
         services = [Traced(service, traces.tracing, tallies) for service in services]
         yield Periodic("counting of what was noted", tallies.settle, SETTLE_SECONDS, reactor)
     server = make_server([*services, health], configuration, reactor)
     checks = yield from readiness_checks(configuration, tier, backing, reactor)
     counting = Counting(
-        tallies, server, tier, janitor, backing, threads, lag, certificates, log, traces.export
+        *(tallies, server, tier, janitor, backing, threads, lag, certificates, log),
+        *(traces.export, sketch),
     )
     shown = Shown(
         {"reactor": turning(lag)},
@@ -222,11 +229,25 @@ def make_janitor(
     return Janitor(tier, random, pinned, in_progress, tracing.traced)
 
 
+def make_sketch(tier: LocalTier) -> Sketch:
+    """What is known of reuse, from which the effect of other limits is estimated."""
+    sketch = Sketch(capacities(tier.space.limit_bytes), taken_bytes(tier.index))
+    tier.last_use.observers.append(sketch.use)
+    return sketch
+
+
 def cache_services(
-    configuration: Configuration, tier: LocalTier, backing: Backing | None, limits: Limits
+    configuration: Configuration,
+    tier: LocalTier,
+    backing: Backing | None,
+    limits: Limits,
+    sketch: Sketch | None = None,
 ) -> list[IRPCService]:
-    """The services of the cache."""
-    cache = local_cache(tier) if backing is None else backing.cache
+    """The services of the cache.
+
+    :param sketch: told of its uses.
+    """
+    cache = reused(local_cache(tier) if backing is None else backing.cache, sketch)
     services: list[IRPCService] = [
         Capabilities(limits),
         ContentAddressableStorage(cache.blobs, limits, tier.threads),
