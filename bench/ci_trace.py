@@ -24,8 +24,9 @@ from hashlib import sha256
 from random import Random
 from typing import NamedTuple
 
-from gorego_tw.digest import DigestFunction
-from gorego_tw.storage.records import ACTIONS
+from gorego_tw.digest import Digest, DigestFunction
+from gorego_tw.interfaces import ActionKey
+from gorego_tw.storage.local import action_key
 
 HOUR = 3600
 DAY = 24 * HOUR
@@ -41,15 +42,13 @@ _BLOBS = bytes([DigestFunction.SHA256.value])
 
 
 class Entry(NamedTuple):
-    """What is kept as one: its key in the index, and its size in bytes."""
+    """What is kept as one: its key in the index, its size in bytes, and its name if it is an action
+    result.
+    """
 
     key: bytes
     size_bytes: int
-
-    @property
-    def is_action(self) -> bool:
-        """Whether it is an action result."""
-        return self.key[0] == ACTIONS
+    action: ActionKey | None = None
 
 
 class Request(NamedTuple):
@@ -180,9 +179,8 @@ class CITrace:
         shape = self._shape
         draw = Random(name)
         target = name.rsplit("/", 1)[0]
-        entries = [
-            Entry(bytes([ACTIONS]) + sha256(name.encode()).digest(), draw.randrange(200, 2000))
-        ]
+        action = ActionKey("", Digest(_blob(name, 0).key, 100))
+        entries = [Entry(action_key(action), draw.randrange(200, 2000), action)]
         for output in range(draw.choice((1, 1, 2, 2, 3, 6))):
             # The size of a target's output is about the same in all its versions.
             typical = Random(f"{target}/{output}").lognormvariate(0, shape.spread)

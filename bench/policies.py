@@ -55,6 +55,10 @@ class Sampled(Replayed):
         """It is so late now."""
         self._now = max(self._now, time)
 
+    def has(self, entry: Entry) -> bool:
+        """Whether it is there."""
+        return entry.key in self._kept
+
     def use(self, entry: Entry) -> bool:
         """Whether it is there."""
         known = self._kept.get(entry.key)
@@ -134,6 +138,10 @@ class S3FIFO(Replayed):
         self._main: OrderedDict[bytes, int] = OrderedDict()
         self._ghosts: OrderedDict[bytes, int] = OrderedDict()
         self._small_bytes = self._main_bytes = self._ghost_bytes = 0
+
+    def has(self, entry: Entry) -> bool:
+        """Whether it is there."""
+        return entry.key in self._uses
 
     def use(self, entry: Entry) -> bool:
         """Whether it is there."""

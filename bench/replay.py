@@ -27,17 +27,22 @@ class Replayed:
 
     :ivar requests: how many there were; ``hits`` had all of their entries there.
     :ivar asked_bytes: what they asked for, of which ``hit_bytes`` were there.
+    :ivar looked_up: how often an action result (True) or a blob (False) itself was looked up, and
+        how often it was ``found``.
     """
 
     def __init__(self, capacity_bytes: int) -> None:
         self.capacity_bytes = capacity_bytes
         self.requests = self.hits = self.asked_bytes = self.hit_bytes = 0
+        self.looked_up = {True: 0, False: 0}
+        self.found = {True: 0, False: 0}
 
     def replay(self, requests: Iterable[Request]) -> None:
         """Ask for all of that, and store what is not there."""
         for time, entries in requests:
             self.proceed(time)
             missed = False
+            self.look_up(entries[0])
             for entry in entries:
                 self.asked_bytes += entry.size_bytes
                 if self.use(entry):
@@ -63,6 +68,16 @@ class Replayed:
     def proceed(self, time: float) -> None:
         """It is so late now, in seconds since the epoch."""
 
+    def look_up(self, entry: Entry) -> None:
+        """The first entry of a request is asked for; the others are used with it."""
+        kind = entry.action is not None
+        self.looked_up[kind] += 1
+        self.found[kind] += self.has(entry)
+
+    def has(self, entry: Entry) -> bool:
+        """Whether the entry is there."""
+        raise NotImplementedError
+
     def use(self, entry: Entry) -> bool:
         """Whether the entry is there; it is used then."""
         raise NotImplementedError
@@ -83,6 +98,10 @@ class ExactLRU(Replayed):
         super().__init__(capacity_bytes)
         self._kept: OrderedDict[bytes, int] = OrderedDict()
         self._used_bytes = 0
+
+    def has(self, entry: Entry) -> bool:
+        """Whether it is there."""
+        return entry.key in self._kept
 
     def use(self, entry: Entry) -> bool:
         """Whether it is there."""
@@ -112,7 +131,7 @@ class Tier(Replayed):
         super().__init__(capacity_bytes)
         self._clock = Clock()
         self._clock.advance(BEGIN)
-        self._tier = tier = LocalTier.open(
+        self.tier = tier = LocalTier.open(
             folder,
             limit_bytes=1 << 40,
             free_reserve_bytes=0,
@@ -129,37 +148,48 @@ class Tier(Replayed):
 
     async def close(self) -> None:
         """Let go of the folder."""
-        await self._tier.close()
+        await self.tier.close()
 
     @property
     def used_bytes(self) -> int:
         """What is kept."""
-        tallies = self._tier.index.tallies
+        tallies = self.tier.index.tallies
         files = sum(tally.file_bytes for tally in tallies.values())
         actions = tallies.get(ACTIONS)
         return files + (actions.entries * disk_bytes(1) if actions else 0)
 
+    def has(self, entry: Entry) -> bool:
+        """Whether it is there."""
+        return self.taken(entry.key) is not None
+
+    def taken(self, key: bytes) -> int | None:
+        """What the entry with that key takes, if it is there."""
+        index = self.tier.index
+        if key[0] == ACTIONS:
+            return None if index.action(key) is None else disk_bytes(1)
+        found = index.blob(key)
+        return None if found is None else disk_bytes(found[0].size_bytes)
+
     def proceed(self, time: float) -> None:
         """Seconds pass, and last uses are written."""
         self._clock.advance(max(0.0, time - self._clock.seconds()))
-        last_use = self._tier.last_use
+        last_use = self.tier.last_use
         last_use.tick()
         while last_use.due and last_use.flush_slice():
             pass
 
     def use(self, entry: Entry) -> bool:
         """Whether it is there."""
-        index, key = self._tier.index, entry.key
-        found = index.action(key) if entry.is_action else index.blob(key)
-        if found is not None:
-            self._tier.last_use.touch(key)
-        return found is not None
+        is_here = self.has(entry)
+        if is_here:
+            self.tier.last_use.touch(entry.key)
+        return is_here
 
     def store(self, entry: Entry) -> None:
         """Keep it."""
-        now = self._tier.last_use.now
-        with self._tier.index.write() as txn:
-            if entry.is_action:
+        now = self.tier.last_use.now
+        with self.tier.index.write() as txn:
+            if entry.action:
                 txn.put_action(entry.key, pack_action(_RESULT, now))
             else:
                 txn.put_blob(entry.key, BlobRecord(now, FILE, entry.size_bytes, 0))
@@ -169,4 +199,4 @@ class Tier(Replayed):
         while self.used_bytes > self.capacity_bytes:
             candidate = self._policy.oldest()
             if candidate is not None:
-                self._tier.inventory.evict([candidate.key])
+                self.tier.inventory.evict([candidate.key])
