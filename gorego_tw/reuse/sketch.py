@@ -34,7 +34,7 @@ MOST_SAMPLES = 8192
 #: The chance of a small blob at first: what is in the sample costs 5 µs at each lookup, the others
 #: 0.05. An action result has so many times the chance, since few lookups are for one.
 CHANCE = 1 / 128
-ACTION_FACTOR = 8
+ACTION_FACTOR = 4
 
 #: A blob of more bytes than this has a larger chance: of 128 times as many, certainty.
 WEIGHTY_BYTES = 256 * 1024
@@ -119,14 +119,20 @@ class Sketch:
         return len(self._samples)
 
     def look_up_action(self, key: ActionKey) -> bool:
-        """An action result is asked for; whether it is in the sample."""
+        """An action result is asked for.
+
+        :returns: whether it is to be told by :meth:`use_action` if it is found after all.
+        """
         self.actions.lookups += 1
         if key[1][0][-1] >= self._action_gate:
             return False
         return self._look_up(self.actions, action_key(key), 0)
 
     def look_up(self, digest: Digest) -> bool:
-        """A blob is asked for; whether it is in the sample."""
+        """A blob is asked for.
+
+        :returns: whether it is to be told by :meth:`use` if it is found after all.
+        """
         self.blobs.lookups += 1
         key, size_bytes = digest
         if key[-1] >= self._gate and size_bytes <= WEIGHTY_BYTES:
@@ -184,19 +190,18 @@ class Sketch:
         chance = self._chance_of(key, size_bytes)
         if not chance:
             return False
-        taken, known = self._taken(key), self._samples.get(key)
-        if taken is None and known is None:
-            distance = float("inf")
-        else:
-            if taken is None:
-                assert known is not None
-                taken = known.taken_bytes
+        taken = self._taken(key)
+        is_here = taken is not None
+        if taken is None and key in self._samples:
+            taken = self._samples[key].taken_bytes
+        distance = float("inf")
+        if taken is not None:
             distance = taken + self._distance(key, Sample(size_bytes, taken), chance)
         weight = 1 / chance
         for place, capacity in enumerate(self._capacities):
             if distance > capacity:
                 counts.misses[place] += weight
-        return True
+        return not is_here
 
     def _distance(self, key: bytes, sample: Sample, chance: float) -> float:
         younger = self._move(key, sample, chance)

@@ -35,9 +35,9 @@ class ReusedBlobs(BlobAccessDecorator):
 
     async def get(self, digest: Digest) -> IBlobBody:
         """As the store."""
-        is_sampled = self._sketch.look_up(digest)
+        is_news = self._sketch.look_up(digest)
         body = await self._base.get(digest)
-        if is_sampled:
+        if is_news:
             self._sketch.use((digest,))
         return body
 
@@ -64,9 +64,9 @@ class ReusedActionResults(ActionResultsDecorator):
 
     async def get(self, key: ActionKey) -> StoredActionResult:
         """As the store."""
-        is_sampled = self._sketch.look_up_action(key)
+        is_news = self._sketch.look_up_action(key)
         result = await self._base.get(key)
-        if is_sampled:
+        if is_news:
             self._sketch.use_action(key)
         return result
 
