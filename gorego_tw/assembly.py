@@ -14,7 +14,7 @@ from txaio.tx import make_logger
 
 from gorego_tw.announcement import Announcement
 from gorego_tw.backing import Backing, make_backing
-from gorego_tw.cache import local_cache, reused
+from gorego_tw.cache import local_cache, make_sketch, reused
 from gorego_tw.capacity import Capacity, capacity
 from gorego_tw.certificates import Certificates, certificate_files
 from gorego_tw.concurrency import Periodic
@@ -43,8 +43,7 @@ from gorego_tw.reapi.limits import Limits
 from gorego_tw.reapi.traced import Traced
 from gorego_tw.remote.answer_probe import AnswerProbe
 from gorego_tw.reuse.report import ReuseReport
-from gorego_tw.reuse.sketch import Sketch, capacities
-from gorego_tw.reuse.taken import taken_bytes
+from gorego_tw.reuse.sketch import Sketch
 from gorego_tw.settings import Telemetry
 from gorego_tw.storage.disk_threads import DiskThreadPool, DiskThreads
 from gorego_tw.storage.folder import FolderError
@@ -227,13 +226,6 @@ def make_janitor(
     max_bytes = round(tier.space.limit_bytes * SHARE)
     in_progress = InProgress(tier.last_use, min_age_seconds, max_bytes)
     return Janitor(tier, random, pinned, in_progress, tracing.traced)
-
-
-def make_sketch(tier: LocalTier) -> Sketch:
-    """What is known of reuse, from which the effect of other limits is estimated."""
-    sketch = Sketch(capacities(tier.space.limit_bytes), taken_bytes(tier.index))
-    tier.last_use.observers.append(sketch.use)
-    return sketch
 
 
 def cache_services(
