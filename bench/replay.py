@@ -13,8 +13,10 @@ from random import Random
 from twisted.internet.task import Clock
 
 from bench.ci_trace import BEGIN, Entry, Request
+from gorego_tw.eviction.in_progress import SHARE, InProgress
 from gorego_tw.eviction.policy import SampledLRU
 from gorego_tw.interfaces import StoredActionResult
+from gorego_tw.settings import MIN_AGE_SECONDS
 from gorego_tw.storage.disk_threads import NoDiskThreads
 from gorego_tw.storage.records import ACTIONS, FILE, BlobRecord, disk_bytes, pack_action
 from gorego_tw.storage.tier import LocalTier
@@ -125,9 +127,13 @@ class Tier(Replayed):
     """The inventory of a local tier, and the policy of the janitor; no file has anything in it.
 
     :param folder: where the index is.
+    :param min_age_seconds: for how long what is used is pinned, in seconds.
+    :ivar in_progress: what is pinned.
     """
 
-    def __init__(self, capacity_bytes: int, folder: Path, seed: int = 1) -> None:
+    def __init__(
+        self, capacity_bytes: int, folder: Path, min_age_seconds: float = MIN_AGE_SECONDS
+    ) -> None:
         super().__init__(capacity_bytes)
         self._clock = Clock()
         self._clock.advance(BEGIN)
@@ -138,12 +144,13 @@ class Tier(Replayed):
             clock=self._clock,
             threads=NoDiskThreads(),
         )
+        self.in_progress = InProgress(tier.last_use, min_age_seconds, int(SHARE * capacity_bytes))
         self._policy = SampledLRU(
             tallies=lambda: tier.index.tallies,
             neighbours=tier.index.neighbours,
             latest=tier.last_use.latest,
-            pinned=lambda _: False,
-            random=Random(seed),
+            pinned=self.in_progress.is_pinned,
+            random=Random(1),
         )
 
     async def close(self) -> None:
@@ -200,3 +207,5 @@ class Tier(Replayed):
             candidate = self._policy.oldest()
             if candidate is not None:
                 self.tier.inventory.evict([candidate.key])
+            else:
+                self.in_progress.release()

@@ -20,7 +20,8 @@ MOST_ENTRIES = 262_144
 #: everything that others have stored.
 SHARE = 0.5
 
-#: Pins are given up by generations, each as much of the time, of the bytes and of the entries.
+#: Pins are given up by generations, of which each has at most this part of the time, of the bytes and
+#: of the entries. Two neighbours have more than that together, so there are less than a hundred.
 GENERATIONS = 16
 
 
@@ -38,6 +39,11 @@ class Generation:
         self.began = began
         self.keys: set[int] = set()
         self.size_bytes = 0
+
+    def take(self, other: Generation) -> None:
+        """Have those too that were noted later."""
+        self.keys |= other.keys
+        self.size_bytes += other.size_bytes
 
 
 class InProgress:
@@ -89,6 +95,7 @@ class InProgress:
             newest.keys.add(known)
             newest.size_bytes += taken
         self._keep_bounds()
+        self._merge()
 
     def is_pinned(self, key: bytes) -> bool:
         """Whether the blob with that key is in use."""
@@ -112,17 +119,29 @@ class InProgress:
 
     def _newest(self) -> Generation:
         """The generation of what is used now."""
-        now = self._last_use.now
-        if self._generations:
-            newest = self._generations[-1]
-            if (
-                now - newest.began < self._min_age_seconds / GENERATIONS
-                and newest.size_bytes < self._max_bytes / GENERATIONS
-                and len(newest.keys) < MOST_ENTRIES / GENERATIONS
-            ):
-                return newest
-        self._generations.append(Generation(now))
-        return self._generations[-1]
+        newest = Generation(self._last_use.now)
+        if self._generations and self._are_one(self._generations[-1], newest):
+            return self._generations[-1]
+        self._generations.append(newest)
+        return newest
+
+    def _are_one(self, older: Generation, newer: Generation) -> bool:
+        """Whether they are small enough to be one."""
+        return (
+            newer.began - older.began < self._min_age_seconds / GENERATIONS
+            and older.size_bytes + newer.size_bytes < self._max_bytes / GENERATIONS
+            and len(older.keys) + len(newer.keys) < MOST_ENTRIES / GENERATIONS
+        )
+
+    def _merge(self) -> None:
+        """Make one of neighbours from which most were used again since."""
+        merged: deque[Generation] = deque()
+        for generation in self._generations:
+            if merged and self._are_one(merged[-1], generation):
+                merged[-1].take(generation)
+            else:
+                merged.append(generation)
+        self._generations = merged
 
     def _expire(self) -> None:
         """Forget those of which all are old enough to go."""

@@ -27,7 +27,7 @@ from gorego_tw.storage.space import headroom_bytes
 #: The limits for which there is an estimate, as parts of the one there is.
 LIMITS = (0.5, 1.0, 1.5, 2.0)
 
-#: How many entries are in the sample at most. One takes 450 bytes, so that is 4 MB. With half of it,
+#: How many entries are in the sample at most. One takes 320 bytes, so that is 3 MB. With half of it,
 #: an estimate is a percent off or two.
 MOST_SAMPLES = 8192
 

@@ -232,6 +232,17 @@ class NoteTests(InProgressTestCase):
         self.wait(MIN_AGE * 0.7)
         self.assertFalse(self.in_progress.is_pinned(digest.key))
 
+    def test_generations(self) -> None:
+        """However often blobs are used again, what is kept of them is as much as there are."""
+        digests = [blob(10, number)[0] for number in range(300)]
+        random = Random(1)
+        for _ in range(300):
+            self.tier.last_use.now += 3
+            self.in_progress.note(random.sample(digests, 100))
+        self.assertLess(len(self.in_progress._generations), 6 * GENERATIONS)
+        self.assertLessEqual(len(self.in_progress), 300)
+        self.assertEqual(self.in_progress.size_bytes, 4096 * len(self.in_progress))
+
     def test_nothing_to_release(self) -> None:
         """Where nothing is pinned nothing is given up."""
         self.assertTrue(self.in_progress.release())
