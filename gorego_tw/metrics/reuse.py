@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import repeat
+from math import nan
 
 from gorego_tw.reuse.sketch import LIMITS, Sketch
 from gorego_tw.telemetry.observed import Observed
@@ -25,8 +27,9 @@ def observe_reuse(observed: Observed, sketch: Sketch) -> None:
 
 
 def _ratios(sketch: Sketch) -> Mapping[tuple[str, ...], float]:
+    """All of them; no number where there were no lookups, as Prometheus has it of a ratio."""
     return {
         (kind, f"{limit:g}"): ratio
         for kind, counts in (("action_result", sketch.actions), ("blob", sketch.blobs))
-        for limit, ratio in zip(LIMITS, counts.hit_ratios(), strict=False)
+        for limit, ratio in zip(LIMITS, counts.hit_ratios() or repeat(nan), strict=False)
     }

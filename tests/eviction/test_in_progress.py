@@ -7,7 +7,7 @@ from random import Random
 from gorego_tw.digest import Digest
 from gorego_tw.errors import NotFound
 from gorego_tw.eviction import in_progress
-from gorego_tw.eviction.in_progress import GENERATIONS, SHARE, InProgress
+from gorego_tw.eviction.in_progress import GENERATIONS, InProgress
 from gorego_tw.eviction.janitor import LOOK_SECONDS, Janitor
 from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.storage.completeness import CompletenessChecking
@@ -17,6 +17,9 @@ from tests.storage.tiers import TierTestCase, blob
 
 LIMIT = 4_000_000
 SIZE = 90_000
+
+#: As much of the limit as is pinned here: enough blobs to see which are.
+SHARE = 0.5
 MIN_AGE = 1600.0
 
 
