@@ -23,9 +23,9 @@ from gorego_tw.reuse.sketch import LIMITS
 from gorego_tw.storage.records import disk_bytes
 
 SHAPES = {
-    "many small changes": Shape(days=8),
-    "large changes": Shape(days=4, large_change=0.6, targets=1500, builds_per_hour=5),
-    "even sizes": Shape(days=5, spread=0.8, toolchain_bytes=1_000_000),
+    "many small changes": Shape(days=5),
+    "large changes": Shape(days=3, large_change=0.6, targets=1500, builds_per_hour=5),
+    "even sizes": Shape(days=4, spread=0.8, toolchain_bytes=1_000_000),
 }
 PARTS = (0.1, 0.2, 0.3)
 
