@@ -35,7 +35,7 @@ MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a fol
 CHANCE = 1 / 8
 
 TITLES = ("exact LRU", "gorego", "LRU x sqrt size", "hyperbolic", "GDSF", "S3-FIFO")
-ROW = "{:<24}{:>10}" + "{:>15}" * 6
+ROW = "{:<24}{:>9}" + "{:>17}" * 6
 
 
 def asked_bytes(requests: Sequence[Request]) -> int:
