@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from gorego_tw.storage.records import Tally
 
-#: How many neighbours are looked at for each entry that goes. With 32, and a pool, a trace of
-#: continuous integration has 0.2 % fewer hits than with all entries in order; with 16, 0.8 %
-#: (bench/hit_rate.py).
+#: How many neighbours are looked at for each entry that goes. With 32, and a pool, traces of
+#: continuous integration have up to 0.4 % fewer hits than with all entries in order; with 16, up to
+#: 1.1 % (bench/hit_rate.py).
 SAMPLE = 32
 
 #: How many of the oldest seen so far are remembered from sample to sample.
