@@ -14,11 +14,12 @@ from txaio.tx import make_logger
 
 from gorego_tw.announcement import Announcement
 from gorego_tw.backing import Backing, make_backing
-from gorego_tw.cache import local_cache
+from gorego_tw.cache import local_cache, make_sketch, reused
 from gorego_tw.capacity import Capacity, capacity
 from gorego_tw.certificates import Certificates, certificate_files
 from gorego_tw.concurrency import Periodic
 from gorego_tw.config import Configuration
+from gorego_tw.eviction.in_progress import SHARE, InProgress
 from gorego_tw.eviction.janitor import Janitor, nothing_pinned
 from gorego_tw.exit_signals import ExitSignals
 from gorego_tw.garbage import SettledHeap
@@ -41,6 +42,8 @@ from gorego_tw.reapi.forwarding_metadata import ForwardingMetadata
 from gorego_tw.reapi.limits import Limits
 from gorego_tw.reapi.traced import Traced
 from gorego_tw.remote.answer_probe import AnswerProbe
+from gorego_tw.reuse.report import ReuseReport
+from gorego_tw.reuse.sketch import Sketch
 from gorego_tw.settings import Telemetry
 from gorego_tw.storage.disk_threads import DiskThreadPool, DiskThreads
 from gorego_tw.storage.folder import FolderError
@@ -102,20 +105,25 @@ def assemble(
     limits = Limits(max_blob_size_bytes=settings.max_blob_size_bytes)
     backing = make_backing(configuration, tier, limits, reactor)
     yield from tier.services
-    yield (janitor := make_janitor(tier, backing, traces.tracing))
+    min_age_seconds = settings.local_cache.min_age_seconds
+    yield (janitor := make_janitor(tier, backing, traces.tracing, min_age_seconds))
     if backing is not None:
         yield from backing.services()
 
     health = Health()
     tallies = Tallies(["local"] if backing is None else ["local", "backing"])
-    services = cache_services(configuration, tier, backing, limits)
+    sketch = make_sketch(tier) if settings.telemetry.metrics_addr else None
+    if sketch is not None:
+        yield ReuseReport(sketch, tier.folder.path, size.limit_bytes, threads, reactor)
+    services = cache_services(configuration, tier, backing, limits, sketch)
     if is_observed(settings.telemetry):
         services = [Traced(service, traces.tracing, tallies) for service in services]
         yield Periodic("counting of what was noted", tallies.settle, SETTLE_SECONDS, reactor)
     server = make_server([*services, health], configuration, reactor)
     checks = yield from readiness_checks(configuration, tier, backing, reactor)
     counting = Counting(
-        tallies, server, tier, janitor, backing, threads, lag, certificates, log, traces.export
+        *(tallies, server, tier, janitor, backing, threads, lag, certificates, log),
+        *(traces.export, sketch),
     )
     shown = Shown(
         {"reactor": turning(lag)},
@@ -209,18 +217,29 @@ def open_tier(
         raise _folder_error(configuration, str(error)) from error
 
 
-def make_janitor(tier: LocalTier, backing: Backing | None, tracing: Tracing) -> Janitor:
+def make_janitor(
+    tier: LocalTier, backing: Backing | None, tracing: Tracing, min_age_seconds: float
+) -> Janitor:
     """What keeps the tier below its limit; it leaves alone what has still to be uploaded."""
     random = Random()  # noqa: S311 - samples to evict are no secret
     pinned = nothing_pinned if backing is None else backing.pending.is_pinned
-    return Janitor(tier, random, pinned, tracing.traced)
+    max_bytes = round(tier.space.limit_bytes * SHARE)
+    in_progress = InProgress(tier.last_use, min_age_seconds, max_bytes)
+    return Janitor(tier, random, pinned, in_progress, tracing.traced)
 
 
 def cache_services(
-    configuration: Configuration, tier: LocalTier, backing: Backing | None, limits: Limits
+    configuration: Configuration,
+    tier: LocalTier,
+    backing: Backing | None,
+    limits: Limits,
+    sketch: Sketch | None = None,
 ) -> list[IRPCService]:
-    """The services of the cache."""
-    cache = local_cache(tier) if backing is None else backing.cache
+    """The services of the cache.
+
+    :param sketch: told of its uses.
+    """
+    cache = reused(local_cache(tier) if backing is None else backing.cache, sketch)
     services: list[IRPCService] = [
         Capabilities(limits),
         ContentAddressableStorage(cache.blobs, limits, tier.threads),

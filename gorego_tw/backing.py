@@ -208,7 +208,7 @@ class Backing:
         self.policy = self._policy()
         self.used = Used()
         if settings.renewals_per_minute:
-            tier.last_use.observe = self.used.note
+            tier.last_use.observers.append(self.used.note)
         self.renewal = Renewal(
             self.used,
             peer.blobs,

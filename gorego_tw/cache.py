@@ -7,6 +7,9 @@ from typing import NamedTuple
 from gorego_tw.digest import Digest
 from gorego_tw.errors import Reason
 from gorego_tw.interfaces import ActionKey, IActionResults, IBlobAccess, IUploads
+from gorego_tw.reuse.sketch import Sketch, capacities
+from gorego_tw.reuse.stores import ReusedActionResults, ReusedBlobs, ReusedUploads
+from gorego_tw.reuse.taken import taken_bytes
 from gorego_tw.storage.completeness import CompletenessChecking
 from gorego_tw.storage.empty_blob import EmptyBlob
 from gorego_tw.storage.evicted import Evicted
@@ -43,6 +46,24 @@ def local_stores(tier: LocalTier) -> Cache:
         TracedBlobs(tier.blobs, "LocalStore", "local"),
         TracedActionResults(tier.action_results, "LocalStore", "local"),
         TracedUploads(tier.uploads, "LocalStore", "local"),
+    )
+
+
+def make_sketch(tier: LocalTier) -> Sketch:
+    """What is known of reuse, from which the effect of other limits is estimated."""
+    sketch = Sketch(capacities(tier.space.limit_bytes), taken_bytes(tier.index))
+    tier.last_use.observers.append(sketch.use)
+    return sketch
+
+
+def reused(cache: Cache, sketch: Sketch | None) -> Cache:
+    """The cache, with each use of it told, if to anybody."""
+    if sketch is None:
+        return cache
+    return Cache(
+        ReusedBlobs(cache.blobs, sketch),
+        ReusedActionResults(cache.action_results, sketch),
+        ReusedUploads(cache.uploads, sketch),
     )
 
 

@@ -32,6 +32,10 @@ REQUEST_METADATA = (
     "google.devtools.remoteexecution.v1test.requestmetadata-bin",
 )
 
+#: For how long a client may count on what it was told is there, in seconds, if nothing is said: as
+#: long as Bazel does (--experimental_remote_cache_ttl).
+MIN_AGE_SECONDS = 3 * 3600
+
 #: What may be a header's name (RFC 9110 section 5.1): no pseudo-header, no blank.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -118,6 +122,9 @@ class LocalCache(Section):
     dir: Folder = Field(default_factory=default_folder, description="the path of a folder")
     max_size_gb: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="a number above 0, in gigabytes of 1,000,000,000 bytes"
+    )
+    min_age_seconds: Annotated[float, Field(ge=0, le=604800)] = Field(
+        default=MIN_AGE_SECONDS, description="a number of seconds from 0 to 604800"
     )
 
 

@@ -37,7 +37,7 @@ LAYERS = (
         "config",
         "settings",
     },
-    {"reapi", "web", "eviction"},
+    {"reapi", "web", "eviction", "reuse"},
     {"tracing"},
     {"proxy"},
     {"replication"},

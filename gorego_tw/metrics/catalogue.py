@@ -19,7 +19,9 @@ from gorego_tw.metrics.process import (
     observe_log,
     observe_process,
 )
+from gorego_tw.metrics.reuse import observe_reuse
 from gorego_tw.metrics.server import observe_server
+from gorego_tw.reuse.sketch import Sketch
 from gorego_tw.storage.tier import LocalTier
 from gorego_tw.telemetry.export import SpanExport
 from gorego_tw.telemetry.log import Log
@@ -43,6 +45,7 @@ class Counting(NamedTuple):
     certificates: Certificates
     log: Log
     export: SpanExport | None
+    sketch: Sketch | None
 
 
 def catalogue(parts: Counting) -> CollectorRegistry:
@@ -52,6 +55,8 @@ def catalogue(parts: Counting) -> CollectorRegistry:
     observed = Observed(registry)
     observe_server(observed, parts.server)
     observe_tier(observed, parts.tier, parts.janitor)
+    if parts.sketch is not None:
+        observe_reuse(observed, parts.sketch)
     observe_corruption(observed, parts.tier, parts.backing)
     if parts.backing is not None:
         observe_backing(observed, parts.backing, parts.tallies)

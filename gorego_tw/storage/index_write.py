@@ -135,11 +135,12 @@ class IndexWrite:
         """
         database = self._actions if key[0] == ACTIONS else self._blobs
         value = self._txn.get(key, db=database)
-        if value is not None and unpack_last_used(value) < last_used:
+        if value is None or (recorded := unpack_last_used(value)) > last_used:
+            return None
+        if recorded < last_used:
             self._txn.put(key, renewed(value, last_used), db=database)
-            if database is self._blobs:
-                return Digest(key, unpack_size(value)[0])
-        return None
+        # One that was put in the same second is used all the same.
+        return Digest(key, unpack_size(value)[0]) if database is self._blobs else None
 
     def announce(self, key: bytes) -> None:
         """Note that the file of a blob will be moved into place."""

@@ -21,6 +21,11 @@ HEADROOM_SHARE = 16
 MOST_HEADROOM_BYTES = 1 << 30
 
 
+def headroom_bytes(limit_bytes: int) -> int:
+    """What is kept free below a limit."""
+    return min(limit_bytes // HEADROOM_SHARE, MOST_HEADROOM_BYTES)
+
+
 class Reservation:
     """Room promised to one write, given back at the end of the block or by ``release``.
 
@@ -76,7 +81,7 @@ class Space:
     ) -> None:
         self.limit_bytes = limit_bytes
         self.free_reserve_bytes = free_reserve_bytes
-        self.headroom_bytes = min(limit_bytes // HEADROOM_SHARE, MOST_HEADROOM_BYTES)
+        self.headroom_bytes = headroom_bytes(limit_bytes)
         self.reserved_bytes = 0
         self.partial_bytes = 0
         self.doomed_bytes = 0
