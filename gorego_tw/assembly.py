@@ -14,7 +14,7 @@ from txaio.tx import make_logger
 
 from gorego_tw.announcement import Announcement
 from gorego_tw.backing import Backing, make_backing
-from gorego_tw.cache import local_cache, make_sketch, reused
+from gorego_tw.cache import local_cache, make_sketch
 from gorego_tw.capacity import Capacity, capacity
 from gorego_tw.certificates import Certificates, certificate_files
 from gorego_tw.concurrency import Periodic
@@ -103,7 +103,10 @@ def assemble(
     tier = open_tier(configuration, size, threads, reactor)
     yield Opened(tier.close)
     limits = Limits(max_blob_size_bytes=settings.max_blob_size_bytes)
-    backing = make_backing(configuration, tier, limits, reactor)
+    sketch = make_sketch(tier) if settings.telemetry.metrics_addr else None
+    if sketch is not None:
+        yield ReuseReport(sketch, tier.folder.path, size.limit_bytes, threads, reactor)
+    backing = make_backing(configuration, tier, limits, reactor, sketch)
     yield from tier.services
     min_age_seconds = settings.local_cache.min_age_seconds
     yield (janitor := make_janitor(tier, backing, traces.tracing, min_age_seconds))
@@ -112,9 +115,6 @@ def assemble(
 
     health = Health()
     tallies = Tallies(["local"] if backing is None else ["local", "backing"])
-    sketch = make_sketch(tier) if settings.telemetry.metrics_addr else None
-    if sketch is not None:
-        yield ReuseReport(sketch, tier.folder.path, size.limit_bytes, threads, reactor)
     services = cache_services(configuration, tier, backing, limits, sketch)
     if is_observed(settings.telemetry):
         services = [Traced(service, traces.tracing, tallies) for service in services]
@@ -239,7 +239,7 @@ def cache_services(
 
     :param sketch: told of its uses.
     """
-    cache = reused(local_cache(tier) if backing is None else backing.cache, sketch)
+    cache = local_cache(tier, sketch) if backing is None else backing.cache
     services: list[IRPCService] = [
         Capabilities(limits),
         ContentAddressableStorage(cache.blobs, limits, tier.threads),

@@ -49,6 +49,7 @@ from gorego_tw.replication.copying import Copying
 from gorego_tw.replication.flights import Flights
 from gorego_tw.replication.presence import Presence
 from gorego_tw.replication.write_back import WriteBack
+from gorego_tw.reuse.sketch import Sketch
 from gorego_tw.settings import BackingCache
 from gorego_tw.storage.completeness import CompletenessChecking
 from gorego_tw.storage.empty_blob import EmptyBlob
@@ -167,6 +168,7 @@ class Backing:
     """The two tiers as one cache, and all that keeps them in step.
 
     :param peer: the backing cache.
+    :param sketch: told of each use, if there is one.
     """
 
     def __init__(
@@ -176,9 +178,10 @@ class Backing:
         tier: LocalTier,
         limits: Limits,
         reactor: Any,
+        *,
+        sketch: Sketch | None = None,
     ) -> None:
         self._settings = settings = configuration.settings.backing_cache
-        self._limits = limits
         self._clock = reactor
         self._tier = tier
         self.peer = peer
@@ -249,7 +252,7 @@ class Backing:
         def recall(key: ActionKey) -> StoredActionResult | None:
             return here.recall(key) if rules.is_local_final(key.instance_name) else None
 
-        self.cache = served(both, tier.evicted, recall, "ProxyStore")
+        self.cache = served(both, tier.evicted, recall, "ProxyStore", sketch=sketch)
 
     def services(self) -> Iterator[IService]:
         """What has to run, in the order of its start."""
@@ -310,10 +313,15 @@ class Backing:
 
 
 def make_backing(
-    configuration: Configuration, tier: LocalTier, limits: Limits, reactor: Any
+    configuration: Configuration,
+    tier: LocalTier,
+    limits: Limits,
+    reactor: Any,
+    sketch: Sketch | None = None,
 ) -> Backing | None:
     """What is behind the local tier, if anything is.
 
+    :param sketch: told of each use, if there is one.
     :raises StartError: it cannot be what is configured.
     """
     if not configuration.settings.backing_cache.target:
@@ -321,7 +329,7 @@ def make_backing(
     target = parse_target(configuration.settings.backing_cache.target)
     make_peer = http_peer if target.is_http else grpc_peer
     peer = make_peer(configuration, target, reactor)
-    return Backing(configuration, peer, tier, limits, reactor)
+    return Backing(configuration, peer, tier, limits, reactor, sketch=sketch)
 
 
 def _rules(settings: BackingCache) -> FreshnessRules:

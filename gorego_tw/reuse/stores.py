@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from gorego_tw.digest import Digest
 from gorego_tw.interfaces import (
@@ -74,6 +74,20 @@ class ReusedActionResults(ActionResultsDecorator):
         """As the store."""
         await self._base.put(key, result)
         self._sketch.use_action(key)
+
+
+def told(
+    recall: Callable[[ActionKey], StoredActionResult | None], sketch: Sketch
+) -> Callable[[ActionKey], StoredActionResult | None]:
+    """``recall``, which finds an action result without the store, or does not: what it finds was used."""
+
+    def recalled(key: ActionKey) -> StoredActionResult | None:
+        result = recall(key)
+        if result is not None and sketch.look_up_action(key):
+            sketch.use_action(key)
+        return result
+
+    return recalled
 
 
 class ReusedUpload(UploadDecorator):

@@ -15,6 +15,7 @@ from gorego_tw.interfaces import (
     StoredActionResult,
 )
 from gorego_tw.reuse.sketch import Sketch, capacities
+from gorego_tw.reuse.stores import told
 from gorego_tw.reuse.taken import taken_bytes
 from gorego_tw.storage.local import action_key
 from tests.storage.tiers import LIMIT_BYTES, TierTestCase, blob, put, read
@@ -42,10 +43,16 @@ class ReusedTests(TierTestCase):
         verifyObject(IUpload, upload)
         self.successResultOf(upload.abandon())
 
-    def test_nobody_looks(self) -> None:
-        """Without a sketch the stores are what they were."""
-        cache = Cache(self.tier.blobs, self.tier.action_results, self.tier.uploads)
-        self.assertIs(reused(cache, None), cache)
+    def test_remembered(self) -> None:
+        """What is answered without the store is a use as well; what is not is left to the store."""
+        key, other = ActionKey("name", blob(7)[0]), ActionKey("name", blob(8)[0])
+        result = StoredActionResult(b"", ())
+        self.successResultOf(self.cache.action_results.put(key, result))
+        self.successResultOf(self.cache.action_results.put(other, result))
+        recall = told({key: result}.get, self.sketch)
+        self.assertEqual((recall(key), recall(other)), (result, None))
+        self.assertEqual(self.order(), [action_key(other), action_key(key)])
+        self.assertEqual(self.sketch.actions.lookups, 1)
 
     def test_blobs(self) -> None:
         """Lookups are counted and blobs that are stored are known, with what they take."""
