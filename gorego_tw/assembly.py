@@ -42,6 +42,8 @@ from gorego_tw.reapi.limits import Limits
 from gorego_tw.reapi.traced import Traced
 from gorego_tw.remote.answer_probe import AnswerProbe
 from gorego_tw.settings import Telemetry
+from gorego_tw.storage.background_thread import BackgroundThread
+from gorego_tw.storage.compressing import Compressing
 from gorego_tw.storage.disk_threads import DiskThreadPool, DiskThreads
 from gorego_tw.storage.folder import FolderError
 from gorego_tw.storage.tier import LocalTier
@@ -99,6 +101,7 @@ def assemble(
     size = cache_size(configuration)
     tier = open_tier(configuration, size, threads, reactor)
     yield Opened(tier.close)
+    compressing = yield from compression(configuration, tier, reactor)
     limits = Limits(max_blob_size_bytes=settings.max_blob_size_bytes)
     backing = make_backing(configuration, tier, limits, reactor)
     yield from tier.services
@@ -115,7 +118,17 @@ def assemble(
     server = make_server([*services, health], configuration, reactor)
     checks = yield from readiness_checks(configuration, tier, backing, reactor)
     counting = Counting(
-        tallies, server, tier, janitor, backing, threads, lag, certificates, log, traces.export
+        tallies,
+        server,
+        tier,
+        janitor,
+        compressing,
+        backing,
+        threads,
+        lag,
+        certificates,
+        log,
+        traces.export,
     )
     shown = Shown(
         {"reactor": turning(lag)},
@@ -207,6 +220,24 @@ def open_tier(
         )
     except FolderError as error:
         raise _folder_error(configuration, str(error)) from error
+
+
+def compression(
+    configuration: Configuration, tier: LocalTier, reactor: Any
+) -> Generator[IService, None, Compressing | None]:
+    """What makes the blobs of the tier smaller, if they are to be, after the thread it works in.
+
+    :raises StartError: the folder cannot be used.
+    """
+    if configuration.settings.local_cache.compression == "none":
+        return None
+    yield (threads := DiskThreadPool(reactor, 1, name="background", kind=BackgroundThread))
+    try:
+        compressing = Compressing(tier, threads)
+    except FolderError as error:
+        raise _folder_error(configuration, str(error)) from error
+    yield compressing
+    return compressing
 
 
 def make_janitor(tier: LocalTier, backing: Backing | None, tracing: Tracing) -> Janitor:

@@ -114,6 +114,7 @@ class LocalCache(Section):
     max_size_gb: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="a number above 0, in gigabytes of 1,000,000,000 bytes"
     )
+    compression: Literal["none", "zstd"] = Field(default="none", description="none or zstd")
 
 
 class ClientTLS(Section):
