@@ -194,15 +194,3 @@ def _round(reading: Reading, both: list[Store], blob: bytes, number: int) -> lis
 def _row(name: str, rounds: list[list[Figure]]) -> Row:
     ours, theirs = zip(*rounds, strict=True)
     return Row(name, 0, list(ours), list(theirs))
-
-
-if __name__ == "__main__":
-    import sys
-    import tempfile
-
-    from bench.table import header, row
-
-    print(header("zstd", "none"), flush=True)
-    with tempfile.TemporaryDirectory(prefix="gorego-bench-") as name:
-        for line in rows(int(sys.argv[1]), Path(name)):
-            print(row(*line), flush=True)
