@@ -123,10 +123,15 @@ class Compressing(Service):
     async def _try(self, waiting: _Waiting) -> None:
         try:
             found = self._tier.inventory.find(waiting.digest)
-            if found is not None and found[0].location == FILE:
-                with self._tier.space.reserve(waiting.digest.size_bytes):
-                    await self._compress(waiting, found[0])
-        except StatusError:  # no room, or evicted meanwhile
+            if found is None or found[0].location != FILE:
+                return
+            room = self._tier.space.spare(waiting.digest.size_bytes)
+            if room is None:
+                self.passed_over += 1
+                return
+            with room:
+                await self._compress(waiting, found[0])
+        except StatusError:  # a disk that is full or broken, or the blob was evicted meanwhile
             self.passed_over += 1
         except Exception:  # what becomes of the next ones does not depend on it
             self.passed_over += 1

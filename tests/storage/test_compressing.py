@@ -285,6 +285,7 @@ class TroubleTests(BackgroundTestCase):
         self.held.release()
         self.assert_kept(digest, data, FILE)
         self.assertEqual(self.compressing.passed_over, 1)
+        self.assertEqual(self.tier.space.refusals, 0)
         self.assert_next()
 
     def test_disk(self) -> None:
