@@ -167,7 +167,7 @@ class Inventory:
         taken = disk_bytes(record.stored_bytes)
         # A file that cannot be moved is one nobody knows of: wasted, until its blob comes again.
         with suppress(OSError):
-            if record.location != INLINE and self._files.discard(key):
+            if record.is_file and self._files.discard(key):
                 self._space.doomed_bytes += taken
         return taken
 

@@ -68,6 +68,11 @@ class BlobRecord(NamedTuple):
     compressed_bytes: int = 0
 
     @property
+    def is_file(self) -> bool:
+        """Whether it has a file of its own, in whatever form."""
+        return self.location != INLINE
+
+    @property
     def stored_bytes(self) -> int:
         """The length of the file, or of the value in the index, in bytes."""
         return self.compressed_bytes or self.size_bytes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 
 from gorego_tw.digest import Digest
 from gorego_tw.interfaces import IBlobBody
@@ -12,7 +13,15 @@ from gorego_tw.storage.compressed_body import CompressedBody
 from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.file_body import FileBody
 from gorego_tw.storage.records import COMPRESSED, FILE, BlobRecord
-from gorego_tw.zstd.seekable import DamagedFrames, FrameDecompressor, FrameTable, table_bytes
+from gorego_tw.zstd.seekable import (
+    FOOT_BYTES,
+    DamagedFrames,
+    FrameDecompressor,
+    FrameTable,
+    length_by_foot,
+    size_by_table,
+    table_bytes,
+)
 
 
 class DamagedFile(Exception):
@@ -52,6 +61,30 @@ def verified_record(fd: int, digest: Digest, record: BlobRecord) -> BlobRecord:
     return record._replace(
         location=location, stamp=found.st_ctime_ns, compressed_bytes=compressed_bytes
     )
+
+
+def recognized_record(fd: int, key: bytes, last_used: int) -> BlobRecord:
+    """The record of an open file in the place of a blob of which nothing else is known. It takes long;
+    any thread may.
+
+    :raises DamagedFile: it is not the blob, in any form.
+    :raises OSError: it cannot be read.
+    """
+    length = os.fstat(fd).st_size
+    for size_bytes in (_size_by_table(fd, length), length):
+        with suppress(DamagedFile):
+            record = BlobRecord(last_used, FILE, size_bytes, 0)
+            return verified_record(fd, Digest(key, size_bytes), record)
+    raise DamagedFile("wrong hash")
+
+
+def _size_by_table(fd: int, file_bytes: int) -> int:
+    """The size of the blob that a file seems to be the frames of; that of the file if of none."""
+    foot = os.pread(fd, FOOT_BYTES, max(0, file_bytes - FOOT_BYTES))
+    length = length_by_foot(foot)
+    if length is None or length >= file_bytes:
+        return file_bytes
+    return size_by_table(os.pread(fd, length, file_bytes - length))
 
 
 def _hash_frames(fd: int, digest: Digest, file_bytes: int) -> bytes:

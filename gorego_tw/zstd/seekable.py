@@ -32,6 +32,7 @@ _ENTRY = Struct("<II")
 #: How many frames there are, a byte of flags (none: no checksums in the table), a magic number.
 _FOOT = Struct("<IBI")
 _FOOT_MAGIC = 0x8F92EAB1
+FOOT_BYTES = _FOOT.size
 
 
 class DamagedFrames(Exception):
@@ -77,6 +78,18 @@ def pack_table(lengths: Sequence[int], size_bytes: int) -> bytes:
             _FOOT.pack(len(lengths), 0, _FOOT_MAGIC),
         )
     )
+
+
+def length_by_foot(foot: bytes) -> int | None:
+    """How long the table is whose last FOOT_BYTES these are, in bytes; None if no table ends so."""
+    if len(foot) != FOOT_BYTES or _FOOT.unpack(foot)[1:] != (0, _FOOT_MAGIC):
+        return None
+    return _HEAD.size + int(_FOOT.unpack(foot)[0]) * _ENTRY.size + _FOOT.size
+
+
+def size_by_table(table: bytes) -> int:
+    """The size of the blob whose table this is, in bytes, of one that has the right length."""
+    return sum(size for _, size in _ENTRY.iter_unpack(table[_HEAD.size : -_FOOT.size]))
 
 
 class FrameTable:

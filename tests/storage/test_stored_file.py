@@ -7,12 +7,12 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gorego_tw.digest import DigestFunction
+from gorego_tw.digest import DigestFunction, digest_of
 from gorego_tw.storage.compressed_body import CompressedBody
 from gorego_tw.storage.disk_threads import NoDiskThreads
 from gorego_tw.storage.file_body import FileBody
 from gorego_tw.storage.records import COMPRESSED, FILE, BlobRecord
-from gorego_tw.storage.stored_file import DamagedFile, body_of, verified_record
+from gorego_tw.storage.stored_file import DamagedFile, body_of, recognized_record, verified_record
 from tests.storage.compression import text
 from tests.storage.test_compressed_body import make
 
@@ -81,3 +81,39 @@ class VerificationTests(StoredFileTestCase):
                 path.write_bytes(wrong)
                 fd = self.open(path)
                 self.assertRaises(DamagedFile, verified_record, fd, self.digest, record)
+
+
+class RecognitionTests(StoredFileTestCase):
+    """Files that no index knows."""
+
+    def test_both_forms(self) -> None:
+        """The form is found by the content alone, and with it the size of the blob."""
+        plain = recognized_record(self.open(self.plain), self.digest.key, 7)
+        stamp = self.plain.stat().st_ctime_ns
+        self.assertEqual(plain, BlobRecord(7, FILE, SIZE, stamp))
+        compressed = recognized_record(self.open(self.compressed), self.digest.key, 7)
+        stamp = self.compressed.stat().st_ctime_ns
+        self.assertEqual(compressed, BlobRecord(7, COMPRESSED, SIZE, stamp, self.length))
+
+    def test_blob_that_looks_compressed(self) -> None:
+        """A blob that is such a file itself is not expanded."""
+        content = self.compressed.read_bytes()
+        digest = digest_of(content, DigestFunction.SHA256)
+        record = recognized_record(self.open(self.compressed), digest.key, 7)
+        self.assertEqual((record.location, record.size_bytes), (FILE, self.length))
+
+    def test_damaged(self) -> None:
+        """Whatever was done to either form, it is not taken for the blob."""
+        for path in (self.plain, self.compressed):
+            content = path.read_bytes()
+            for wrong in (
+                content[:-1],
+                content[-9:],
+                content[-40:],
+                b"x" + content[1:],
+                content + content[-9:],
+                b"",
+            ):
+                path.write_bytes(wrong)
+                fd = self.open(path)
+                self.assertRaises(DamagedFile, recognized_record, fd, self.digest.key, 7)
