@@ -188,7 +188,7 @@ class DamageTests(CompressedBodyTestCase):
         """Another byte in a frame."""
         self.flip(self.length // 2)
         body = self.body()
-        self.assertEqual(self.successResultOf(first_of(body.chunks())), self.data[:READ_CHUNK])
+        self.assertEqual(self.successResultOf(first_of(body.chunks())), self.data[:FRAME_BYTES])
         body.discard()
         self.assertEqual(self.damage, [])
         self.assert_damaged()
