@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import chain, hit_rate, telemetry
+from bench import at_rest, chain, hit_rate, telemetry
 from bench.chain import by_turns
 from bench.contestants import gorego, grpcio
 from bench.h2load import H2LOAD, LoadError
@@ -36,6 +36,7 @@ def main(count: int) -> None:
     for titles, rows in (
         (("proxy", "directly"), chain.rows),
         (("telemetry", "without"), telemetry.rows),
+        (("zstd", "none"), at_rest.rows),
     ):
         print(header(*titles), flush=True)
         with tempfile.TemporaryDirectory(prefix="gorego-bench-") as name:

@@ -126,6 +126,7 @@ class LocalCache(Section):
     min_age_seconds: Annotated[float, Field(ge=0, le=604800)] = Field(
         default=MIN_AGE_SECONDS, description="a number of seconds from 0 to 604800"
     )
+    compression: Literal["none", "zstd"] = Field(default="none", description="none or zstd")
 
 
 class ClientTLS(Section):

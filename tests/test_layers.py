@@ -19,6 +19,7 @@ LAYERS = (
         "assembly",
         "backing",
         "cache",
+        "local_tier",
         "logging_controls",
         "metrics",
         "pages",

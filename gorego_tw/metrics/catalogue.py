@@ -11,6 +11,7 @@ from gorego_tw.certificates import Certificates
 from gorego_tw.eviction.janitor import Janitor
 from gorego_tw.grpc.factory import GRPCFactory
 from gorego_tw.metrics.backing import observe_backing
+from gorego_tw.metrics.compression import observe_compression
 from gorego_tw.metrics.corruption import observe_corruption
 from gorego_tw.metrics.local_tier import observe_tier
 from gorego_tw.metrics.process import (
@@ -22,6 +23,7 @@ from gorego_tw.metrics.process import (
 from gorego_tw.metrics.reuse import observe_reuse
 from gorego_tw.metrics.server import observe_server
 from gorego_tw.reuse.sketch import Sketch
+from gorego_tw.storage.compressing import Compressing
 from gorego_tw.storage.tier import LocalTier
 from gorego_tw.telemetry.export import SpanExport
 from gorego_tw.telemetry.log import Log
@@ -39,6 +41,7 @@ class Counting(NamedTuple):
     server: GRPCFactory
     tier: LocalTier
     janitor: Janitor
+    compressing: Compressing | None
     backing: Backing | None
     threads: TracedThreads
     lag: ReactorLag
@@ -58,6 +61,8 @@ def catalogue(parts: Counting) -> CollectorRegistry:
     if parts.sketch is not None:
         observe_reuse(observed, parts.sketch)
     observe_corruption(observed, parts.tier, parts.backing)
+    if parts.compressing is not None:
+        observe_compression(observed, parts.compressing)
     if parts.backing is not None:
         observe_backing(observed, parts.backing, parts.tallies)
     observe_process(observed, parts.lag, parts.threads)

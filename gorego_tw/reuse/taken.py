@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from gorego_tw.errors import StatusError
 from gorego_tw.storage.index import Index
-from gorego_tw.storage.records import ACTIONS, BLOCK_BYTES, FILE, DamagedRecord, disk_bytes
+from gorego_tw.storage.records import ACTIONS, BLOCK_BYTES, DamagedRecord, disk_bytes
 
 #: What the record of a blob takes of the index, in bytes: key, record and their headers, in pages that
 #: are two thirds full.
@@ -37,10 +37,10 @@ def _of_blob(index: Index, key: bytes) -> int | None:
     found = index.blob(key)
     if found is None:
         return None
-    size_bytes = found[0].size_bytes
-    if found[0].location == FILE:
-        return disk_bytes(size_bytes) + RECORD_BYTES
-    return _in_index(size_bytes) + RECORD_BYTES
+    record = found[0]
+    if record.is_file:
+        return disk_bytes(record.stored_bytes) + RECORD_BYTES
+    return _in_index(record.size_bytes) + RECORD_BYTES
 
 
 def _in_index(size_bytes: int) -> int:

@@ -9,6 +9,10 @@ from pathlib import Path
 #: The form of what is in the folder. A program that changes it changes this.
 VERSION = "1"
 
+#: The form in which there are compressed files beside the others. A folder has it from the first of them
+#: on, so that programs that do not know them can go on with a folder that has none.
+COMPRESSED_VERSION = "2"
+
 
 class FolderError(Exception):
     """Why the folder cannot be used and what would help, in one line."""
@@ -28,6 +32,7 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._version = VERSION
         try:
             for part in (self.index, self.cas, self.uploads, self.trash):
                 part.mkdir(parents=True, exist_ok=True)
@@ -63,6 +68,25 @@ class Folder:
         """Where evicted files wait for their deletion."""
         return self.path / "trash"
 
+    def allow_compressed(self) -> None:
+        """Let programs that do not know compressed files refuse the folder from now on.
+
+        :raises FolderError: its version cannot be written.
+        """
+        if self._version == COMPRESSED_VERSION:
+            return
+        path, new = self.path / "version", self.path / "version.new"
+        try:
+            with new.open("w", encoding="ascii") as file:
+                file.write(f"{COMPRESSED_VERSION}\n")
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(path)
+            _sync_folder(self.path)
+        except OSError as error:
+            raise FolderError(f"{path}: {error.strerror}") from error
+        self._version = COMPRESSED_VERSION
+
     def close(self) -> None:
         """Let go of the folder."""
         os.close(self._lock)
@@ -83,8 +107,17 @@ class Folder:
             found = path.read_text(encoding="utf-8", errors="replace").strip()
         except OSError as error:
             raise FolderError(f"{path}: {error.strerror}") from error
-        if found != VERSION:
+        if found not in {VERSION, COMPRESSED_VERSION}:
             raise FolderError(
-                f"{self.path}: has the form {found[:20]!r}, this program knows {VERSION!r}; "
-                "name another folder or delete this one"
+                f"{self.path}: has the form {found[:20]!r}, this program knows {VERSION!r} and "
+                f"{COMPRESSED_VERSION!r}; name another folder or delete this one"
             )
+        self._version = found
+
+
+def _sync_folder(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -151,7 +151,7 @@ class IndexWrite:
         self._txn.delete(ARRIVING + key, db=self._meta)
 
     def _count_blob(self, key: bytes, record: BlobRecord, sign: int) -> None:
-        file_bytes = 0 if record.location == INLINE else disk_bytes(record.size_bytes)
+        file_bytes = disk_bytes(record.stored_bytes) if record.is_file else 0
         self._count(key[0], sign, sign * file_bytes)
 
     def _count(self, kind: int, entries: int, file_bytes: int) -> None:

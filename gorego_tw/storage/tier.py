@@ -101,6 +101,7 @@ class LocalTier:
 
     async def checkpoint(self) -> None:
         """Bring the index to stable storage."""
+        self.environment.checkpoints += 1
         await self.threads.run(self.environment.sync)
 
     async def empty_trash(self) -> None:
