@@ -1,4 +1,7 @@
-"""``python -m bench [ROUNDS]``: runs every workload against both servers by turns."""
+"""``python -m bench [ROUNDS]``: runs every workload against both servers by turns.
+
+Then a trace is replayed against the policy of eviction, which takes a few minutes.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import chain, telemetry
+from bench import at_rest, chain, hit_rate, telemetry
 from bench.chain import by_turns
 from bench.contestants import gorego, grpcio
 from bench.h2load import H2LOAD, LoadError
@@ -33,6 +36,7 @@ def main(count: int) -> None:
     for titles, rows in (
         (("proxy", "directly"), chain.rows),
         (("telemetry", "without"), telemetry.rows),
+        (("zstd", "none"), at_rest.rows),
     ):
         print(header(*titles), flush=True)
         with tempfile.TemporaryDirectory(prefix="gorego-bench-") as name:
@@ -45,3 +49,4 @@ if __name__ == "__main__":
         print("skipped: h2load is not installed (Debian: nghttp2-client)")
     else:
         main(int(sys.argv[1]) if sys.argv[1:] else ROUNDS)
+    hit_rate.main([1])

@@ -27,7 +27,7 @@ class Price(NamedTuple):
 
 PRICES = (
     Price("hit 8 x 16, nothing traced", 1 / 1.15, 0.0),
-    Price("hit 8 x 16, everything traced", 1 / 1.5, 1.0),
+    Price("hit 8 x 16, all to be traced", 1 / 1.5, 1.0),
 )
 
 

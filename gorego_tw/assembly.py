@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
-from pathlib import Path
-from random import Random
 from typing import Any, NamedTuple
 
 from twisted.application.service import IService
@@ -14,12 +12,11 @@ from txaio.tx import make_logger
 
 from gorego_tw.announcement import Announcement
 from gorego_tw.backing import Backing, make_backing
-from gorego_tw.cache import local_cache
-from gorego_tw.capacity import Capacity, capacity
+from gorego_tw.cache import local_cache, make_sketch
 from gorego_tw.certificates import Certificates, certificate_files
 from gorego_tw.concurrency import Periodic
 from gorego_tw.config import Configuration
-from gorego_tw.eviction.janitor import Janitor, nothing_pinned
+from gorego_tw.eviction.janitor import nothing_pinned
 from gorego_tw.exit_signals import ExitSignals
 from gorego_tw.garbage import SettledHeap
 from gorego_tw.grpc.factory import GRPCFactory
@@ -28,6 +25,7 @@ from gorego_tw.grpc.reflection import Reflection
 from gorego_tw.grpc.router import IRPCService
 from gorego_tw.lifecycle import Lifecycle, Opened, StartError
 from gorego_tw.listen_address import endpoint_description
+from gorego_tw.local_tier import cache_size, compression, make_janitor, open_tier
 from gorego_tw.logging_controls import AccessLogControl, LevelControl
 from gorego_tw.metrics.catalogue import Counting, catalogue
 from gorego_tw.pages import Shown, answering, make_site, started, turning, writable
@@ -41,10 +39,11 @@ from gorego_tw.reapi.forwarding_metadata import ForwardingMetadata
 from gorego_tw.reapi.limits import Limits
 from gorego_tw.reapi.traced import Traced
 from gorego_tw.remote.answer_probe import AnswerProbe
+from gorego_tw.reuse.report import ReuseReport
+from gorego_tw.reuse.sketch import Sketch
 from gorego_tw.settings import Telemetry
 from gorego_tw.storage.disk_threads import DiskThreadPool, DiskThreads
-from gorego_tw.storage.folder import FolderError
-from gorego_tw.storage.tier import LocalTier, Upkeep
+from gorego_tw.storage.tier import LocalTier
 from gorego_tw.storage.write_probe import WriteProbe
 from gorego_tw.telemetry.export import SpanExport
 from gorego_tw.telemetry.log import Log
@@ -99,23 +98,29 @@ def assemble(
     size = cache_size(configuration)
     tier = open_tier(configuration, size, threads, reactor)
     yield Opened(tier.close)
+    compressing = yield from compression(configuration, tier, reactor)
     limits = Limits(max_blob_size_bytes=settings.max_blob_size_bytes)
-    backing = make_backing(configuration, tier, limits, reactor)
+    sketch = make_sketch(tier) if settings.telemetry.metrics_addr else None
+    if sketch is not None:
+        yield ReuseReport(sketch, tier.folder.path, size.limit_bytes, threads, reactor)
+    backing = make_backing(configuration, tier, limits, reactor, sketch)
     yield from tier.services
-    yield (janitor := make_janitor(tier, backing, traces.tracing))
+    pinned = nothing_pinned if backing is None else backing.pending.is_pinned
+    yield (janitor := make_janitor(configuration, tier, pinned, traces.tracing.traced))
     if backing is not None:
         yield from backing.services()
 
     health = Health()
     tallies = Tallies(["local"] if backing is None else ["local", "backing"])
-    services = cache_services(configuration, tier, backing, limits)
+    services = cache_services(configuration, tier, backing, limits, sketch)
     if is_observed(settings.telemetry):
         services = [Traced(service, traces.tracing, tallies) for service in services]
         yield Periodic("counting of what was noted", tallies.settle, SETTLE_SECONDS, reactor)
     server = make_server([*services, health], configuration, reactor)
     checks = yield from readiness_checks(configuration, tier, backing, reactor)
     counting = Counting(
-        tallies, server, tier, janitor, backing, threads, lag, certificates, log, traces.export
+        *(tallies, server, tier, janitor, compressing, backing, threads, lag, certificates, log),
+        *(traces.export, sketch),
     )
     shown = Shown(
         {"reactor": turning(lag)},
@@ -177,52 +182,18 @@ def is_observed(telemetry: Telemetry) -> bool:
     return bool(telemetry.metrics_addr or telemetry.tracing_endpoint or telemetry.access_log_ratio)
 
 
-def cache_size(configuration: Configuration) -> Capacity:
-    """How large the cache may grow.
-
-    :raises StartError: its file system does not answer.
-    """
-    cache = configuration.settings.local_cache
-    try:
-        return capacity(Path(cache.dir), cache.max_size_gb)
-    except OSError as error:
-        reason = f"{cache.dir}: {error.strerror}"
-        raise _folder_error(configuration, reason) from error
-
-
-def open_tier(
-    configuration: Configuration, size: Capacity, threads: DiskThreads, reactor: Any
-) -> LocalTier:
-    """The local tier.
-
-    :raises StartError: its folder cannot be used.
-    """
-    settings = configuration.settings.local_cache
-    try:
-        return LocalTier.open(
-            Path(settings.dir),
-            limit_bytes=size.limit_bytes,
-            free_reserve_bytes=size.free_reserve_bytes,
-            clock=reactor,
-            threads=threads,
-            upkeep=Upkeep(settings.checkpoint_seconds, settings.scrub_bytes_per_second),
-        )
-    except FolderError as error:
-        raise _folder_error(configuration, str(error)) from error
-
-
-def make_janitor(tier: LocalTier, backing: Backing | None, tracing: Tracing) -> Janitor:
-    """What keeps the tier below its limit; it leaves alone what has still to be uploaded."""
-    random = Random()  # noqa: S311 - samples to evict are no secret
-    pinned = nothing_pinned if backing is None else backing.pending.is_pinned
-    return Janitor(tier, random, pinned, tracing.traced)
-
-
 def cache_services(
-    configuration: Configuration, tier: LocalTier, backing: Backing | None, limits: Limits
+    configuration: Configuration,
+    tier: LocalTier,
+    backing: Backing | None,
+    limits: Limits,
+    sketch: Sketch | None = None,
 ) -> list[IRPCService]:
-    """The services of the cache."""
-    cache = local_cache(tier) if backing is None else backing.cache
+    """The services of the cache.
+
+    :param sketch: told of its uses.
+    """
+    cache = local_cache(tier, sketch) if backing is None else backing.cache
     services: list[IRPCService] = [
         Capabilities(limits),
         ContentAddressableStorage(cache.blobs, limits, tier.threads),
@@ -305,13 +276,6 @@ def warn_of_unused(configuration: Configuration) -> None:
             "{place}: not in use yet: connections are not encrypted",
             place=configuration.place("tls"),
         )
-
-
-def _folder_error(configuration: Configuration, reason: str) -> StartError:
-    place = configuration.place("local_cache.dir")
-    return StartError(
-        f"{place}: {reason}; allowed: a folder that this daemon alone uses and may write to"
-    )
 
 
 def _address_place(configuration: Configuration, key: str, address: str) -> str:

@@ -6,18 +6,14 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from random import Random
 from typing import Any, NamedTuple, TypeVar
 
-from google.protobuf.message import DecodeError
 from OpenSSL.crypto import Error as CryptoError
 from twisted.application.service import IService
 from twisted.web.client import Agent, HTTPConnectionPool
 
 from gorego_tw.cache import Cache, local_stores, served
 from gorego_tw.config import Configuration
-from gorego_tw.digest import Digest
-from gorego_tw.errors import InvalidArgument
 from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.lifecycle import StartError
-from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
 from gorego_tw.proxy.action_results import ProxyActionResults
 from gorego_tw.proxy.blobs import ProxyBlobs
 from gorego_tw.proxy.freshness import Freshness, FreshnessRules
@@ -34,7 +30,7 @@ from gorego_tw.proxy.write_policy import (
     WritePolicy,
 )
 from gorego_tw.reapi.limits import Limits
-from gorego_tw.reapi.references import References
+from gorego_tw.reapi.normalising import Normalising
 from gorego_tw.remote.action_results import RemoteActionResults
 from gorego_tw.remote.blobs import RemoteBlobs
 from gorego_tw.remote.breaker import Breaker, State
@@ -53,8 +49,10 @@ from gorego_tw.replication.copying import Copying
 from gorego_tw.replication.flights import Flights
 from gorego_tw.replication.presence import Presence
 from gorego_tw.replication.write_back import WriteBack
+from gorego_tw.reuse.sketch import Sketch
 from gorego_tw.settings import BackingCache
 from gorego_tw.storage.completeness import CompletenessChecking
+from gorego_tw.storage.empty_blob import EmptyBlob
 from gorego_tw.storage.local import action_key
 from gorego_tw.storage.pending import Pending
 from gorego_tw.storage.remembered import Remembering
@@ -170,6 +168,7 @@ class Backing:
     """The two tiers as one cache, and all that keeps them in step.
 
     :param peer: the backing cache.
+    :param sketch: told of each use, if there is one.
     """
 
     def __init__(
@@ -179,9 +178,10 @@ class Backing:
         tier: LocalTier,
         limits: Limits,
         reactor: Any,
+        *,
+        sketch: Sketch | None = None,
     ) -> None:
         self._settings = settings = configuration.settings.backing_cache
-        self._limits = limits
         self._clock = reactor
         self._tier = tier
         self.peer = peer
@@ -211,7 +211,7 @@ class Backing:
         self.policy = self._policy()
         self.used = Used()
         if settings.renewals_per_minute:
-            tier.last_use.observe = self.used.note
+            tier.last_use.observers.append(self.used.note)
         self.renewal = Renewal(
             self.used,
             peer.blobs,
@@ -228,7 +228,9 @@ class Backing:
         )
         self.outage = Outage(as_absence=settings.action_result_when_down == "not_found")
         self.outage.watch(peer.breaker)
-        there = ReferencedResults(self._upstream, self._references)
+        peer.breaker.observers.append(self._answers_again)
+        normalising = Normalising(tier.blobs, EmptyBlob(self.blobs), limits)
+        there = ReferencedResults(self._upstream, normalising.normalised)
         here = Remembering(
             CompletenessChecking(tier.action_results, self.blobs),
             tier.index,
@@ -250,7 +252,7 @@ class Backing:
         def recall(key: ActionKey) -> StoredActionResult | None:
             return here.recall(key) if rules.is_local_final(key.instance_name) else None
 
-        self.cache = served(both, tier.evicted, recall, "ProxyStore")
+        self.cache = served(both, tier.evicted, recall, "ProxyStore", sketch=sketch)
 
     def services(self) -> Iterator[IService]:
         """What has to run, in the order of its start."""
@@ -292,16 +294,13 @@ class Backing:
     async def _put_action(self, key: ActionKey, result: StoredActionResult) -> None:
         await self._upstream.put(key, result.data)
 
-    async def _references(self, key: ActionKey, data: bytes) -> tuple[Digest, ...]:
-        try:
-            result = pb.ActionResult.FromString(data)
-        except DecodeError:
-            raise InvalidArgument("it is no ActionResult") from None
-        references = References(key.action.function, self.cache.blobs, self._limits)
-        return await references.of(result)
-
     def _is_pending(self, key: ActionKey) -> bool:
         return len(self.pending) > 0 and self.pending.is_pinned(action_key(key))
+
+    def _answers_again(self, state: State) -> None:
+        # It may have lost what it had, or be another one by now.
+        if state is State.CLOSED:
+            self.presence.clear()
 
     def _wake(self, state: State) -> None:
         if state is State.CLOSED:
@@ -314,10 +313,15 @@ class Backing:
 
 
 def make_backing(
-    configuration: Configuration, tier: LocalTier, limits: Limits, reactor: Any
+    configuration: Configuration,
+    tier: LocalTier,
+    limits: Limits,
+    reactor: Any,
+    sketch: Sketch | None = None,
 ) -> Backing | None:
     """What is behind the local tier, if anything is.
 
+    :param sketch: told of each use, if there is one.
     :raises StartError: it cannot be what is configured.
     """
     if not configuration.settings.backing_cache.target:
@@ -325,7 +329,7 @@ def make_backing(
     target = parse_target(configuration.settings.backing_cache.target)
     make_peer = http_peer if target.is_http else grpc_peer
     peer = make_peer(configuration, target, reactor)
-    return Backing(configuration, peer, tier, limits, reactor)
+    return Backing(configuration, peer, tier, limits, reactor, sketch=sketch)
 
 
 def _rules(settings: BackingCache) -> FreshnessRules:

@@ -7,6 +7,9 @@ from typing import NamedTuple
 from gorego_tw.digest import Digest
 from gorego_tw.errors import Reason
 from gorego_tw.interfaces import ActionKey, IActionResults, IBlobAccess, IUploads
+from gorego_tw.reuse.sketch import Sketch, capacities
+from gorego_tw.reuse.stores import ReusedActionResults, ReusedBlobs, ReusedUploads, told
+from gorego_tw.reuse.taken import taken_bytes
 from gorego_tw.storage.completeness import CompletenessChecking
 from gorego_tw.storage.empty_blob import EmptyBlob
 from gorego_tw.storage.evicted import Evicted
@@ -28,13 +31,16 @@ class Cache(NamedTuple):
     uploads: IUploads
 
 
-def local_cache(tier: LocalTier) -> Cache:
-    """The local tier alone."""
+def local_cache(tier: LocalTier, sketch: Sketch | None = None) -> Cache:
+    """The local tier alone.
+
+    :param sketch: told of each use, if there is one.
+    """
     # References never name the empty blob, so the tier itself can be asked for them.
     complete = CompletenessChecking(tier.action_results, local_stores(tier).blobs)
     remembering = Remembering(complete, tier.index, tier.last_use)
     stores = Cache(tier.blobs, remembering, tier.uploads)
-    return served(stores, tier.evicted, remembering.recall, "LocalStore", "local")
+    return served(stores, tier.evicted, remembering.recall, "LocalStore", "local", sketch=sketch)
 
 
 def local_stores(tier: LocalTier) -> Cache:
@@ -46,8 +52,21 @@ def local_stores(tier: LocalTier) -> Cache:
     )
 
 
+def make_sketch(tier: LocalTier) -> Sketch:
+    """What is known of reuse, from which the effect of other limits is estimated."""
+    sketch = Sketch(capacities(tier.space.limit_bytes), taken_bytes(tier.index))
+    tier.last_use.observers.append(sketch.use)
+    return sketch
+
+
 def served(
-    cache: Cache, evicted: Evicted, recall: Recall, name: StoreName, tier: Tier | None = None
+    cache: Cache,
+    evicted: Evicted,
+    recall: Recall,
+    name: StoreName,
+    tier: Tier | None = None,
+    *,
+    sketch: Sketch | None = None,
 ) -> Cache:
     """The cache as clients see it, recorded.
 
@@ -55,6 +74,7 @@ def served(
     :param recall: gives action results that need not be looked for.
     :param name: what its spans are called.
     :param tier: which one it is, for who counts; None if it is several.
+    :param sketch: told of each use, if there is one.
     """
 
     def of_blob(digest: Digest) -> Reason:
@@ -63,8 +83,23 @@ def served(
     def of_result(key: ActionKey) -> Reason:
         return "evicted" if action_key(key) in evicted else "absent"
 
-    return Cache(
-        EmptyBlob(ServedBlobs(cache.blobs, name, tier, of_blob)),
-        Recalling(ServedActionResults(cache.action_results, name, tier, of_result), recall),
+    recorded = Cache(
+        ServedBlobs(cache.blobs, name, tier, of_blob),
+        ServedActionResults(cache.action_results, name, tier, of_result),
         ServedUploads(cache.uploads, name, tier),
+    )
+    if sketch is not None:
+        recorded = reused(recorded, sketch)
+        recall = told(recall, sketch)
+    return Cache(
+        EmptyBlob(recorded.blobs), Recalling(recorded.action_results, recall), recorded.uploads
+    )
+
+
+def reused(cache: Cache, sketch: Sketch) -> Cache:
+    """The cache, with each use of it told."""
+    return Cache(
+        ReusedBlobs(cache.blobs, sketch),
+        ReusedActionResults(cache.action_results, sketch),
+        ReusedUploads(cache.uploads, sketch),
     )

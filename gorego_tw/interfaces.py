@@ -58,6 +58,15 @@ class IBlobBody(Interface):
         """Let go of the body unread."""
 
 
+class ICompressedBody(IBlobBody):
+    """The bytes of one blob that is kept as zstd frames. One more method, called instead of the three."""
+
+    is_one_frame: bool = Attribute("Whether it is a single frame.")
+
+    def zstd_chunks(offset: int = 0) -> AsyncIterator[bytes | memoryview]:
+        """Frames that expand to the bytes from ``offset`` on, as :meth:`IBlobBody.chunks` has those."""
+
+
 class IBlobAccess(Interface):
     """A store of blobs by digest, each whole and verified."""
 

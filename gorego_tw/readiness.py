@@ -32,7 +32,16 @@ class Readiness(Periodic):
         self._health = health
         self._why_not = ""
 
+    def startService(self) -> None:
+        """Begin; it is looked at once, before anybody has asked."""
+        super().startService()
+        self.look()
+
     async def _look(self) -> None:
+        self.look()
+
+    def look(self) -> None:
+        """Tell what is found now."""
         findings = {name: check() for name, check in self._checks.items()}
         why_not = "; ".join(
             f"{name}: {finding.reason}"

@@ -32,6 +32,10 @@ REQUEST_METADATA = (
     "google.devtools.remoteexecution.v1test.requestmetadata-bin",
 )
 
+#: For how long a client may count on what it was told is there, in seconds, if nothing is said: as
+#: long as Bazel does (--experimental_remote_cache_ttl).
+MIN_AGE_SECONDS = 3 * 3600
+
 #: What may be a header's name (RFC 9110 section 5.1): no pseudo-header, no blank.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -87,6 +91,11 @@ def _names(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _headers(headers: Mapping[str, str]) -> Mapping[str, str]:
+    for name, value in headers.items():
+        if name.lower().endswith("-bin"):
+            raise ValueError(f"{name[:80]!r} is a header of bytes; allowed: headers of text")
+        if not (value.isascii() and value.isprintable()):
+            raise ValueError(f"{name[:80]!r} has a value that is no printable ASCII text")
     return {_name(name): value for name, value in headers.items()}
 
 
@@ -120,6 +129,10 @@ class LocalCache(Section):
     scrub_bytes_per_second: Annotated[int, Field(ge=0)] = Field(
         default=0, description="a whole number of bytes; 0 is no scrub"
     )
+    min_age_seconds: Annotated[float, Field(ge=0, le=604800)] = Field(
+        default=MIN_AGE_SECONDS, description="a number of seconds from 0 to 604800"
+    )
+    compression: Literal["none", "zstd"] = Field(default="none", description="none or zstd")
 
 
 class ClientTLS(Section):

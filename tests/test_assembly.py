@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,16 +17,15 @@ from gorego_tw import assembly
 from gorego_tw.assembly import (
     assemble,
     cache_services,
-    cache_size,
     endpoint,
     make_daemon,
-    open_tier,
     service_names,
     warn_of_unused,
     web_ports,
 )
 from gorego_tw.config import Configuration, load
 from gorego_tw.lifecycle import Opened, StartError
+from gorego_tw.local_tier import cache_size, open_tier
 from gorego_tw.pages import Shown
 from gorego_tw.reapi.limits import Limits
 from gorego_tw.storage.disk_threads import NoDiskThreads
@@ -44,7 +44,7 @@ class Reactor(MemoryReactorClock):
 class InlineDiskThreads(NoDiskThreads, Service):
     """Stands for the pool, without threads."""
 
-    def __init__(self, reactor: object) -> None:
+    def __init__(self, reactor: object, threads: int = 1, **_: object) -> None:
         """As of the pool."""
 
 
@@ -74,6 +74,25 @@ class AssembleTests(AssemblyTestCase):
         opened = next(service for service in services if isinstance(service, Opened))
         self.successResultOf(opened.stopService())
 
+    def test_compression(self) -> None:
+        """What compresses is there if it is configured: its thread before it, both after the store."""
+        configuration = self.configuration(GOREGO_LOCAL_CACHE_COMPRESSION="zstd")
+        services = list(assemble(configuration, self.reactor, lambda: True, Log()))
+        at = self.names(services).index("Opened")
+        expected = ["Opened", "InlineDiskThreads", "Compressing"]
+        self.assertEqual(self.names(services)[at : at + 3], expected)
+        opened = next(service for service in services if isinstance(service, Opened))
+        self.successResultOf(opened.stopService())
+        self.assertEqual((Path(self.folder) / "version").read_text(encoding="ascii"), "2\n")
+
+    def test_no_compression(self) -> None:
+        """Without it nothing is compressed, and the folder stays one for programs that do not know it."""
+        services = list(assemble(self.configuration(), self.reactor, lambda: True, Log()))
+        self.assertNotIn("Compressing", self.names(services))
+        opened = next(service for service in services if isinstance(service, Opened))
+        self.successResultOf(opened.stopService())
+        self.assertEqual((Path(self.folder) / "version").read_text(encoding="ascii"), "1\n")
+
     def test_no_page_without_an_address(self) -> None:
         """An empty metrics_addr opens no port for the pages."""
         configuration = self.configuration(GOREGO_TELEMETRY_METRICS_ADDR="")
@@ -100,6 +119,24 @@ class AssembleTests(AssemblyTestCase):
 
 class RefusalTests(AssemblyTestCase):
     """What is configured and cannot be had: the place, the reason, what is allowed."""
+
+    def test_a_folder_that_cannot_have_compressed_files(self) -> None:
+        """The version of the folder cannot be written."""
+        configuration = self.configuration(GOREGO_LOCAL_CACHE_COMPRESSION="zstd")
+
+        def fail(_: int) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        services: list[IService] = []
+        patch = self.patch(os, "fsync", fail)
+        error = self.assertRaises(
+            StartError, services.extend, assemble(configuration, self.reactor, bool, Log())
+        )
+        patch.restore()
+        self.assertIn("local_cache.dir", str(error))
+        self.assertIn("version: Input/output error", str(error))
+        opened = next(service for service in services if isinstance(service, Opened))
+        self.successResultOf(opened.stopService())
 
     def test_a_folder_that_cannot_be_made(self) -> None:
         """A file is in the way."""

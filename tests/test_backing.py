@@ -14,6 +14,7 @@ from gorego_tw.digest import Digest
 from gorego_tw.errors import NotFound, Unavailable
 from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.lifecycle import StartError
+from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
 from gorego_tw.reapi.limits import Limits
 from gorego_tw.telemetry.span import COALESCED, UPSTREAM
 from tests.storage.tiers import TierTestCase, blob, put, read
@@ -221,3 +222,49 @@ class CountingTests(TwoTiersTestCase):
         found = self.counted.requests("GetActionResult")
         self.assertEqual(found, {"local miss": 1, "backing error": 1})
         self.assertEqual(self.counted.misses("GetActionResult"), {"backing_down": 1})
+
+
+class UpstreamResultTests(TwoTiersTestCase):
+    """Action results of the backing cache, which somebody else has written there."""
+
+    KEY = ActionKey("", blob(100)[0])
+
+    def get(self, result: pb.ActionResult) -> Deferred[StoredActionResult]:
+        """Ask for that one."""
+        self.upstream.results[self.KEY] = result.SerializeToString()
+        results = self.backing.cache.action_results
+        return self.ask("GetActionResult", lambda: results.get(self.KEY))
+
+    def test_inlined(self) -> None:
+        """What is inlined in it becomes a blob here, and its digest stands in its place."""
+        digest, data = blob(1000)
+        result = self.successResultOf(self.get(pb.ActionResult(stdout_raw=data)))
+        kept = pb.ActionResult.FromString(result.data)
+        self.assertEqual((kept.stdout_raw, kept.stdout_digest.hash), (b"", digest.hash))
+        self.assertEqual(result.references, (digest,))
+        self.assertEqual(self.successResultOf(read(self.tier.blobs, digest)), data)
+
+    def test_wrong_data(self) -> None:
+        """One whose data is not what the digest beside it says is none, and nothing of it is kept."""
+        digest, _ = blob(1000)
+        message = pb.Digest(hash=digest.hash, size_bytes=1000)
+        wrong = self.get(pb.ActionResult(stdout_raw=bytes(1000), stdout_digest=message))
+        self.failureResultOf(wrong, NotFound)
+        self.failureResultOf(self.tier.blobs.get(digest), NotFound)
+
+    def test_too_large(self) -> None:
+        """One that is too large to be told to clients is none."""
+        result = pb.ActionResult()
+        for n in range(50_000):
+            result.output_symlinks.add(path=f"{n}" * 10, target="x" * 40)
+        self.failureResultOf(self.get(result), NotFound)
+
+    def test_back_again(self) -> None:
+        """When the backing cache answers again nothing is believed to be there: it may be another one."""
+        digest = blob(1000)[0]
+        self.backing.presence.add([digest])
+        for _ in range(5):
+            self.backing.peer.breaker.failed(Unavailable("down"))
+        self.assertIn(digest, self.backing.presence)
+        self.backing.peer.breaker.succeeded()
+        self.assertNotIn(digest, self.backing.presence)

@@ -137,7 +137,8 @@ class FileTests(ConfigTestCase):
         self.assertEqual(
             self.refusal("local_cache: {max_size: 5}"),
             "FILE: local_cache.max_size: unknown key; did you mean local_cache.max_size_gb? "
-            "allowed: dir, max_size_gb, checkpoint_seconds, scrub_bytes_per_second",
+            "allowed: dir, max_size_gb, min_age_seconds, compression, checkpoint_seconds, "
+            "scrub_bytes_per_second",
         )
         self.assertIn("did you mean local_cache.max_size_gb?", self.refusal("max_size_gb: 5"))
         self.assertNotIn("did you mean", self.refusal("zzzzz: 5"))
@@ -201,6 +202,13 @@ class FileTests(ConfigTestCase):
     def test_secrets_are_not_repeated(self) -> None:
         """The value of a header does not appear in a message."""
         self.assertNotIn("4711", self.refusal("backing_cache: {headers: {authorization: 4711}}"))
+
+    def test_headers(self) -> None:
+        """A header for the backing cache is one that gRPC takes; which one is not is told, its value not."""
+        for header in ('{"x-bin": "x4711"}', '{"x-a": "4711\\n"}', '{"x-a": "4711\\u00e9"}'):
+            told = self.refusal(f"backing_cache: {{headers: {header}}}")
+            self.assertIn("x-", told)
+            self.assertNotIn("4711", told)
 
     def test_long_values_are_cut(self) -> None:
         """A message stays a line that can be read."""

@@ -15,6 +15,7 @@ class LevelControlTests(SynchronousTestCase):
         """The level is what it was set to last."""
         log = Log()
         control = LevelControl(log)
+        self.addCleanup(control.set, control.get())  # the level is that of all tests after this
         for level in ("debug", "error"):
             control.set(level)
             self.assertEqual((control.get(), log.level), (level, level))

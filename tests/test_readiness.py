@@ -45,6 +45,17 @@ class ReadinessTests(SynchronousTestCase):
             ["not ready: disk: no space left", "ready again"],
         )
 
+    def test_from_the_beginning(self) -> None:
+        """What is wrong at the start is told before anybody has asked."""
+        health = Health()
+        health.set_status("", True)
+        readiness = Readiness({"disk": lambda: Finding(False, "full")}, health, self.clock)
+        with capturedLogs():
+            readiness.startService()
+        self.addCleanup(readiness.stopService)
+        answer = health.check(HealthCheckRequest(service=""), FakeCall())
+        self.assertEqual(self.successResultOf(answer).status, HealthCheckResponse.NOT_SERVING)
+
     def test_not_required(self) -> None:
         """What decides nothing for /readyz decides nothing here."""
         self.finding = Finding(False, "down", required=False)

@@ -11,6 +11,7 @@ from twisted.internet.task import deferLater
 
 from gorego_tw.concurrency import Periodic
 from gorego_tw.errors import StatusError
+from gorego_tw.eviction.in_progress import InProgress
 from gorego_tw.eviction.policy import SampledLRU
 from gorego_tw.storage.failures import telling
 from gorego_tw.storage.tier import LocalTier
@@ -53,7 +54,9 @@ class Janitor(Periodic):
     :param tier: what it keeps in order.
     :param random: where samples are taken.
     :param pinned: whether the entry with that key must stay.
+    :param in_progress: blobs that go after all others.
     :param traced: makes a trace of each run in which there is something to do.
+    :ivar in_progress: those blobs.
     :ivar evicted_entries: how many blobs and action results it has evicted.
     :ivar evicted_bytes: how much of the disk they took, in bytes.
     :ivar last_evicted_age_seconds: how long the last one had not been used, in seconds.
@@ -65,6 +68,7 @@ class Janitor(Periodic):
         tier: LocalTier,
         random: Random,
         pinned: Callable[[bytes], bool] = nothing_pinned,
+        in_progress: InProgress | None = None,
         traced: Callable[[str, Work], Work] = unrecorded,
     ) -> None:
         super().__init__("eviction", self.make_room, LOOK_SECONDS, tier.clock)
@@ -72,6 +76,9 @@ class Janitor(Periodic):
         self.evicted_bytes = 0
         self.last_evicted_age_seconds = 0
         self.observe: Callable[[int, int], object] = lambda _entries, _bytes: None
+        if in_progress is None:
+            in_progress = InProgress(tier.last_use, 0, 0)
+        self.in_progress = in_progress
         self._tier = tier
         self._clock = tier.clock
         self._space = tier.space
@@ -82,7 +89,7 @@ class Janitor(Periodic):
             tallies=lambda: tier.index.tallies,
             neighbours=tier.index.neighbours,
             latest=tier.last_use.latest,
-            pinned=pinned,
+            pinned=lambda key: pinned(key) or self.in_progress.is_pinned(key),
             random=random,
         )
 
@@ -117,7 +124,7 @@ class Janitor(Periodic):
         tried = False
         while self.running and (excess := self._space.excess_bytes) > 0:
             try:
-                if not self._evict_slice(excess):
+                if not self._evict_slice(excess) and not self.in_progress.release():
                     break
             except StatusError as error:  # LMDB has EIO for a write that was cut short, too
                 if tried:
@@ -164,7 +171,7 @@ class Janitor(Periodic):
         chosen: set[bytes] = set()
         for _ in range(SLICE_ENTRIES):
             candidate = self._policy.oldest()
-            if candidate is None or self._clock.seconds() >= end:
+            if candidate is None:
                 return
             # What was evicted in this transaction is still seen by those who read.
             if candidate.key not in chosen:
@@ -174,6 +181,8 @@ class Janitor(Periodic):
                 age = self._tier.last_use.now - candidate.last_used
                 self.last_evicted_age_seconds = max(0, age)
                 yield candidate.key
+            if self._clock.seconds() >= end:
+                return
 
     async def _take_ballast(self) -> None:
         ballast = self._tier.ballast

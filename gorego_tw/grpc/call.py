@@ -44,6 +44,7 @@ class ServerCall(Caller):
     """
 
     __slots__ = (
+        "_begun",
         "_buffer",
         "_driver",
         "_finished",
@@ -69,6 +70,7 @@ class ServerCall(Caller):
         self._outbound: Outbound | None = None
         self._driver: Driver | None = None
         self._timer: IDelayedCall | None = None
+        self._begun = False  # the service was asked
         self._started = False  # response headers are sent
         self._finished = False  # the status is decided
         self._peer_ended = False
@@ -171,7 +173,7 @@ class ServerCall(Caller):
         """Start the service's coroutine."""
         if self._finished:
             return
-        _, streams_replies, request_type, handle = self._head.method
+        _, streams_replies, request_type, handle, _ = self._head.method
         request: Any = self._requests
         if request is None:
             assert self._unary_message is not None
@@ -181,6 +183,7 @@ class ServerCall(Caller):
                 self.fail(error)
                 return
             self._unary_message = None
+        self._begun = True
         if streams_replies:
             self._drive_on(drive(self._answered, self._send_all, handle, request))
         else:
@@ -260,6 +263,9 @@ class ServerCall(Caller):
         """End the call with the status of ``error``; the service's coroutine is cancelled."""
         if self._finished:
             return
+        refused = self._head.method.refused
+        if not self._begun and refused is not None:
+            refused(self, error)
         # What is queued is of no use to a client that is told of a failure.
         self._drop_queued()
         block = trailers(error) if self._started else trailers_only(error)

@@ -135,11 +135,12 @@ class GRPCProtocol(Protocol):
         """Cancel every call."""
         if self._closing is not None and self._closing.active():
             self._closing.cancel()
+        # There is nothing to be closed any more when the last call has ended.
+        drained, self._drained = self._drained, None
         self._cancel_all()
         self._turn.left(self)
         self._router.traffic.streams_refused += self.connection.streams_refused
         self._closed(self)
-        drained, self._drained = self._drained, None
         if drained is not None:
             drained.callback(None)
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 from google.protobuf.message import Message
 from zope.interface import Interface
 
+from gorego_tw.errors import StatusError
 from gorego_tw.grpc.traffic import Traffic
 
 #: A serialized message in pieces. They are sent without a copy, so they have to stay as they
@@ -55,12 +56,14 @@ class Method(NamedTuple):
 
     ``handle`` takes the request, or the iterator of requests, and the call; it
     gives an awaitable reply, or an iterator of replies: the two flags say which.
+    ``refused`` is told of calls that fail before the service is asked.
     """
 
     streams_requests: bool
     streams_replies: bool
     request_type: type[Message]
     handle: Callable[[Any, Call], Any]
+    refused: Callable[[Call, StatusError], None] | None = None
 
 
 class IRPCService(Interface):

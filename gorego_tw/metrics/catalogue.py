@@ -11,6 +11,7 @@ from gorego_tw.certificates import Certificates
 from gorego_tw.eviction.janitor import Janitor
 from gorego_tw.grpc.factory import GRPCFactory
 from gorego_tw.metrics.backing import observe_backing
+from gorego_tw.metrics.compression import observe_compression
 from gorego_tw.metrics.corruption import observe_corruption
 from gorego_tw.metrics.local_tier import observe_tier
 from gorego_tw.metrics.process import (
@@ -19,7 +20,10 @@ from gorego_tw.metrics.process import (
     observe_log,
     observe_process,
 )
+from gorego_tw.metrics.reuse import observe_reuse
 from gorego_tw.metrics.server import observe_server
+from gorego_tw.reuse.sketch import Sketch
+from gorego_tw.storage.compressing import Compressing
 from gorego_tw.storage.tier import LocalTier
 from gorego_tw.telemetry.export import SpanExport
 from gorego_tw.telemetry.log import Log
@@ -37,12 +41,14 @@ class Counting(NamedTuple):
     server: GRPCFactory
     tier: LocalTier
     janitor: Janitor
+    compressing: Compressing | None
     backing: Backing | None
     threads: TracedThreads
     lag: ReactorLag
     certificates: Certificates
     log: Log
     export: SpanExport | None
+    sketch: Sketch | None
 
 
 def catalogue(parts: Counting) -> CollectorRegistry:
@@ -52,7 +58,11 @@ def catalogue(parts: Counting) -> CollectorRegistry:
     observed = Observed(registry)
     observe_server(observed, parts.server)
     observe_tier(observed, parts.tier, parts.janitor)
+    if parts.sketch is not None:
+        observe_reuse(observed, parts.sketch)
     observe_corruption(observed, parts.tier, parts.backing)
+    if parts.compressing is not None:
+        observe_compression(observed, parts.compressing)
     if parts.backing is not None:
         observe_backing(observed, parts.backing, parts.tallies)
     observe_process(observed, parts.lag, parts.threads)

@@ -55,6 +55,21 @@ def _observe_evictions(observed: Observed, janitor: Janitor) -> None:
         "How long the entry that was evicted last had not been used",
         lambda: janitor.last_evicted_age_seconds,
     )
+    observed.gauge(
+        "gorego_pinned_bytes",
+        "What blobs take of the disk that builds were told of lately, and that go after all others",
+        lambda: janitor.in_progress.size_bytes,
+    )
+    observed.counter(
+        "gorego_pins_released_total",
+        "Blobs that may go before their time: more are in use than are pinned (bound), or there was"
+        " nothing else to evict (need)",
+        {
+            "bound": lambda: janitor.in_progress.overflows,
+            "need": lambda: janitor.in_progress.released,
+        },
+        "reason",
+    )
     observed.counter(
         "gorego_janitor_failures_total",
         "Runs of the janitor that failed",

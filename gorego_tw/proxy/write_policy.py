@@ -121,7 +121,13 @@ class Through:
         """
         if all(map(self._copying.fits, result.references)):
             await self._ensure(key, result)
-            await self._upstream.put(key, result.data)
+            try:
+                await self._upstream.put(key, result.data)
+            except FailedPrecondition:
+                # A blob may have been evicted there since it was seen there.
+                self._copying.forget(result.references)
+                await self._ensure(key, result)
+                await self._upstream.put(key, result.data)
         await self._local.put(key, result)
 
     async def _ensure(self, key: ActionKey, result: StoredActionResult) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from gorego_tw.concurrency import gather
+from gorego_tw.concurrency import closing, gather
 from gorego_tw.digest import DigestFunction
 from gorego_tw.errors import ResourceExhausted, StatusError
-from gorego_tw.interfaces import IBlobAccess
+from gorego_tw.interfaces import IBlobAccess, ICompressedBody
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
 from gorego_tw.reapi.batch import Answers
 from gorego_tw.reapi.digests import parse_function, parse_message
 from gorego_tw.reapi.limits import Limits
 from gorego_tw.storage.disk_threads import DiskThreads
-from gorego_tw.zstd.compression import PIECE_BYTES, compress
+from gorego_tw.zstd.compression import PIECE_BYTES, compress, kept_compressed
 
 _Answer = pb.BatchReadBlobsResponse.Response
 
@@ -62,7 +62,12 @@ class BatchRead:
         try:
             digest = parse_message("digest", message, function)
             self._reserve(message)
-            data = await (await self._blobs.get(digest)).read_all()
+            body = await self._blobs.get(digest)
+            kept = kept_compressed(body) if self._zstd else None
+            if kept is not None and kept.is_one_frame:
+                frame = await _frame(kept)
+                return _Answer(digest=message, data=frame, compressor=pb.Compressor.ZSTD)
+            data = await body.read_all()
         except StatusError as error:
             status = self._answers.status(message, error)
             return _Answer(digest=self._answers.digest(message), status=status)
@@ -87,3 +92,8 @@ class BatchRead:
                 f"{self._limits.max_reply_bytes}; ask again, or use ByteStream.Read"
             )
         self._left -= share
+
+
+async def _frame(body: ICompressedBody) -> bytes:
+    async with closing(body.zstd_chunks()) as pieces:
+        return b"".join([bytes(piece) async for piece in pieces])

@@ -10,16 +10,29 @@ from zope.interface import implementer
 from gorego_tw.forwarding import Metadata, source
 from gorego_tw.grpc.router import Call, IRPCService, Method
 
+#: What a client says of itself travels on up to so many bytes: a server of gRPC refuses a call with
+#: more than 8 KiB of metadata in all, which may be one for many clients.
+MOST_BYTES = 2048
+
 
 def chosen(call: Call, names: Iterable[str]) -> Metadata:
-    """What a call carries under those names, in their order."""
+    """What a call carries under those names, in their order: what is binary only if it is short, and what
+    is text only if it is of the characters that gRPC allows (PROTOCOL-HTTP2.md, ASCII-Value). With others
+    no client of gRPC makes a call, which is not the peer's fault.
+    """
     found: list[tuple[str, str | bytes]] = []
     for name in names:
         value: str | bytes | None
         value = call.binary_metadata(name) if name.endswith("-bin") else call.metadata(name)
-        if value is not None:
+        if value is not None and _travels(value):
             found.append((name, value))
     return tuple(found)
+
+
+def _travels(value: str | bytes) -> bool:
+    if isinstance(value, bytes):
+        return len(value) <= MOST_BYTES
+    return value.isascii() and value.isprintable()
 
 
 @implementer(IRPCService)

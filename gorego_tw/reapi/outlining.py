@@ -24,26 +24,32 @@ class Outlining:
         self._function = function
         self._blobs = blobs
 
-    async def outline(self, result: pb.ActionResult) -> None:
+    async def outline(self, result: pb.ActionResult) -> bool:
         """Keep what is inlined, and leave its digest in its place.
 
+        :returns: whether there was anything.
         :raises DigestMismatch: the data is not what the digest beside it announces.
         :raises InvalidArgument: that digest is malformed.
         :raises ResourceExhausted: no room.
         """
+        found = False
         if result.stdout_raw:
+            found = True
             known = result.HasField("stdout_digest")
             await self._keep("stdout_raw", result.stdout_raw, result.stdout_digest, known=known)
             result.ClearField("stdout_raw")
         if result.stderr_raw:
+            found = True
             known = result.HasField("stderr_digest")
             await self._keep("stderr_raw", result.stderr_raw, result.stderr_digest, known=known)
             result.ClearField("stderr_raw")
         for file in result.output_files:
             if file.contents:
+                found = True
                 field = f"output_files[{file.path[:100]!r}].contents"
                 await self._keep(field, file.contents, file.digest, known=True)
                 file.ClearField("contents")
+        return found
 
     async def _keep(self, field: str, data: bytes, message: pb.Digest, *, known: bool) -> None:
         if not known:

@@ -11,7 +11,7 @@ from gorego_tw.grpc.router import Buffers
 from gorego_tw.interfaces import IBlobBody
 from gorego_tw.pb.google.bytestream.bytestream_pb2 import ReadRequest
 from gorego_tw.resource_name import Compressor, ReadName
-from gorego_tw.zstd.compression import compress_chunks
+from gorego_tw.zstd.compression import zstd_chunks
 
 #: ReadResponse.data: field 10, with a length before it.
 _DATA_TAG = b"\x52"
@@ -61,8 +61,8 @@ async def identity_replies(body: IBlobBody, offset: int, limit: int) -> AsyncIte
 
 async def zstd_replies(body: IBlobBody, offset: int) -> AsyncIterator[Buffers]:
     """The bytes from ``offset`` on, compressed. The offset counts bytes before compression."""
-    async with closing(body.chunks(offset)) as chunks:
-        async for piece in compress_chunks(chunks, body.size_bytes - offset):
+    async with zstd_chunks(body, offset) as pieces:
+        async for piece in pieces:
             yield _data_header(len(piece)), piece
 
 

@@ -48,8 +48,13 @@ class Traced:
         name = path.lstrip("/")
         tally = self._tallies.of(name.partition("/")[2])
         wrap = self._streaming if method.streams_replies else self._answering
+
+        def refused(call: Call, error: StatusError) -> None:
+            _end(self._tracing.serve(name, call, tally, None), call, error)
+
         return method._replace(
-            handle=wrap(name, tally, method.handle, streamed=method.streams_requests)
+            handle=wrap(name, tally, method.handle, streamed=method.streams_requests),
+            refused=refused,
         )
 
     def _answering(

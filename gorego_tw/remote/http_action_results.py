@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from gorego_tw.body import BytesBody
 from gorego_tw.concurrency import closing
-from gorego_tw.errors import DataLoss
+from gorego_tw.errors import DataLoss, NotFound, Unavailable
 from gorego_tw.interfaces import ActionKey
 from gorego_tw.remote.http_body import BlobProducer, ResponsePieces
 from gorego_tw.remote.http_peer import HTTPPeer
@@ -31,6 +31,7 @@ class HTTPActionResults:
 
         :raises NotFound: there is none.
         :raises DataLoss: what is there is too large for one.
+        :raises Unavailable: beside other trouble, nobody knows whether it is all of it.
         """
         return await self._peer.retrying.run(lambda: self._get(key))
 
@@ -50,6 +51,13 @@ class HTTPActionResults:
                         f"backing cache: the result of action {key.action} has more than "
                         f"{MOST_BYTES} bytes"
                     )
+        if pieces.may_be_cut:
+            raise Unavailable(
+                f"backing cache: the result of action {key.action} came without Content-Length, so that"
+                " nobody knows whether it is whole"
+            )
+        if not data:
+            raise NotFound(f"backing cache: the result of action {key.action} is empty")
         return bytes(data)
 
     async def _put(self, key: ActionKey, data: bytes) -> None:

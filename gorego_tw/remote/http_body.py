@@ -89,8 +89,13 @@ class ResponsePieces(Protocol):
     def _forget(self, _: Deferred[None]) -> None:
         self._waiting = None
 
+    @property
+    def may_be_cut(self) -> bool:
+        """Whether it has ended, and nothing says that this was all: for what has no digest."""
+        return self._end is not None and self._end.check(PotentialDataLoss) is not None
+
     def _check_end(self, end: Failure) -> None:
-        # Without a length nobody knows whether that was all; the digest says.
+        # Without a length nobody knows whether that was all; a blob's digest says.
         if not end.check(ResponseDone, PotentialDataLoss):
             raise Unavailable(f"backing cache: the response broke off: {end.getErrorMessage()}")
 

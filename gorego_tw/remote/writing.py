@@ -18,7 +18,7 @@ from gorego_tw.pb.google.bytestream.bytestream_pb2 import (
 )
 from gorego_tw.remote.link import QUERY_WRITE_STATUS, Link
 from gorego_tw.resource_name import Compressor, WriteName
-from gorego_tw.zstd.compression import compress_chunks
+from gorego_tw.zstd.compression import zstd_chunks
 
 #: The committed_size of a compressed upload that the peer did not read to its end
 #: (remote_execution.proto: the blob exists already); some servers end every one with it.
@@ -79,11 +79,9 @@ class Writing:
         :raises StatusError: it was refused, or broke off.
         """
         sending = _Sending(name, offset)
+        pieces = zstd_chunks(body, offset) if name.compressor else closing(body.chunks(offset))
         # Opened out here, because a generator that was never asked for a message closes nothing.
-        async with (
-            closing(body.chunks(offset)) as chunks,
-            closing(sending.messages(chunks)) as messages,
-        ):
+        async with pieces as chunks, closing(sending.messages(chunks)) as messages:
             reply = await self._link.write(messages, metadata=metadata)
         sending.check(reply)
 
@@ -124,15 +122,13 @@ class _Sending:
     ) -> AsyncIterator[WriteRequest]:
         """The messages, the last of them with finish_write.
 
-        :param chunks: the bytes from the offset on.
+        :param chunks: the bytes from the offset on, as they are sent.
         """
         compressed, size = bool(self._name.compressor), self._name.digest.size_bytes
-        pieces = compress_chunks(chunks, size) if compressed else chunks
-        async with closing(pieces):
-            async for piece in pieces:
-                for part in parts(piece):
-                    ends = not compressed and self._position + len(part) == size
-                    yield self._message(bytes(part), ends=ends)
+        async for chunk in chunks:
+            for part in parts(chunk):
+                ends = not compressed and self._position + len(part) == size
+                yield self._message(bytes(part), ends=ends)
         # The end of what is compressed is known when it is there; that of nothing, at once.
         if compressed or self._begin == size:
             yield self._message(b"", ends=True)

@@ -75,6 +75,10 @@ class Copying:
         """Whether it was there a short while ago."""
         return digest in self._presence
 
+    def forget(self, digests: Collection[Digest]) -> None:
+        """They turned out not to be there."""
+        self._presence.forget(digests)
+
     async def copy(self, digest: Digest) -> None:
         """Copy a blob without asking whether it is there.
 

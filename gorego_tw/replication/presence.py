@@ -50,6 +50,10 @@ class Presence:
         for digest in digests:
             self._until.pop(digest, None)
 
+    def clear(self) -> None:
+        """It may be another one by now, or have lost what it had."""
+        self._until.clear()
+
     def unknown(self, digests: Iterable[Digest]) -> list[Digest]:
         """Those of which it is not known, in their order, each once."""
         now, known = self._clock.seconds(), self._until.get

@@ -122,6 +122,7 @@ class Checkpoints:
         async with self._lock:
             if self._idle and not clean:
                 return
+            self._environment.checkpoints += 1
             point = self._begin()
             try:
                 await threads.run(self._bring_home, point, clean)

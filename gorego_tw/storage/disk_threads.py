@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Thread
 from typing import ParamSpec, Protocol, TypeVar
 
 from twisted.application.service import Service
@@ -38,11 +39,21 @@ class DiskThreadPool(Service):
 
     :param reactor: where results come back to.
     :param threads: how many.
+    :param name: what they are called.
+    :param kind: what they are.
     """
 
-    def __init__(self, reactor: IReactorFromThreads, threads: int = THREADS) -> None:
+    def __init__(
+        self,
+        reactor: IReactorFromThreads,
+        threads: int = THREADS,
+        *,
+        name: str = "disk",
+        kind: type[Thread] = Thread,
+    ) -> None:
         self._reactor = reactor
-        self._pool = ThreadPool(minthreads=0, maxthreads=threads, name="disk")
+        self._pool = ThreadPool(minthreads=0, maxthreads=threads, name=name)
+        self._pool.threadFactory = kind
 
     def startService(self) -> None:
         """Let the threads run."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from struct import Struct, error
 
 from gorego_tw.storage.environment import Environment
-from gorego_tw.storage.records import FILE, BlobRecord
+from gorego_tw.storage.records import BlobRecord
 
 _NAME = b"doubt"
 _DOUBT = Struct("<QQ?H")
@@ -32,7 +32,7 @@ class Doubt:
 
     def covers(self, record: BlobRecord) -> bool:
         """Whether the content of that file is to be verified, whatever its stamp."""
-        return record.location == FILE and self.since <= record.stamp < self.until
+        return record.is_file and self.since <= record.stamp < self.until
 
     def joined(self, since: int, until: int) -> Doubt:
         """This doubt and another one, all to be found out from the first folder on."""

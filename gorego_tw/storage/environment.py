@@ -44,12 +44,14 @@ class Environment:
     :ivar actions: action results.
     :ivar meta: tallies and announcements.
     :ivar pending: what has still to be uploaded.
+    :ivar checkpoints: how many were begun; whoever begins one counts it.
     :raises IndexDamaged: LMDB refuses the file.
     :raises StatusError: the disk fails, or is full.
     """
 
     def __init__(self, path: Path, limit_bytes: int) -> None:
         self._file = path / "data.mdb"
+        self.checkpoints = 0
         try:
             # Without sync a commit waits for no disk; checkpoints do. Without readahead a lookup
             # in an index larger than memory reads one page, not thirty-two.

@@ -8,17 +8,22 @@ from pathlib import Path
 
 from txaio.tx import make_logger
 
-from gorego_tw.storage.stable_storage import replace_file
+from gorego_tw.storage.stable_storage import replace_file, sync_file
 
 #: The form of what is in the folder. A program that changes it changes this.
 #:
 #: 1. an index, files, uploads, trash
-#: 2. and beside the index the last checkpoint, which a program that knows 1 would not keep up to date
-VERSION = "2"
+#: 2. and compressed files beside the others
+#: 3. as 1, and beside the index the last checkpoint, which programs that know 1 would not keep up to date
+#: 4. as 2, and the last checkpoint
+VERSION = "3"
 
-#: The forms that are made the present one by adding what is missing, which costs no time.
-_OLDER = frozenset({"1"})
+#: The form in which there are compressed files beside the others. A folder has it from the first of them
+#: on, so that programs that do not know them can go on with a folder that has none.
+COMPRESSED_VERSION = "4"
 
+#: Older forms, and what they are made by adding what is missing, which costs no time.
+_OLDER = {"1": VERSION, "2": COMPRESSED_VERSION}
 
 _log = make_logger()
 
@@ -41,6 +46,7 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._version = VERSION
         try:
             for part in (self.index, self.cas, self.uploads, self.trash):
                 part.mkdir(parents=True, exist_ok=True)
@@ -76,6 +82,25 @@ class Folder:
         """Where evicted files wait for their deletion."""
         return self.path / "trash"
 
+    def allow_compressed(self) -> None:
+        """Let programs that do not know compressed files refuse the folder from now on.
+
+        :raises FolderError: its version cannot be written.
+        """
+        if self._version == COMPRESSED_VERSION:
+            return
+        path, new = self.path / "version", self.path / "version.new"
+        try:
+            with new.open("w", encoding="ascii") as file:
+                file.write(f"{COMPRESSED_VERSION}\n")
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(path)
+            sync_file(self.path)
+        except OSError as error:
+            raise FolderError(f"{path}: {error.strerror}") from error
+        self._version = COMPRESSED_VERSION
+
     def close(self) -> None:
         """Let go of the folder."""
         os.close(self._lock)
@@ -95,18 +120,19 @@ class Folder:
                 path.write_text(f"{VERSION}\n", encoding="ascii")
             found = path.read_text(encoding="utf-8", errors="replace").strip()
             if found in _OLDER:
-                self._upgrade(path)
-                found = VERSION
+                found = self._upgrade(path, _OLDER[found])
         except OSError as error:
             raise FolderError(f"{path}: {error.strerror}") from error
-        if found != VERSION:
+        if found not in {VERSION, COMPRESSED_VERSION}:
             raise FolderError(
-                f"{self.path}: has the form {found[:20]!r}, this program knows {VERSION!r}; "
-                "name another folder or delete this one"
+                f"{self.path}: has the form {found[:20]!r}, this program knows {VERSION!r} and "
+                f"{COMPRESSED_VERSION!r}; name another folder or delete this one"
             )
+        self._version = found
 
-    def _upgrade(self, path: Path) -> None:
+    def _upgrade(self, path: Path, version: str) -> str:
         # A checkpoint of an even earlier time, when another program had the folder in between.
         (self.index / "checkpoint").unlink(missing_ok=True)
-        replace_file(path, f"{VERSION}\n".encode("ascii"))
-        _log.info("{folder} has the form {version} now", folder=str(self.path), version=VERSION)
+        replace_file(path, f"{version}\n".encode("ascii"))
+        _log.info("{folder} has the form {version} now", folder=str(self.path), version=version)
+        return version

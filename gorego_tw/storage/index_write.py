@@ -135,11 +135,12 @@ class IndexWrite:
         """
         database = self._actions if key[0] == ACTIONS else self._blobs
         value = self._txn.get(key, db=database)
-        if value is not None and unpack_last_used(value) < last_used:
+        if value is None or (recorded := unpack_last_used(value)) > last_used:
+            return None
+        if recorded < last_used:
             self._txn.put(key, renewed(value, last_used), db=database)
-            if database is self._blobs:
-                return Digest(key, unpack_size(value)[0])
-        return None
+        # One that was put in the same second is used all the same.
+        return Digest(key, unpack_size(value)[0]) if database is self._blobs else None
 
     def note_latest_use(self, last_used: int) -> None:
         """Note the time, than which no use is later."""
@@ -154,7 +155,7 @@ class IndexWrite:
         self._txn.delete(ARRIVING + key, db=self._meta)
 
     def _count_blob(self, key: bytes, record: BlobRecord, sign: int) -> None:
-        file_bytes = 0 if record.location == INLINE else disk_bytes(record.size_bytes)
+        file_bytes = disk_bytes(record.stored_bytes) if record.is_file else 0
         self._count(key[0], sign, sign * file_bytes)
 
     def _count(self, kind: int, entries: int, file_bytes: int) -> None:

@@ -7,7 +7,7 @@ which the next start finds what is out of step, without looking at anything else
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from math import inf
 from typing import NamedTuple
@@ -24,6 +24,7 @@ from gorego_tw.storage.index_write import IndexWrite
 from gorego_tw.storage.last_use import LastUse
 from gorego_tw.storage.records import (
     ACTIONS,
+    COMPRESSED,
     FILE,
     INLINE,
     BlobRecord,
@@ -48,6 +49,7 @@ class Inventory:
     :param space: told of what goes into the trash.
     :ivar damaged: how many entries were dropped because they were damaged.
     :ivar doubt: what is not known of the files at the moment; None if they are as the index says.
+    :ivar filed: told of each blob that has become a file.
     """
 
     _log = make_logger()
@@ -59,6 +61,7 @@ class Inventory:
         self._space = space
         self.damaged = 0
         self.doubt: Doubt | None = None
+        self.filed: Callable[[Digest], object] = bool
 
     def find(self, digest: Digest) -> tuple[BlobRecord, bytes | None] | None:
         """The record of a blob, with its bytes if they are in the index; None if it is absent."""
@@ -111,11 +114,32 @@ class Inventory:
                 with suppress(StatusError), self._index.write() as txn:
                     txn.arrived(digest.key)
                 raise
+        self.filed(digest)
 
-    def restamp(self, key: bytes, record: BlobRecord, stamp: int) -> None:
-        """The file of a blob was touched, and its content was found right."""
+    def replace_file(self, digest: Digest, record: BlobRecord, temporary: str, length: int) -> bool:
+        """Move a compressed file of that length in the place of the one that ``record`` is of.
+
+        A crash meanwhile leaves a file that is not as the index says, which is found when it is
+        opened, and put right when it was verified.
+
+        :returns: whether the blob is still that one.
+        :raises ResourceExhausted: no room in the index.
+        """
+        found = self.find(digest)
+        if found is None or found[0].stamp != record.stamp:
+            return False
+        with telling(), self._index.write() as txn:
+            stamp = self._files.place(temporary, digest.key)
+            txn.put_blob(
+                digest.key,
+                found[0]._replace(location=COMPRESSED, stamp=stamp, compressed_bytes=length),
+            )
+        return True
+
+    def restamp(self, key: bytes, record: BlobRecord) -> None:
+        """The file of a blob was touched, and was found right as this record has it."""
         with self._index.write() as txn:
-            txn.put_blob(key, record._replace(stamp=stamp))
+            txn.put_blob(key, record)
 
     def drop(self, key: bytes, damage: str) -> None:
         """Take out an entry that is damaged. What fails meanwhile is left for the next time."""
@@ -166,7 +190,7 @@ class Inventory:
         lost = []
         for key in keys:
             record = self.record(key)
-            if record is not None and record.location == FILE and not self._files.exists(key):
+            if record is not None and record.is_file and not self._files.exists(key):
                 lost.append(key)
         if lost:
             self.evict(lost)
@@ -224,10 +248,10 @@ class Inventory:
         record = txn.drop_blob(key)
         if record is None:
             return 0
-        taken = disk_bytes(record.size_bytes)
+        taken = disk_bytes(record.stored_bytes)
         # A file that cannot be moved is one nobody knows of: wasted, until its blob comes again.
         with suppress(OSError):
-            if record.location == FILE and (name := self._files.hold(key)) is not None:
+            if record.is_file and (name := self._files.hold(key)) is not None:
                 moved.append(_Moved(key, name, taken))
         return taken
 

@@ -25,11 +25,11 @@ class LastUse:
     as much as the clock was set back between this process and an earlier one.
 
     :param index: where they are kept.
-    :ivar observe: told of the blobs whose uses were written, a slice at a time.
+    :ivar observers: each told of the blobs whose uses were written, a slice at a time.
     """
 
     def __init__(self, index: Index, clock: IReactorTime) -> None:
-        self.observe: Callable[[list[Digest]], object] = lambda _digests: None
+        self.observers: list[Callable[[list[Digest]], object]] = []
         self._index = index
         self._clock = clock
         self._pending: dict[bytes, int] = {}
@@ -54,6 +54,10 @@ class LastUse:
     def latest(self, key: bytes, recorded: int) -> int:
         """The last use of an entry whose record says ``recorded``."""
         return self._pending.get(key) or self._flushing.get(key) or recorded
+
+    def is_pending(self, key: bytes) -> bool:
+        """Whether a use of that entry has still to be written."""
+        return key in self._pending or key in self._flushing
 
     def forget(self, key: bytes) -> None:
         """The entry is gone."""
@@ -91,7 +95,8 @@ class LastUse:
                     blobs.append(blob)
                 if seconds() >= end:
                     break
-        self.observe(blobs)
+        for observe in self.observers:
+            observe(blobs)
         return bool(flushing)
 
     def note(self) -> None:

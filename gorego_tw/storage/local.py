@@ -23,10 +23,9 @@ from gorego_tw.interfaces import (
     IBlobBody,
     StoredActionResult,
 )
-from gorego_tw.storage.blob_writer import BlobWriter, check_size, hash_file, verified
+from gorego_tw.storage.blob_writer import BlobWriter, check_size, verified
 from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.failures import status_of
-from gorego_tw.storage.file_body import FileBody
 from gorego_tw.storage.files import BlobFiles
 from gorego_tw.storage.index import Index
 from gorego_tw.storage.inventory import Inventory
@@ -41,6 +40,7 @@ from gorego_tw.storage.records import (
     unpack_action,
 )
 from gorego_tw.storage.space import Space
+from gorego_tw.storage.stored_file import DamagedFile, body_of, verified_record
 
 #: Without O_NONBLOCK, a pipe that somebody put in the place of a blob would stop the reactor.
 _READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
@@ -125,35 +125,33 @@ class LocalBlobs:
             if error.errno in _NOT_OURS:
                 raise status_of(error) from error
             raise self._damaged(digest, record, error) from error
-        body = FileBody(fd, digest.size_bytes, self._threads, self._dropper(digest, record))
         found = os.fstat(fd)
-        touched = found.st_ctime_ns != record.stamp or found.st_size != record.size_bytes
+        touched = found.st_ctime_ns != record.stamp or found.st_size != record.stored_bytes
         if touched or self._inventory.is_doubted(record):
             try:
-                await self._verify(digest, record, fd, found)
+                record = await self._verify(digest, record, fd, found)
             except BaseException:
-                body.discard()
+                os.close(fd)
                 raise
-        return body
+        return body_of(fd, record, self._threads, self._dropper(digest, record))
 
     async def _verify(
         self, digest: Digest, record: BlobRecord, fd: int, found: stat_result
-    ) -> None:
+    ) -> BlobRecord:
         """Hash a file that somebody has touched, before any of it is given out."""
-        if found.st_size != record.size_bytes or not S_ISREG(found.st_mode):
-            raise self._damaged(digest, record, "wrong size")
+        if not S_ISREG(found.st_mode):
+            raise self._damaged(digest, record, "no file")
         if self._inventory.is_doubted(record):
             # What is in memory may be other than what is on the disk.
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
         try:
-            hashed = await self._threads.run(hash_file, fd, digest.function)
-        except OSError as error:
+            right = await self._threads.run(verified_record, fd, digest, record)
+        except (OSError, DamagedFile) as error:
             raise self._damaged(digest, record, error) from error
-        if hashed != digest.key[1:]:
-            raise self._damaged(digest, record, "wrong hash")
         if self._is_current(digest, record):
             with suppress(StatusError):  # on a full disk it is hashed again the next time
-                self._inventory.restamp(digest.key, record, found.st_ctime_ns)
+                self._inventory.restamp(digest.key, right)
+        return right
 
     def _is_current(self, digest: Digest, record: BlobRecord) -> bool:
         """Whether the entry is still the one that was found, and no later one."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
@@ -19,7 +19,6 @@ from txaio.tx import make_logger
 
 from gorego_tw.concurrency import Periodic
 from gorego_tw.digest import DigestFunction
-from gorego_tw.storage.blob_writer import hash_file
 from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.doubt import Doubt
 from gorego_tw.storage.environment import Environment
@@ -28,7 +27,8 @@ from gorego_tw.storage.files import BlobFiles
 from gorego_tw.storage.index import Index
 from gorego_tw.storage.inventory import Inventory
 from gorego_tw.storage.last_use import LastUse
-from gorego_tw.storage.records import FILE, BlobRecord, DamagedRecord, unpack_blob
+from gorego_tw.storage.records import COMPRESSED, FILE, BlobRecord, DamagedRecord, unpack_blob
+from gorego_tw.storage.stored_file import DamagedFile, apparent_size, recognized_record
 
 #: How often is looked whether there is something to compare, in seconds.
 LOOK_SECONDS = 1.0
@@ -48,11 +48,10 @@ T = TypeVar("T")
 
 
 class Unknown(NamedTuple):
-    """A file that has no entry."""
+    """A file that has no entry, and what it seems to be."""
 
     key: bytes
-    size_bytes: int
-    last_used: int
+    record: BlobRecord
 
 
 class Survey(NamedTuple):
@@ -130,7 +129,7 @@ class Reconciliation(Periodic):
                 await self._verify(unknown)
         else:
             for some in _slices(survey.unknown):
-                self._adopt([(file.key, self._record(file, 0)) for file in some])
+                self._adopt(some)
                 await deferLater(self._clock, 0)
 
     def _survey(self, doubt: Doubt, prefix: bytes) -> Survey:  # in a thread
@@ -140,7 +139,7 @@ class Reconciliation(Periodic):
         for key, value in self._index.of_prefix(prefix):
             with suppress(DamagedRecord):  # dropped when it is asked for
                 record = unpack_blob(value)
-                if record.location != FILE:
+                if not record.is_file:
                     continue
                 if key not in there:
                     survey.lost.append(key)
@@ -149,36 +148,29 @@ class Reconciliation(Periodic):
                 there.discard(key)
         for key in there:
             with suppress(OSError):
-                found = os.lstat(self._files.path(key))
-                used = int(max(found.st_atime, found.st_mtime))
-                survey.unknown.append(Unknown(key, found.st_size, used))
+                survey.unknown.append(
+                    Unknown(key, _guess(self._files.path(key), self._last_use.now))
+                )
         return survey
 
     async def _verify(self, file: Unknown) -> None:
         """Let the index know a file if it is what its name says; else throw it away."""
         path = self._files.path(file.key)
         try:
-            stamp = await self._threads.run(_stamp_if_right, path, file.key)
+            record = await self._threads.run(_recognize, path, file.key, file.record.last_used)
         except FileNotFoundError:
             return
-        except OSError as error:
+        except (OSError, DamagedFile) as error:
             self._refuse(file.key, str(error))
         else:
-            if stamp is None:
-                self._refuse(file.key, "wrong hash")
-            elif self._files.stamp(file.key) == stamp:
-                self._adopt([(file.key, self._record(file, stamp))])
+            if self._files.stamp(file.key) == record.stamp:
+                self._adopt([Unknown(file.key, record)])
 
-    def _record(self, file: Unknown, stamp: int) -> BlobRecord:
-        return BlobRecord(min(file.last_used, self._last_use.now), FILE, file.size_bytes, stamp)
-
-    def _adopt(self, entries: list[tuple[bytes, BlobRecord]]) -> None:
-        for key, record in entries:
-            if not record.size_bytes:
-                self._refuse(key, "empty")
-        self.adopted += self._inventory.adopt(
-            [entry for entry in entries if entry[1].size_bytes],
-        )
+    def _adopt(self, files: list[Unknown]) -> None:
+        for file in files:
+            if not file.record.size_bytes:
+                self._refuse(file.key, "empty")
+        self.adopted += self._inventory.adopt(file for file in files if file.record.size_bytes)
 
     def _refuse(self, key: bytes, damage: str) -> None:
         if self._inventory.refuse(key, damage):
@@ -206,12 +198,26 @@ def _slices(things: list[T]) -> Iterator[list[T]]:
         yield some
 
 
-def _stamp_if_right(path: str, key: bytes) -> int | None:  # in a thread
-    """The change time of a file that has the hash; None of one that has not."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+def _guess(path: str, now: int) -> BlobRecord:  # in a thread
+    """What a file seems to be; its stamp lets it be hashed before it is served."""
+    with _opened(path) as fd:
+        found = os.fstat(fd)
+        used = min(now, int(max(found.st_atime, found.st_mtime)))
+        size_bytes = apparent_size(fd, found.st_size)
+    if size_bytes == found.st_size:
+        return BlobRecord(used, FILE, size_bytes, 0)
+    return BlobRecord(used, COMPRESSED, size_bytes, 0, found.st_size)
+
+
+def _recognize(path: str, key: bytes, last_used: int) -> BlobRecord:  # in a thread
+    with _opened(path) as fd:
+        return recognized_record(fd, key, last_used)
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[int]:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
     try:
-        before = os.fstat(fd).st_ctime_ns
-        right = hash_file(fd, DigestFunction(key[0])) == key[1:]
-        return before if right else None
+        yield fd
     finally:
         os.close(fd)

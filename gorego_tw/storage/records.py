@@ -22,6 +22,8 @@ ACTIONS = 0
 INLINE = 0
 #: Where a blob is: in a file of its own.
 FILE = 1
+#: Where a blob is: in a file of its own, compressed (:mod:`gorego_tw.zstd.seekable`).
+COMPRESSED = 2
 
 #: Blobs of up to this many bytes are kept in the index: with LMDB's header of 16 bytes the value
 #: fills one page of 4,096, so that freed pages always fit the next one. A file would take as much
@@ -36,6 +38,8 @@ _digest = partial(tuple.__new__, Digest)
 
 _LAST_USED = Struct("<I")
 _BLOB = Struct("<IBQQ")
+#: The same with the length of the file, of blobs that are COMPRESSED.
+_COMPRESSED_BLOB = Struct("<IBQQQ")
 _ACTION = Struct("<II")
 _REFERENCES = Struct("<IB?")
 #: Both, one after the other.
@@ -52,14 +56,26 @@ class DamagedRecord(Exception):
 class BlobRecord(NamedTuple):
     """What the index knows of a blob.
 
-    ``last_used`` is in seconds since the epoch. ``location`` is INLINE or FILE. ``stamp`` is
-    the change time of the file (st_ctime_ns) when its content was last known to be right.
+    ``last_used`` is in seconds since the epoch. ``location`` is INLINE, FILE or COMPRESSED.
+    ``stamp`` is the change time of the file (st_ctime_ns) when its content was last known to be
+    right. ``compressed_bytes`` is the length of a file that is COMPRESSED; 0 of what is not.
     """
 
     last_used: int
     location: int
     size_bytes: int
     stamp: int
+    compressed_bytes: int = 0
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it has a file of its own, in whatever form."""
+        return self.location != INLINE
+
+    @property
+    def stored_bytes(self) -> int:
+        """The length of the file, or of the value in the index, in bytes."""
+        return self.compressed_bytes or self.size_bytes
 
 
 class Tally(NamedTuple):
@@ -103,7 +119,9 @@ def disk_bytes(size_bytes: int) -> int:
 
 def pack_blob(record: BlobRecord) -> bytes:
     """The value of a blob's key."""
-    return _BLOB.pack(*record)
+    if record.location == COMPRESSED:
+        return _COMPRESSED_BLOB.pack(*record)
+    return _BLOB.pack(*record[:-1])
 
 
 def unpack_blob(value: bytes) -> BlobRecord:
@@ -112,13 +130,18 @@ def unpack_blob(value: bytes) -> BlobRecord:
     :raises DamagedRecord: it is none.
     """
     try:
-        return BlobRecord._make(_BLOB.unpack(value))
+        if len(value) == _BLOB.size:
+            return BlobRecord(*_BLOB.unpack(value))
+        record = BlobRecord(*_COMPRESSED_BLOB.unpack(value))
     except struct.error as error:
         raise DamagedRecord(str(error)) from None
+    if record.location != COMPRESSED:
+        raise DamagedRecord("a record of another location")
+    return record
 
 
 #: The size alone, from the value of a blob's key: ``unpack_size(value)[0]``.
-unpack_size = Struct("<5xQ8x").unpack
+unpack_size = Struct("<5xQ").unpack_from
 
 
 def unpack_last_used(value: bytes) -> int:

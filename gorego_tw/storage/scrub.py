@@ -8,7 +8,7 @@ from twisted.internet.interfaces import IReactorTime
 from txaio.tx import make_logger
 
 from gorego_tw.concurrency import Periodic
-from gorego_tw.digest import DigestFunction, Hasher, digest_of
+from gorego_tw.digest import Digest, DigestFunction, Hasher, digest_of
 from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.environment import Environment
 from gorego_tw.storage.files import BlobFiles
@@ -16,7 +16,8 @@ from gorego_tw.storage.index import Index
 from gorego_tw.storage.inventory import Inventory
 from gorego_tw.storage.pace import Pace
 from gorego_tw.storage.reading import read_now
-from gorego_tw.storage.records import ACTIONS, FILE, BlobRecord, DamagedRecord, unpack_action
+from gorego_tw.storage.records import ACTIONS, COMPRESSED, BlobRecord, DamagedRecord, unpack_action
+from gorego_tw.storage.stored_file import DamagedFile, verified_record
 
 #: How long after the end of a pass the next one begins, in seconds, and the first one after the start.
 LOOK_SECONDS = 10.0
@@ -142,7 +143,7 @@ class Scrub(Periodic):
         if found is None:
             return 0
         record, data = found
-        if record.location == FILE:
+        if record.is_file:
             return None
         if data is None or digest_of(data, DigestFunction(key[0])).key != key:
             self._inventory.drop(key, "wrong hash in the index")
@@ -160,11 +161,23 @@ class Scrub(Periodic):
         except OSError:  # it says nothing of the file; there will be another pass
             return LEAST_BYTES
         try:
+            if record.location == COMPRESSED:
+                return await self._expand(key, record, fd)
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
             await self._compare(pace, key, record, fd)
         finally:
             os.close(fd)
         return 0
+
+    async def _expand(self, key: bytes, record: BlobRecord, fd: int) -> int:
+        """Compare a compressed file as a whole."""
+        digest = Digest(key, record.size_bytes)
+        try:
+            await self._threads.run(verified_record, fd, digest, record)
+        except (OSError, DamagedFile) as error:
+            self._damaged(key, record, str(error))
+        self.scrubbed_bytes += record.stored_bytes
+        return max(record.stored_bytes, LEAST_BYTES)
 
     async def _compare(self, pace: Pace, key: bytes, record: BlobRecord, fd: int) -> None:
         hasher = DigestFunction(key[0]).hasher()

@@ -20,6 +20,14 @@ FREE_BYTES_SECONDS = 1.0
 HEADROOM_SHARE = 16
 MOST_HEADROOM_BYTES = 1 << 30
 
+#: The part of the headroom that a write may take which need not be.
+SPARE_SHARE = 4
+
+
+def headroom_bytes(limit_bytes: int) -> int:
+    """What is kept free below a limit."""
+    return min(limit_bytes // HEADROOM_SHARE, MOST_HEADROOM_BYTES)
+
 
 class Reservation:
     """Room promised to one write, given back at the end of the block or by ``release``.
@@ -76,7 +84,7 @@ class Space:
     ) -> None:
         self.limit_bytes = limit_bytes
         self.free_reserve_bytes = free_reserve_bytes
-        self.headroom_bytes = min(limit_bytes // HEADROOM_SHARE, MOST_HEADROOM_BYTES)
+        self.headroom_bytes = headroom_bytes(limit_bytes)
         self.reserved_bytes = 0
         self.partial_bytes = 0
         self.doomed_bytes = 0
@@ -119,6 +127,22 @@ class Space:
         """
         size = disk_bytes(size_bytes)
         self.check(size)
+        self.reserved_bytes += size
+        return Reservation(self, size)
+
+    def spare(self, size_bytes: int) -> Reservation | None:
+        """Promise room for a blob of that size to a write that need not be.
+
+        :returns: None if there is not enough, or if more than a part of the headroom would have to
+            be evicted for it.
+        """
+        size = disk_bytes(size_bytes)
+        taken = self.used_bytes + self.reserved_bytes + size
+        most = self.limit_bytes - self.headroom_bytes
+        if size <= self.headroom_bytes // SPARE_SHARE:
+            most = self.limit_bytes
+        if taken > most or self.free_bytes - self.reserved_bytes - size < self.free_reserve_bytes:
+            return None
         self.reserved_bytes += size
         return Reservation(self, size)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from time import time_ns
+from time import monotonic, time_ns
 
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
@@ -36,6 +36,9 @@ DRIFT_NS = 1_000_000
 #: How long the last spans have to be delivered when the daemon ends, in seconds; a batch that is on
 #: its way by then may take as long as any.
 FLUSH_SECONDS = 5.0
+
+#: How often it is told at most that spans are dropped, in seconds.
+TELL_SECONDS = 60.0
 
 _KINDS: Mapping[str, trace.SpanKind] = {
     "server": trace.SpanKind.SERVER,
@@ -83,6 +86,7 @@ class SpanExport(Service):
         self._in_thread = in_thread
         self._given = 0
         self._is_crowded = False
+        self._tell_again_at = 0.0
         self._epoch = 0
         self._delivery: Delivery | None = None
         self._batches: BatchSpanProcessor | None = None
@@ -134,9 +138,6 @@ class SpanExport(Service):
                 self.dropped += 1
                 return False
             self._is_crowded = False
-            assert self._delivery is not None  # who else would have taken them
-            if not self._delivery.failing:
-                self._log.info("there is room again for all spans")
         return True
 
     def has_room_for(self, root: LocalRoot) -> bool:
@@ -152,10 +153,15 @@ class SpanExport(Service):
         return True
 
     def _crowded(self) -> None:
-        # If they wait because the collector takes none, that is told already.
-        if not self._is_crowded and self._delivery is not None and not self._delivery.failing:
-            self._log.warn("there are more spans than the collector takes; some are dropped")
         self._is_crowded = True
+        # If they wait because the collector takes none, that is told already.
+        is_told = self._delivery is not None and self._delivery.failing
+        if not is_told and monotonic() >= self._tell_again_at:
+            self._tell_again_at = monotonic() + TELL_SECONDS
+            self._log.warn(
+                "there are more spans than are sent in a tenth of a processor's time, or than the"
+                " collector takes; some are dropped (gorego_spans_total)"
+            )
 
     def add(self, root: LocalRoot) -> None:
         """A request that has ended."""

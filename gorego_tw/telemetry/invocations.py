@@ -16,8 +16,11 @@ from gorego_tw.telemetry.span import LocalRoot, Origin, Recorder
 #: Invocations that are known at a time. The one that was silent for longest is over if there are more.
 MOST = 1_000
 
+#: Those that are over and may go on yet, which are known at a time: 10 MB.
+MOST_ENDED = 50_000
+
 #: An invocation that asked nothing for so long is over, in seconds; what comes later is a
-#: second span of it.
+#: second span of it, in the same trace.
 SILENT_SECONDS = 60.0
 
 
@@ -33,13 +36,16 @@ class Invocations:
         # So that two daemons that serve one build each have a span of their own in its trace.
         self._salt = getrandbits(64).to_bytes(8)
         self._roots: OrderedDict[str, LocalRoot] = OrderedDict()
+        # How often those were over that may not have ended yet.
+        self._ended: OrderedDict[str, int] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._roots)
 
     def span_id(self, invocation: str) -> int:
         """The number of the span of that invocation."""
-        text = self._salt + invocation.encode("utf-8", "surrogatepass")
+        times = self._ended.get(invocation, 0)
+        text = self._salt + times.to_bytes(4) + invocation.encode("utf-8", "surrogatepass")
         return int.from_bytes(sha256(text).digest()[:8]) or 1
 
     def note(self, call: LocalRoot) -> None:
@@ -83,3 +89,6 @@ class Invocations:
 
     def _end(self, invocation: str) -> None:
         self._take(self._roots.pop(invocation))
+        self._ended[invocation] = self._ended.pop(invocation, 0) + 1
+        if len(self._ended) > MOST_ENDED:
+            self._ended.popitem(last=False)

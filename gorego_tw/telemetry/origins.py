@@ -38,6 +38,10 @@ _TALKATIVE = (
     "opentelemetry.trace.span",
 )
 
+#: What is longer does not travel on, in bytes. A server of gRPC takes 8 KiB of metadata in all and
+#: refuses a call with more, which may be one for many clients. (W3C wants 512 of a trace state.)
+_MOST_BYTES: Mapping[str, int] = {"baggage": 2048, "tracestate": 512}
+
 _READ_BY_B3 = frozenset({"b3", "x-b3-traceid", "x-b3-spanid", "x-b3-sampled", "x-b3-flags"})
 
 
@@ -72,6 +76,7 @@ class _Told(NamedTuple):
 
     origin: Origin | None
     baggage: Context | None
+    is_denied: bool = False  # it is not to be sampled, whatever its trace will be
 
 
 class Origins:
@@ -114,7 +119,10 @@ class Origins:
         if told is None:
             told = call.shared[self] = self._read(call)
         assert isinstance(told, _Told)
-        return told.origin if told.origin is not None else self.new(told.baggage)
+        if told.origin is not None:
+            return told.origin
+        new = self.new(told.baggage)
+        return new._replace(is_sampled=False) if told.is_denied else new
 
     def are_sampled(self, call: Carrier) -> bool | None:
         """Whether calls like that are sampled; None if each has its own chance."""
@@ -122,7 +130,9 @@ class Origins:
         if told is None:
             told = call.shared[self] = self._read(call)
         assert isinstance(told, _Told)
-        return self._new_are_sampled if told.origin is None else told.origin.is_sampled
+        if told.origin is not None:
+            return told.origin.is_sampled
+        return False if told.is_denied else self._new_are_sampled
 
     def new(self, baggage: Context | None = None) -> Origin:
         """A new trace."""
@@ -154,10 +164,15 @@ class Origins:
     def _injected(self, context: Context) -> Metadata:
         headers: dict[str, str] = {}
         self._told.inject(headers, context)
-        return tuple((name.lower(), value) for name, value in headers.items())
+        return tuple(
+            (name.lower(), value)
+            for name, value in headers.items()
+            if len(value) <= _MOST_BYTES.get(name.lower(), len(value))
+        )
 
     def _read(self, call: Carrier) -> _Told:
         baggage = None
+        is_denied = False
         if call.carries(self._names):
             context = self._read_from.extract(call, Context(), _GETTER)
             parent = trace.get_current_span(context).get_span_context()
@@ -171,13 +186,15 @@ class Origins:
                     baggage,
                 )
                 return _Told(origin, None)
+            is_denied = self._denies(call)
         invocation = self._invocation_of(call)
         if not invocation:
-            return _Told(None, baggage)
-        return _Told(self._of_invocation(invocation, baggage), None)
+            return _Told(None, baggage, is_denied)
+        origin = self._of_invocation(invocation, baggage)
+        return _Told(origin._replace(is_sampled=origin.is_sampled and not is_denied), None)
 
     def _is_sampled(self, call: Carrier, parent: trace.SpanContext) -> bool:
-        if b"traceparent" in self._names and call.metadata("traceparent") is not None:
+        if self._is_of_traceparent(call, parent):
             return parent.trace_flags.sampled
         # A client that speaks B3 may leave the decision to whoever it calls.
         single = call.metadata("b3")
@@ -186,6 +203,17 @@ class Origins:
         else:
             is_left_to_us = not (call.metadata("x-b3-sampled") or call.metadata("x-b3-flags"))
         return self._is_chosen(parent.trace_id) if is_left_to_us else parent.trace_flags.sampled
+
+    def _is_of_traceparent(self, call: Carrier, parent: trace.SpanContext) -> bool:
+        """Whether that is the one which is named, and not one of B3's beside it."""
+        told = call.metadata("traceparent") if b"traceparent" in self._names else None
+        return told is not None and told[3:35] == format(parent.trace_id, "032x")
+
+    def _denies(self, call: Carrier) -> bool:
+        """Whether a client that speaks B3 names no trace and wants none."""
+        if b"b3" not in self._names and b"x-b3-sampled" not in self._names:
+            return False
+        return (call.metadata("b3") or call.metadata("x-b3-sampled")) in {"0", "false"}
 
     def _is_chosen(self, trace_id: int) -> bool:
         return trace_id & TraceIdRatioBased.TRACE_ID_LIMIT < self._bound

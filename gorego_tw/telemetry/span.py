@@ -265,6 +265,9 @@ class LocalRoot(Span):
             self.spans.append(span)
         else:
             self.own.dropped += 1
+            # What it begins elsewhere shall not be a part of what nobody ever sees.
+            assert span.parent is not None
+            span.own.span_id = span.parent.span_id
         return span
 
     def happened(self, name: str, started: float, ended: float) -> Span:

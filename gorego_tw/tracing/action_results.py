@@ -11,7 +11,7 @@ from gorego_tw.storage.decorator import ActionResultsDecorator
 from gorego_tw.telemetry.current import current
 from gorego_tw.telemetry.tallies import Tier
 from gorego_tw.tracing.blobs import StoreName
-from gorego_tw.tracing.operation import NOTICED_SECONDS, Kind, Operation, broke, tally_of, took
+from gorego_tw.tracing.operation import Kind, Operation, broke, tally_of, took
 
 
 class TracedActionResults(ActionResultsDecorator):
@@ -84,47 +84,19 @@ class ServedActionResults(TracedActionResults):
     ) -> None:
         super().__init__(base, name, tier)
         self._absence = absence
-        self._key = self._get.key
-        # Then its parts tell what took long.
-        self._is_composed = tier is None
 
     async def get(self, key: ActionKey) -> StoredActionResult:
         """As the store."""
-        span = current.get()
-        if span is None:
-            return await self._base.get(key)
-        # No call is as frequent, so no call is spent on what ``TracedActionResults`` and ``took`` do:
-        # that would cost as much as the store takes.
-        root = span.root
-        tally = root.tallies
+        tally = tally_of("get_result")
+        if tally is None:
+            return await super().get(key)
         try:
-            if root.is_sampled:
-                with Operation(self._get):
-                    result = await self._base.get(key)
-            elif self._is_composed:
-                result = await self._base.get(key)
-            else:
-                now = root.recorder.now
-                started = now()
-                try:
-                    result = await self._base.get(key)
-                except BaseException as error:
-                    broke(root, self._get, started, error)
-                    raise
-                seconds = now() - started
-                found = tally.tiers.get(self._key)
-                if found is not None:
-                    found.hit += 1
-                    found.latency.note(seconds)
-                if seconds >= NOTICED_SECONDS:
-                    root.happened(self._get.name, started, started + seconds)
+            result = await super().get(key)
         except NotFound as error:
-            if tally.operation == "get_result":
-                known = error.reason != "absent"
-                tally.misses[error.reason if known else self._absence(key)] += 1
+            known = error.reason != "absent"
+            tally.misses[error.reason if known else self._absence(key)] += 1
             raise
-        if tally.operation == "get_result":
-            tally.sizes.note(len(result.data))
+        tally.sizes.note(len(result.data))
         return result
 
     async def put(self, key: ActionKey, result: StoredActionResult) -> None:

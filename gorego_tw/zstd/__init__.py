@@ -1,1 +1,1 @@
-"""zstd (RFC 8878): blobs compressed on their way."""
+"""zstd (RFC 8878): blobs compressed on their way, and at rest."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 import zstandard
 
+from gorego_tw.concurrency import closing
 from gorego_tw.digest import Digest
 from gorego_tw.errors import DigestMismatch, InvalidArgument
+from gorego_tw.interfaces import IBlobBody, ICompressedBody
 from gorego_tw.zstd.blocks import Blocks
 
 #: The largest piece handed to the compressor or given out, in bytes: the size of a zstd block.
@@ -103,6 +106,27 @@ async def compress_chunks(
                 yield piece
     for piece in _pieces(stream.flush()):
         yield piece
+
+
+def kept_compressed(body: IBlobBody) -> ICompressedBody | None:
+    """The body, if it is kept as zstd frames."""
+    return ICompressedBody(body, None)
+
+
+@asynccontextmanager
+async def zstd_chunks(
+    body: IBlobBody, offset: int = 0
+) -> AsyncIterator[AsyncIterator[bytes | memoryview]]:
+    """The body from ``offset`` on (in bytes before compression) as frames, for the length of a
+    ``with`` block: those it is kept as, if it is, else one made on the way.
+    """
+    kept = kept_compressed(body)
+    if kept is not None:
+        async with closing(kept.zstd_chunks(offset)) as pieces:
+            yield pieces
+    else:
+        async with closing(body.chunks(offset)) as chunks:
+            yield compress_chunks(chunks, body.size_bytes - offset)
 
 
 def _pieces(data: bytes | memoryview) -> Iterator[memoryview]:

@@ -77,16 +77,21 @@ class ProbeTests(HealthTestCase):
     def test_backing_cache(self) -> None:
         """Where it is required, a daemon is ready as soon as the backing cache answers, though nobody calls."""
         backing = self.make_daemon()
-        daemon = self.start(
+        daemon = self.make_daemon(
             GOREGO_BACKING_CACHE_TARGET=f"grpc://{backing.listen_addr}",
             GOREGO_TELEMETRY_READINESS_REQUIRES_BACKING="true",
         )
+        daemon.metrics_addr = f"127.0.0.1:{free_port()}"
+        daemon.launch()
+        eventually(lambda: "ready; for Bazel" in daemon.log, "it has started")
         status, checks = self.asked(daemon, "/readyz")
         self.assertEqual((status, checks["backing_cache"]["ok"]), (503, False))
         self.assertNotEqual(checks["backing_cache"]["reason"], "")
-        self.assertTrue(self.connect(daemon).is_serving())
+        client = self.connect(daemon)
+        self.assertFalse(client.is_serving())
         backing.start()
         eventually(lambda: self.asked(daemon, "/readyz")[0] == 200, "it is ready")
+        eventually(client.is_serving, "it says so by gRPC, too")
 
     def test_backing_cache_is_of_no_account(self) -> None:
         """Where it is not, a daemon is ready without it; what calls have found out is told all the same."""

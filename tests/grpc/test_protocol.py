@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from base64 import b64decode
+from collections.abc import Mapping
 
 from google.rpc import status_pb2
 from h2.settings import SettingCodes
@@ -11,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from gorego_tw.grpc.protocol import LINGER_SECONDS
+from gorego_tw.grpc.router import Method
 from gorego_tw.grpc.socket_writer import MAX_UNSENT_BYTES
 from tests.grpc.peer import Answer, Peer, Text, Texts, serving, text
 
@@ -124,6 +126,27 @@ class UnaryTests(ServedTestCase):
         self.peer.h2.send_data(stream_id, b"\0" + (1 << 25).to_bytes(4, "big") + b"x")
         self.peer.exchange()
         self.assertEqual(self.peer.answers[stream_id].status[0], "8")
+
+    def test_refused(self) -> None:
+        """Who wants to know is told of calls that fail before the service is asked, and of no others."""
+        told: list[int] = []
+
+        class Noted(Texts):
+            def methods(self) -> Mapping[str, Method]:
+                return {
+                    path: method._replace(refused=lambda _, error: told.append(error.code))
+                    for path, method in super().methods().items()
+                }
+
+        peer = Peer(serving(Noted())[0])
+        self.addCleanup(peer.lose)
+        peer.call("/t.T/Echo", text("hello"))
+        peer.call("/t.T/Missing", text("hello"))
+        peer.call("/t.T/Echo", b"\xff\xff")
+        stream_id = peer.start("/t.T/Echo")
+        peer.h2.send_data(stream_id, b"\0" + (1 << 25).to_bytes(4, "big") + b"x")
+        peer.exchange()
+        self.assertEqual(told, [13, 8])
 
     def test_metadata(self) -> None:
         """A service sees the caller's headers, binary ones decoded, malformed ones not at all."""
@@ -364,6 +387,14 @@ class ConnectionTests(ServedTestCase):
         )
         self.assertTrue(self.peer.transport.disconnecting)
         self.assertNoResult(drained)
+        self.peer.lose()
+        self.successResultOf(drained)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_lost_while_drained(self) -> None:
+        """A client that vanishes meanwhile, in the middle of a call, keeps nobody waiting."""
+        self.peer.call("/t.T/Wait", text("x"))
+        drained = Deferred.fromCoroutine(self.factory.drain(30))
         self.peer.lose()
         self.successResultOf(drained)
         self.assertEqual(self.clock.getDelayedCalls(), [])

@@ -6,6 +6,7 @@ from random import Random
 
 from prometheus_client import CollectorRegistry
 
+from gorego_tw.eviction.in_progress import InProgress
 from gorego_tw.eviction.janitor import Janitor
 from gorego_tw.metrics.local_tier import observe_tier
 from gorego_tw.telemetry.observed import Observed
@@ -59,3 +60,15 @@ class TierMetricsTests(TierTestCase):
         self.assertEqual(self.value("gorego_scrub_bytes_total"), 77)
         self.assertEqual(self.value("gorego_scrub_passes_total"), 0)
         self.assertEqual(self.value("gorego_scrub_progress_ratio"), 0)
+
+    def test_pins(self) -> None:
+        """What is pinned is told in bytes, and what lost its pin by why."""
+        self.janitor = Janitor(
+            self.tier, Random(1), in_progress=InProgress(self.tier.last_use, 9, 1)
+        )
+        self.registry = CollectorRegistry()
+        observe_tier(Observed(self.registry), self.tier, self.janitor)
+        self.janitor.in_progress.note([blob(10)[0]])
+        self.assertEqual(self.value("gorego_pinned_bytes"), 0)
+        self.assertEqual(self.value("gorego_pins_released_total", "bound"), 1)
+        self.assertEqual(self.value("gorego_pins_released_total", "need"), 0)

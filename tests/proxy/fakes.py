@@ -41,12 +41,14 @@ class FakeUpstreamResults:
 
     :ivar asked: the keys that were asked for.
     :ivar failure: what every call fails with, if anything.
+    :ivar refusals: what the next writes fail with.
     """
 
     def __init__(self) -> None:
         self.results: dict[ActionKey, bytes] = {}
         self.asked: list[ActionKey] = []
         self.failure: StatusError | None = None
+        self.refusals: list[StatusError] = []
 
     async def get(self, key: ActionKey) -> bytes:
         """The result."""
@@ -58,6 +60,8 @@ class FakeUpstreamResults:
 
     async def put(self, key: ActionKey, data: bytes) -> None:
         """Keep the result."""
+        if self.refusals:
+            raise self.refusals.pop(0)
         self._fail()
         self.results[key] = data
 

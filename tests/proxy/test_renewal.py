@@ -103,7 +103,7 @@ class LocalUseTests(TierTestCase):
     def test_hits_are_renewed(self) -> None:
         """What is read, or found, here is renewed there; what is missing, or only written, is not asked for."""
         used, remote = Used(), FakeRemote()
-        self.tier.last_use.observe = used.note
+        self.tier.last_use.observers.append(used.note)
         renewal = Renewal(
             used,
             remote,

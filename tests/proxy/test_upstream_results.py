@@ -5,8 +5,15 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from gorego_tw.digest import Digest, DigestFunction, digest_of
-from gorego_tw.errors import FailedPrecondition, InvalidArgument, NotFound, StatusError, Unavailable
+from gorego_tw.digest import DigestFunction, digest_of
+from gorego_tw.errors import (
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+    StatusError,
+    Unavailable,
+)
 from gorego_tw.interfaces import ActionKey, IActionResults, StoredActionResult
 from gorego_tw.proxy.upstream_results import ReferencedResults
 from tests.proxy.fakes import FakeUpstreamResults
@@ -20,23 +27,23 @@ class ReferencedResultsTests(SynchronousTestCase):
         self.upstream = FakeUpstreamResults()
         self.upstream.results[KEY] = b"result"
         self.failure: StatusError | None = None
-        self.results = ReferencedResults(self.upstream, self.references)
+        self.results = ReferencedResults(self.upstream, self.normalised)
 
-    async def references(self, key: ActionKey, data: bytes) -> tuple[Digest, ...]:
-        """What a result refers to."""
+    async def normalised(self, key: ActionKey, data: bytes) -> StoredActionResult:
+        """What is kept of a result."""
         if self.failure is not None:
             raise self.failure
         self.assertEqual((key, data), (KEY, b"result"))
-        return (OUTPUT,)
+        return StoredActionResult(b"normalised", (OUTPUT,))
 
     def test_interface(self) -> None:
         """It is a store of action results."""
         verifyObject(IActionResults, self.results)
 
     def test_get(self) -> None:
-        """A result comes with what it refers to."""
+        """A result comes normalised, with what it refers to."""
         result = self.successResultOf(self.results.get(KEY))
-        self.assertEqual(result, StoredActionResult(b"result", (OUTPUT,)))
+        self.assertEqual(result, StoredActionResult(b"normalised", (OUTPUT,)))
 
     def test_put(self) -> None:
         """A result is kept without."""
@@ -45,7 +52,12 @@ class ReferencedResultsTests(SynchronousTestCase):
 
     def test_no_sense(self) -> None:
         """A result that makes no sense, or whose Tree is gone, is none."""
-        for failure in (InvalidArgument("malformed"), FailedPrecondition("no Tree")):
+        failures = (
+            InvalidArgument("malformed"),
+            FailedPrecondition("no Tree"),
+            ResourceExhausted("no room"),
+        )
+        for failure in failures:
             self.failure = failure
             told = self.failureResultOf(self.results.get(KEY), NotFound).value
             self.assertIn(failure.message, told.message)

@@ -69,6 +69,14 @@ class ThroughTests(PolicyTestCase):
         self.successResultOf(self.through.blob_arrived(digest))
         self.assertEqual(self.remote.blobs, {})
 
+    def test_blob_is_gone_there(self) -> None:
+        """If the backing cache has lost a blob that it had, it gets it again before the action result."""
+        digest = self.blob()
+        self.presence.add([digest])
+        self.upstream.refusals = [FailedPrecondition("backing cache: no blob")]
+        self.successResultOf(self.through.store(KEY, self.result(digest)))
+        self.assertEqual((set(self.remote.blobs), set(self.upstream.results)), ({digest}, {KEY}))
+
     def test_present_blob(self) -> None:
         """A blob that is here already is sent only if it is missing there."""
         digest = self.blob()

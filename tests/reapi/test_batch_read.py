@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import zstandard
 from twisted.internet.defer import Deferred
 
-from gorego_tw.digest import DigestFunction, digest_of, empty_digest
+from gorego_tw.digest import Digest, DigestFunction, digest_of, empty_digest
 from gorego_tw.errors import Code, InvalidArgument, Unavailable
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
 from gorego_tw.reapi.cas import ContentAddressableStorage
 from gorego_tw.reapi.limits import Limits
-from gorego_tw.storage.disk_threads import HeldDiskThreads
+from gorego_tw.storage.disk_threads import HeldDiskThreads, NoDiskThreads
 from tests.reapi.fakes import SHA256, FakeCall, message_of
 from tests.reapi.test_cas import CASTestCase
+from tests.storage.compression import CompressingTestCase
 
 ZSTD = pb.Compressor.ZSTD
 CALL = FakeCall()
@@ -129,3 +131,48 @@ class BatchReadBlobsTests(CASTestCase):
         digests = [message_of(self.here)] * (Limits().max_batch_items + 1)
         call = self.service.batch_read_blobs(pb.BatchReadBlobsRequest(digests=digests), CALL)
         self.assert_fails(call, InvalidArgument, "24001 blobs", "24000 at most")
+
+
+class KeptCompressedTests(CompressingTestCase):
+    """Blobs that the local tier keeps compressed."""
+
+    def read(self, size_bytes: int, *, zstd: bool) -> tuple[Any, bytes, Digest]:
+        """The answer, what is expected of it, and the digest."""
+        digest, data = self.put_text(size_bytes)
+        service = ContentAddressableStorage(self.tier.blobs, Limits(), NoDiskThreads())
+        request = pb.BatchReadBlobsRequest(
+            digests=[message_of(digest)], acceptable_compressors=[ZSTD] if zstd else []
+        )
+        reply = Deferred.fromCoroutine(service.batch_read_blobs(request, CALL))
+        (response,) = self.successResultOf(reply).responses
+        self.assertEqual(response.status.code, Code.OK)
+        return response, data, digest
+
+    def test_as_it_is_kept(self) -> None:
+        """Who takes zstd gets a small blob's only frame as it is kept."""
+        response, data, digest = self.read(100_000, zstd=True)
+        self.assertTrue(self.path(digest).read_bytes().startswith(response.data))
+        self.assertEqual(zstandard.ZstdDecompressor().decompress(response.data), data)
+
+    def test_one_frame(self) -> None:
+        """A larger blob comes as one frame, which decoders that know of one only expand."""
+        response, data, _ = self.read(1_000_000, zstd=True)
+        self.assertEqual(response.compressor, ZSTD)
+        self.assertEqual(zstandard.ZstdDecompressor().decompress(response.data), data)
+
+    def test_expanded(self) -> None:
+        """Who does not take zstd gets the bytes."""
+        for size_bytes in (100_000, 1_000_000):
+            response, data, _ = self.read(size_bytes, zstd=False)
+            self.assertEqual((response.compressor, response.data), (pb.Compressor.IDENTITY, data))
+
+    def test_damaged(self) -> None:
+        """Damage is that blob's DATA_LOSS or NOT_FOUND."""
+        digest, _ = self.put_text(100_000)
+        path = self.path(digest)
+        path.write_bytes(path.read_bytes()[:-1] + b"x")
+        service = ContentAddressableStorage(self.tier.blobs, Limits(), NoDiskThreads())
+        request = pb.BatchReadBlobsRequest(digests=[message_of(digest)])
+        reply = Deferred.fromCoroutine(service.batch_read_blobs(request, CALL))
+        (response,) = self.successResultOf(reply).responses
+        self.assertIn(response.status.code, (Code.DATA_LOSS, Code.NOT_FOUND))

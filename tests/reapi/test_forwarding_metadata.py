@@ -12,7 +12,7 @@ from zope.interface.verify import verifyObject
 
 from gorego_tw.forwarding import Metadata, forwarded
 from gorego_tw.grpc.router import Call, IRPCService, Method, unary
-from gorego_tw.reapi.forwarding_metadata import ForwardingMetadata
+from gorego_tw.reapi.forwarding_metadata import ForwardingMetadata, chosen
 from tests.reapi.fakes import FakeCall
 
 
@@ -55,6 +55,17 @@ class ForwardingMetadataTests(SynchronousTestCase):
         """What is chosen travels on, text as text and bytes as bytes; the rest does not."""
         call = FakeCall({"authorization": "Bearer x", "user-agent": "bazel"}, {"trace-bin": b"\0"})
         self.assertEqual(self.ask(call), (("authorization", "Bearer x"), ("trace-bin", b"\0")))
+
+    def test_too_long(self) -> None:
+        """What a client says of itself at length does not travel on; its credentials do."""
+        call = FakeCall({"authorization": "x" * 4000}, {"a-bin": b"x" * 2048, "b-bin": b"x" * 2049})
+        names = [name for name, _ in chosen(call, ["authorization", "a-bin", "b-bin"])]
+        self.assertEqual(names, ["authorization", "a-bin"])
+
+    def test_no_text(self) -> None:
+        """Text that gRPC does not allow does not travel on."""
+        for value in ("Bearer \xff", "a\tb", "a\nb", "\x7f"):
+            self.assertEqual(chosen(FakeCall({"authorization": value}), ["authorization"]), ())
 
     def test_absent(self) -> None:
         """What a call does not carry does not travel."""

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import zstandard
+from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from gorego_tw.digest import Digest, DigestFunction, digest_of, empty_digest
@@ -16,7 +17,9 @@ from gorego_tw.interfaces import IBlobBody
 from gorego_tw.pb.google.bytestream.bytestream_pb2 import ReadRequest, ReadResponse
 from gorego_tw.reapi.byte_stream import ByteStream
 from gorego_tw.reapi.limits import Limits
+from gorego_tw.zstd.seekable import FRAME_BYTES
 from tests.reapi.fakes import SHA256, FakeBlobs, FakeCall, FakeUploads, ServiceTestCase, collect
+from tests.storage.compression import CompressingTestCase
 
 DATA = random.Random(2).randbytes(70_000)
 
@@ -260,3 +263,45 @@ class CompressedReadTests(ReadTestCase):
         """An offset that is not in the blob is OUT_OF_RANGE."""
         replies = self.replies(f"compressed-blobs/zstd/{self.digest}", len(DATA) + 1)
         self.assert_fails(collect(replies), OutOfRange, f"0 to {len(DATA)}")
+
+
+class KeptCompressedTests(CompressingTestCase):
+    """Blobs that the local tier keeps compressed."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.digest, self.data = self.put_text(700_000)
+        self.service = ByteStream(self.tier.blobs, self.tier.uploads, Limits())
+
+    def read(self, name: str, offset: int = 0, limit: int = 0) -> bytes:
+        """The bytes that Read gives."""
+
+        async def joined() -> bytes:
+            data = b""
+            request = ReadRequest(resource_name=name, read_offset=offset, read_limit=limit)
+            async for pieces in self.service.read(request, FakeCall()):
+                data += ReadResponse.FromString(b"".join(pieces)).data
+            return data
+
+        return self.successResultOf(Deferred.fromCoroutine(joined()))
+
+    def test_as_they_are_kept(self) -> None:
+        """Who asks for zstd gets the bytes of the file, but for the table at its end."""
+        data = self.read(f"compressed-blobs/zstd/{self.digest}")
+        self.assertTrue(self.path(self.digest).read_bytes().startswith(data))
+
+    def test_offsets(self) -> None:
+        """An offset counts the bytes before compression, for either form of a reply."""
+        for offset in (0, 1, 300_000, FRAME_BYTES, 699_999, 700_000):
+            rest = self.data[offset:]
+            data = self.read(f"compressed-blobs/zstd/{self.digest}", offset)
+            reader = zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True)
+            self.assertEqual(reader.read(), rest)
+            self.assertEqual(self.read(f"blobs/{self.digest}", offset), rest)
+            self.assertEqual(self.read(f"blobs/{self.digest}", offset, 1000), rest[:1000])
+
+    def test_incompressible(self) -> None:
+        """What is kept as it is is compressed on the way, if only by name."""
+        digest, data = self.put(700_000)
+        frame = self.read(f"compressed-blobs/zstd/{digest}")
+        self.assertEqual(zstandard.ZstdDecompressor().decompress(frame), data)

@@ -160,6 +160,21 @@ class ServiceTests(TracedTestCase):
         self.assertEqual(self.outcome, ("OK", ""))
 
 
+class RefusedTests(TracedTestCase):
+    def test_recorded(self) -> None:
+        """A call that fails before the service is asked is a span with its status, is counted, and is kept
+        if it is a failure of ours.
+        """
+        refused = self.traced.methods()["/s.S/Read"].refused
+        assert refused is not None
+        refused(FakeCall(), InvalidArgument("rubbish"))
+        refused(FakeCall(), Unavailable("full"))
+        codes = [root.details.code for root in self.recording.exported.roots]
+        self.assertEqual(codes, ["INVALID_ARGUMENT", "UNAVAILABLE"])
+        self.assertEqual(self.counted.of("Read").calls.count, 2)
+        self.assertEqual(self.service.seen, [])
+
+
 class UnaryTests(TracedTestCase):
     def test_reply(self) -> None:
         """The reply is that of the service; the span is from the call's beginning to its end."""

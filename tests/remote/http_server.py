@@ -30,6 +30,7 @@ class Files(Resource):
     :ivar cuts: after how many bytes of its body the next responses break off.
     :ivar ranges: whether it knows them.
     :ivar silent: whether it takes requests and says nothing.
+    :ivar has_length: whether it says how long a body is.
     :ivar lie: what it says that a body's length is beyond what it is.
     """
 
@@ -46,6 +47,7 @@ class Files(Resource):
         self.ranges = True
         self.silent = False
         self.lie = 0
+        self.has_length = True
 
     def render(self, request: Request) -> Any:
         """Answer."""
@@ -78,6 +80,13 @@ class Files(Resource):
             request.setResponseCode(206)
             request.setHeader("content-range", f"bytes {start}-{len(data) - 1}/{len(data)}")
             data = data[start:]
+        if not self.has_length:
+            request.clientproto = (
+                b"HTTP/1.0"  # so that it ends with the connection, and is not chunked
+            )
+            request.write(data)
+            request.channel.loseConnection()
+            return NOT_DONE_YET
         request.setHeader("content-length", str(len(data) + self.lie))
         if request.method == b"HEAD":
             return b""

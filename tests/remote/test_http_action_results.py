@@ -39,6 +39,18 @@ class HTTPActionResultsTests(HTTPTestCase):
         self.there.codes = [500] * 3
         await self.failed(self.results.get(KEY), Unavailable)
 
+    async def test_without_a_length(self) -> None:
+        """What may have been cut is not taken for a result: no digest says that it is whole."""
+        self.there.files[PATH] = b"result"
+        self.there.has_length = False
+        told = await self.failed(self.results.get(KEY), Unavailable)
+        self.assertIn("Content-Length", told.message)
+
+    async def test_empty(self) -> None:
+        """Nothing is no result."""
+        self.there.files[PATH] = b""
+        await self.failed(self.results.get(KEY), NotFound)
+
     async def test_too_large(self) -> None:
         """What is too large for a result is something else, and is not read to its end."""
         self.there.files[PATH] = bytes(MOST_BYTES + 1)

@@ -22,6 +22,7 @@ from gorego_tw.pb.google.bytestream.bytestream_pb2 import (
 from gorego_tw.remote.retry import Retrying
 from gorego_tw.remote.writing import Writing
 from gorego_tw.resource_name import Compressor
+from tests.zstd.test_compression import KeptBody
 
 DATA = bytes(100_000)
 SIZE = len(DATA)
@@ -152,3 +153,12 @@ class WritingTests(SynchronousTestCase):
         failing = Deferred.fromCoroutine(writing.once(DIGEST, body, Compressor.IDENTITY, ()))
         self.failureResultOf(failing, Unavailable)
         self.assertTrue(body.closed)
+
+    def test_kept_compressed(self) -> None:
+        """What is kept compressed is sent as it is."""
+        link: Any = self.link
+        self.link.replies = [SIZE]
+        writing = Writing(link, "").once(DIGEST, KeptBody(DATA), Compressor.ZSTD, ())
+        self.successResultOf(Deferred.fromCoroutine(writing))
+        self.assertEqual(b"".join(m.data for m in self.link.writes[0]), b"kept from 0")
+        self.assertTrue(self.link.writes[0][-1].finish_write)

@@ -137,7 +137,7 @@ class CheckpointsTests(CheckpointsTestCase):
         path.write_bytes(bytes(6000))
         record = found[digest]
         assert record is not None
-        self.tier.inventory.restamp(digest.key, record, path.stat().st_ctime_ns)
+        self.tier.inventory.restamp(digest.key, record._replace(stamp=path.stat().st_ctime_ns))
         self.tier.inventory.doubt = Doubt(0, path.stat().st_ctime_ns + 1, verify=True)
         self.failureResultOf(self.tier.blobs.get(digest), NotFound)
         self.successResultOf(put(self.tier.blobs, digest, data))

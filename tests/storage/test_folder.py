@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -79,3 +80,46 @@ class FolderTests(SynchronousTestCase):
         self.path.chmod(stat.S_IRUSR | stat.S_IXUSR)
         error = self.assertRaises(FolderError, Folder, self.path)
         self.assertNotIn("\n", str(error))
+
+
+class VersionTests(SynchronousTestCase):
+    """The version says who may open the folder."""
+
+    def setUp(self) -> None:
+        self.path = Path(self.mktemp())
+        self.version = self.path / "version"
+
+    def open(self) -> Folder:
+        folder = Folder(self.path)
+        self.addCleanup(folder.close)
+        return folder
+
+    def test_as_before(self) -> None:
+        """A folder without compressed files has the version of programs that do not know them."""
+        self.open()
+        self.assertEqual(self.version.read_text(), "3\n")
+
+    def test_compressed(self) -> None:
+        """From the first compressed file on it has another one, with which it can be opened again."""
+        folder = Folder(self.path)
+        folder.allow_compressed()
+        self.assertEqual(self.version.read_text(), "2\n")
+        folder.close()
+        self.open().allow_compressed()
+        self.assertEqual(self.version.read_text(), "2\n")
+
+    def test_not_written(self) -> None:
+        """A version that cannot be written stays the whole one it was."""
+        folder = self.open()
+        for call in ("fsync", "replace"):
+
+            def fail(*_: object) -> None:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+            patch = self.patch(os, call, fail)
+            error = self.assertRaises(FolderError, folder.allow_compressed)
+            patch.restore()
+            self.assertIn(f"{self.version}: No space", str(error))
+            self.assertEqual(self.version.read_text(), "1\n")
+        folder.allow_compressed()
+        self.assertEqual(self.version.read_text(), "2\n")

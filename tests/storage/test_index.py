@@ -7,6 +7,7 @@ from pathlib import Path
 import lmdb
 from twisted.trial.unittest import SynchronousTestCase
 
+from gorego_tw.digest import Digest
 from gorego_tw.errors import ResourceExhausted, Unavailable
 from gorego_tw.storage import environment
 from gorego_tw.storage.environment import Environment, IndexDamaged
@@ -92,6 +93,17 @@ class LookupTests(IndexTestCase):
             txn.renew(key(2), 5)
         self.assertEqual(self.index.neighbours(key(1), 2), [(key(1), 10)])
         self.assertEqual(self.index.neighbours(key(1, 0), 2), [(key(1, 0), 2**31)])
+
+    def test_renewed_blobs(self) -> None:
+        """A blob is told of that was used since it was put, or in the same second; nothing else is."""
+        with self.index.write() as txn:
+            txn.put_blob(key(1), BlobRecord(10, FILE, 9999, 7))
+            txn.put_action(key(1, 0), b"12345678")
+        with self.index.write() as txn:
+            told = [txn.renew(key(1), used) for used in (9, 10, 11, 10)]
+            others = [txn.renew(key(1, 0), 2**31), txn.renew(key(2), 20)]
+        self.assertEqual(told, [None, Digest(key(1), 9999), Digest(key(1), 9999), None])
+        self.assertEqual(others, [None, None])
 
 
 class NeighbourTests(IndexTestCase):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gorego_tw.digest import Digest
 from gorego_tw.storage import last_use
 from gorego_tw.storage.last_use import FLUSH_SECONDS
 from tests.storage.tiers import TierTestCase
@@ -32,6 +33,16 @@ class LastUseTests(TierTestCase):
         self.assertFalse(self.last_use.flush_slice())
         self.assertEqual(self.recorded(), 1_000_010)
         self.assertEqual(self.last_use.latest(self.key, 1_000_010), 1_000_010)
+
+    def test_pending(self) -> None:
+        """A use is pending until it is written; all who observe are told of the blob then."""
+        told: list[Digest] = []
+        self.last_use.observers += [told.extend, told.extend]
+        self.last_use.touch(self.key)
+        self.assertTrue(self.last_use.is_pending(self.key))
+        self.last_use.flush_slice()
+        self.assertFalse(self.last_use.is_pending(self.key))
+        self.assertEqual(told, [self.digest] * 2)
 
     def test_each_call_is_a_use(self) -> None:
         """Reading, asking for and putting a blob are uses of it."""

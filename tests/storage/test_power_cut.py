@@ -235,7 +235,7 @@ class DoubtedContentTests(TierTestCase):
         stamp = path.stat().st_ctime_ns
         found = self.tier.inventory.find(digest)
         assert found is not None
-        self.tier.inventory.restamp(digest.key, found[0], stamp)
+        self.tier.inventory.restamp(digest.key, found[0]._replace(stamp=stamp))
         return stamp
 
     def test_hashed_before_it_is_served(self) -> None:

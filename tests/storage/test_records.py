@@ -9,6 +9,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from gorego_tw.digest import Digest, DigestFunction
 from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.storage.records import (
+    COMPRESSED,
+    FILE,
+    INLINE,
     BlobRecord,
     DamagedRecord,
     PendingRecord,
@@ -38,11 +41,15 @@ digests = st.sampled_from(DigestFunction).flatmap(
 results = st.builds(StoredActionResult, st.binary(), st.lists(digests, max_size=20).map(tuple))
 seconds = st.integers(0, 2**32 - 1)
 moments = st.floats(0, 2**33)
+blobs = st.one_of(
+    st.builds(BlobRecord, seconds, st.sampled_from((INLINE, FILE)), sizes, sizes, st.just(0)),
+    st.builds(BlobRecord, seconds, st.just(COMPRESSED), sizes, sizes, sizes),
+)
 actions = st.builds(ActionKey, st.text(st.characters(exclude_categories=())), digests)
 
 
 class RecordTests(SynchronousTestCase):
-    @given(st.builds(BlobRecord, seconds, st.integers(0, 1), sizes, sizes))
+    @given(blobs)
     def test_blobs(self, record: BlobRecord) -> None:
         """The record of a blob comes back as it was packed."""
         packed = pack_blob(record)
@@ -69,10 +76,23 @@ class RecordTests(SynchronousTestCase):
     def test_garbage(self, garbage: bytes) -> None:
         """What is no record is told from one, whatever it is."""
         for unpack in (unpack_action, unpack_blob):
-            if unpack is unpack_action or len(garbage) != 21:
+            if unpack is unpack_action or len(garbage) not in {21, 29}:
                 self.assertRaises(DamagedRecord, unpack, garbage)
 
-    @given(st.builds(BlobRecord, seconds, st.integers(0, 1), sizes, sizes), seconds)
+    def test_compressed_alone_has_a_length_of_its_own(self) -> None:
+        """The record of what is not compressed is as it was in folders of version 1."""
+        self.assertEqual(len(pack_blob(BlobRecord(1, FILE, 5000, 2))), 21)
+        packed = bytearray(pack_blob(BlobRecord(1, COMPRESSED, 5000, 2, 4000)))
+        packed[4] = FILE
+        self.assertRaises(DamagedRecord, unpack_blob, bytes(packed))
+
+    @given(blobs)
+    def test_stored_bytes(self, record: BlobRecord) -> None:
+        """What is stored of a blob is its bytes, or what they were compressed to."""
+        expected = record.compressed_bytes or record.size_bytes
+        self.assertEqual(record.stored_bytes, expected)
+
+    @given(blobs, seconds)
     def test_renewed(self, record: BlobRecord, last_used: int) -> None:
         """A renewed record is the same with another last use."""
         expected = record._replace(last_used=last_used)

@@ -65,7 +65,7 @@ class ScrubTestCase(TierTestCase):
         path.write_bytes(data)
         found = self.tier.inventory.find(digest)
         assert found is not None
-        self.tier.inventory.restamp(digest.key, found[0], path.stat().st_ctime_ns)
+        self.tier.inventory.restamp(digest.key, found[0]._replace(stamp=path.stat().st_ctime_ns))
 
     def assert_absent(self, digest: Digest) -> None:
         self.assertEqual(self.successResultOf(self.tier.blobs.find_missing([digest])), [digest])

@@ -50,6 +50,33 @@ class SpaceTests(SynchronousTestCase):
             self.assertEqual(self.space.reserved_bytes, PAGE)
         self.assertEqual(self.space.reserved_bytes, 0)
 
+    def test_spare(self) -> None:
+        """Who need not write gets room that is there, or little of the headroom, and else nothing is asked of anybody."""
+        headroom = self.space.headroom_bytes
+        self.assertEqual(headroom, 10 * PAGE)
+        for stored, size, granted in (
+            (100, 50, True),
+            (100, 51, False),
+            (149, 2, True),
+            (149, 3, False),
+            (158, 2, True),
+            (159, 2, False),
+        ):
+            self.stored = stored * PAGE
+            room = self.space.spare(size * PAGE)
+            self.assertEqual(room is not None, granted, (stored, size))
+            if room is not None:
+                self.assertEqual(self.space.reserved_bytes, size * PAGE)
+                room.release()
+        self.assertEqual((self.space.reserved_bytes, self.space.refusals), (0, 0))
+        self.assertEqual((self.space.wanted_bytes, self.crowds), (0, 0))
+
+    def test_spare_of_the_file_system(self) -> None:
+        """What others shall find free is not spare."""
+        self.free = 110 * PAGE
+        self.assertIsNone(self.space.spare(11 * PAGE))
+        self.assertIsNotNone(self.space.spare(10 * PAGE))
+
     def test_limit(self) -> None:
         """What is stored, partial and promised stays below the limit together."""
         self.stored = 60 * PAGE

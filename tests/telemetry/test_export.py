@@ -188,7 +188,7 @@ class RoomTests(ExportTestCase):
         self.assertTrue(self.export.has_room_for(self.recording.root()))
 
     def test_told_once(self) -> None:
-        """That spans are dropped is told once, and once that there is room again."""
+        """That spans are dropped is told once, however often there is room in between."""
         self.start()
         self.collector.open.clear()
         with capturedLogs() as events:
@@ -197,15 +197,10 @@ class RoomTests(ExportTestCase):
                 self.recording.root().end()
             self.collector.open.set()
             self.export._batches.force_flush()  # type: ignore[union-attr]  # it has started
-            for _ in range(100):
+            for _ in range(2 * MOST_WAITING):
                 self.recording.root().end()
-        self.assertEqual(
-            [self.words(event) for event in events],
-            [
-                "warn there are more spans than the collector takes; some are dropped",
-                "info there is room again for all spans",
-            ],
-        )
+        (words,) = map(self.words, events)
+        self.assertTrue(words.startswith("warn there are more spans than are sent"), words)
 
     def test_told_already(self) -> None:
         """A collector that takes none is told of as such, and not as one that is slow."""

@@ -48,10 +48,11 @@ class InvocationsTests(SynchronousTestCase):
 
     def test_its_place(self) -> None:
         """It is the parent of its calls, and has none."""
+        span_id = self.invocations.span_id("a")
         origin = self.call("a").origin
         self.invocations.end_all()
         (root,) = self.taken
-        self.assertEqual(self.invocations.span_id("a"), root.span_id)
+        self.assertEqual(root.span_id, span_id)
         self.assertEqual((root.origin.trace_id, root.origin.parent_id), (origin.trace_id, None))
 
     def test_named_by_its_tool(self) -> None:
@@ -80,6 +81,17 @@ class InvocationsTests(SynchronousTestCase):
         self.assertEqual(len(self.invocations), 1)
         self.call("a")
         self.assertEqual(len(self.invocations), 2)
+
+    def test_going_on(self) -> None:
+        """One that goes on after a silence has another span in the same trace, of which its calls are parts."""
+        self.call("a")
+        self.recording.clock.advance(SILENT_SECONDS)
+        self.invocations.look()
+        self.call("a")
+        self.invocations.end_all()
+        first, second = self.taken
+        self.assertEqual(first.origin.trace_id, second.origin.trace_id)
+        self.assertNotEqual(first.span_id, second.span_id)
 
     def test_bound(self) -> None:
         """However many there are, memory is bounded: the one that was silent for longest is over."""

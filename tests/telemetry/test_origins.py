@@ -123,6 +123,21 @@ class ClientTests(OriginsTestCase):
             ]
             self.assertEqual(sampled, [False, False, True, True])
 
+    def test_denied(self) -> None:
+        """A client that speaks B3 may want no trace without naming one, with an invocation or without."""
+        for headers in ({"b3": "0"}, {"x-b3-sampled": "0"}):
+            for more in ({}, {"invocation": str(uuid4())}):
+                call = call_with({**headers, **more})
+                self.assertFalse(self.origins().of(call).is_sampled)
+                self.assertIs(self.origins().are_sampled(call), False)
+        call = call_with({"b3": "0"})
+        self.assertTrue(self.origins("tracecontext").of(call).is_sampled)
+
+    def test_malformed_beside(self) -> None:
+        """A header that names no trace does not decide for one that does, and leaves it to us."""
+        call = call_with({"traceparent": "rubbish", "b3": f"{TRACE_ID}-{SPAN_ID}"})
+        self.assertFalse(self.origins(ratio=0.0).of(call).is_sampled)
+
     def test_short_ids(self) -> None:
         """Traces of 64 bits, as B3 has them too, are continued."""
         origin = self.of({"b3": f"{SPAN_ID}-{SPAN_ID}-1"})
@@ -347,6 +362,19 @@ class OutgoingTests(OriginsTestCase):
         )
         self.assertEqual(told["tracestate"], "a=1,b=2")
         self.assertEqual(told["baggage"], "user=me,job=7")
+
+    def test_too_long(self) -> None:
+        """A trace state or baggage that would take most of the room for metadata does not travel on."""
+        short = {"tracestate": "a=" + "x" * 200, "baggage": "k=" + "x" * 1000}
+        long = {
+            "tracestate": ",".join(f"{key}=" + "x" * 250 for key in "abc"),
+            "baggage": "k=" + "/" * 1000,  # three bytes each, as it is told
+        }
+        for more, expected in ((short, short), (long, {})):
+            root = Recording().root(**HEADERS["tracecontext"], **more)
+            told = dict(self.origins().outgoing(root))
+            self.assertEqual({name: told[name] for name in more if name in told}, expected)
+            self.assertIn("traceparent", told)
 
     def test_baggage_alone(self) -> None:
         """So does baggage without a trace, of a build and of a call of its own."""

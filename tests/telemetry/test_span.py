@@ -52,6 +52,14 @@ class SpanTests(SynchronousTestCase):
         self.assertEqual(len(self.root.spans or ()), MOST_SPANS)
         self.assertEqual(self.root.details.dropped, 7)
 
+    def test_beyond_the_bound(self) -> None:
+        """What is not kept passes for the part of which it is one, to those who are told of it."""
+        kept = self.root.begin("kept")
+        for _ in range(MOST_SPANS):
+            self.root.begin("part")
+        inner = kept.begin("not kept").begin("nor this")
+        self.assertEqual(inner.context, kept.context)
+
     def test_ids(self) -> None:
         """Spans of one trace differ in their own numbers, which do not change."""
         first, second = self.root.begin("a").context, self.root.begin("b").context

@@ -7,11 +7,21 @@ from collections.abc import AsyncIterator
 
 import zstandard
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
+from gorego_tw.body import BytesBody
 from gorego_tw.digest import Digest, digest_of
 from gorego_tw.errors import DigestMismatch, InvalidArgument
+from gorego_tw.interfaces import IBlobBody, ICompressedBody
 from gorego_tw.zstd.blocks import Blocks
-from gorego_tw.zstd.compression import PIECE_BYTES, Decompressor, compress, compress_chunks
+from gorego_tw.zstd.compression import (
+    PIECE_BYTES,
+    Decompressor,
+    compress,
+    compress_chunks,
+    kept_compressed,
+    zstd_chunks,
+)
 from tests.reapi.fakes import SHA256, ServiceTestCase, collect
 
 NOISE = random.Random(1).randbytes(300_000)
@@ -206,3 +216,46 @@ class CompressTests(ServiceTestCase):
         frame_of_nothing = b"".join(self.compressed())
         self.assertEqual(expand(digest_of(b"", SHA256), frame_of_nothing)[0], b"")
         self.assertEqual(expand(digest_of(b"", SHA256), compress(b""))[0], b"")
+
+
+@implementer(ICompressedBody)
+class KeptBody(BytesBody):
+    """A body that is kept compressed.
+
+    :ivar left: how often it was let go of.
+    """
+
+    is_one_frame = True
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.left = 0
+
+    async def zstd_chunks(self, offset: int = 0) -> AsyncIterator[bytes | memoryview]:
+        """What it is kept as."""
+        try:
+            yield b"kept from %d" % offset
+        finally:
+            self.left += 1
+
+
+class BodyTests(ServiceTestCase):
+    """Bodies as clients of zstd get them."""
+
+    async def pieces(self, body: IBlobBody, offset: int = 0) -> bytes:
+        """All of them."""
+        async with zstd_chunks(body, offset) as pieces:
+            return b"".join(await collect(pieces))
+
+    def test_as_it_is_kept(self) -> None:
+        """What is kept compressed is not compressed again."""
+        body = KeptBody(TEXT)
+        self.assertEqual(self.result_of(self.pieces(body, 7)), b"kept from 7")
+        self.assertEqual(body.left, 1)
+        self.assertIs(kept_compressed(body), body)
+
+    def test_on_the_way(self) -> None:
+        """What is kept as it is becomes one frame on the way."""
+        frame = self.result_of(self.pieces(BytesBody(TEXT), 7))
+        self.assertEqual(zstandard.ZstdDecompressor().decompress(frame), TEXT[7:])
+        self.assertIsNone(kept_compressed(BytesBody(TEXT)))

@@ -1,0 +1,153 @@
+"""Blobs as zstd frames that can be expanded one by one, and a table of where they are.
+
+This is zstd's seekable format: frames, then a skippable frame with the table. So the whole is a
+zstd stream as well, and what is without the table is one for whoever does not skip.
+
+Each frame expands to FRAME_BYTES, the last one to the rest, so the length of the table follows
+from the size of the blob. Each has a checksum of what it expands to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, pairwise
+from struct import Struct
+from typing import NamedTuple
+
+import zstandard
+
+#: What a frame expands to, in bytes. Measured on 240 MB of programs, libraries and headers: 1 MiB
+#: makes them 1.2 % smaller, 128 KiB 3.7 % larger. A read that begins anywhere expands one frame in
+#: vain at most, which takes 0.2 ms of this.
+FRAME_BYTES = 256 * 1024
+
+#: The level for what is kept: 8 % smaller than level 1, which is hardly faster (both 300 MB/s).
+_LEVEL = 3
+
+#: A skippable frame's magic number and length (RFC 8878, section 3.1.2).
+_HEAD = Struct("<II")
+_HEAD_MAGIC = 0x184D2A5E
+#: The lengths of one frame, compressed and not.
+_ENTRY = Struct("<II")
+#: How many frames there are, a byte of flags (none: no checksums in the table), a magic number.
+_FOOT = Struct("<IBI")
+_FOOT_MAGIC = 0x8F92EAB1
+FOOT_BYTES = _FOOT.size
+
+
+class DamagedFrames(Exception):
+    """Frames, or a table of frames, that are not as they were written."""
+
+
+class Frame(NamedTuple):
+    """Where a frame is, in bytes: in the file, and in the blob."""
+
+    start: int
+    end: int
+    first: int
+    size_bytes: int
+
+
+def frame_sizes(size_bytes: int) -> Iterator[int]:
+    """What the frames of a blob of that size expand to, in bytes."""
+    for first in range(0, size_bytes, FRAME_BYTES):
+        yield min(FRAME_BYTES, size_bytes - first)
+
+
+def frame_count(size_bytes: int) -> int:
+    """How many frames a blob of that size has."""
+    return -(-size_bytes // FRAME_BYTES)
+
+
+def table_bytes(size_bytes: int) -> int:
+    """How long the table of a blob of that size is, in bytes."""
+    return _HEAD.size + frame_count(size_bytes) * _ENTRY.size + _FOOT.size
+
+
+def pack_table(lengths: Sequence[int], size_bytes: int) -> bytes:
+    """The table.
+
+    :param lengths: of the compressed frames, in bytes.
+    :param size_bytes: of the blob.
+    """
+    entries = zip(lengths, frame_sizes(size_bytes), strict=True)
+    return b"".join(
+        (
+            _HEAD.pack(_HEAD_MAGIC, len(lengths) * _ENTRY.size + _FOOT.size),
+            *(_ENTRY.pack(*entry) for entry in entries),
+            _FOOT.pack(len(lengths), 0, _FOOT_MAGIC),
+        )
+    )
+
+
+def length_by_foot(foot: bytes) -> int | None:
+    """How long the table is whose last FOOT_BYTES these are, in bytes; None if no table ends so."""
+    if len(foot) != FOOT_BYTES or _FOOT.unpack(foot)[1:] != (0, _FOOT_MAGIC):
+        return None
+    return _HEAD.size + int(_FOOT.unpack(foot)[0]) * _ENTRY.size + _FOOT.size
+
+
+def size_by_table(table: bytes) -> int:
+    """The size of the blob whose table this is, in bytes, of one that has the right length."""
+    return sum(size for _, size in _ENTRY.iter_unpack(table[_HEAD.size : -_FOOT.size]))
+
+
+class FrameTable:
+    """Where the frames of a blob are.
+
+    :param table: as it was packed.
+    :param size_bytes: of the blob.
+    :param file_bytes: of all frames together with the table.
+    :ivar data_bytes: of all frames together, where the table begins.
+    :raises DamagedFrames: it is not the table of these.
+    """
+
+    def __init__(self, table: bytes | bytearray, size_bytes: int, file_bytes: int) -> None:
+        self._size_bytes = size_bytes
+        self.data_bytes = file_bytes - len(table)
+        if len(table) != table_bytes(size_bytes):
+            raise DamagedFrames("a table of another length")
+        entries = memoryview(table)[_HEAD.size : -_FOOT.size]
+        lengths = [length for length, _ in _ENTRY.iter_unpack(entries)]
+        self._ends = list(accumulate(lengths, initial=0))
+        if pack_table(lengths, size_bytes) != table or self._ends[-1] != self.data_bytes:
+            raise DamagedFrames("no table of these frames")
+
+    def frames(self, offset: int = 0) -> Iterator[Frame]:
+        """The frames from the one on that the byte ``offset`` of the blob is in."""
+        number = offset // FRAME_BYTES
+        for start, end in pairwise(self._ends[number:]):
+            first = number * FRAME_BYTES
+            yield Frame(start, end, first, min(FRAME_BYTES, self._size_bytes - first))
+            number += 1
+
+
+class FrameCompressor:
+    """Makes frames, one after the other; one call at a time, in any thread."""
+
+    def __init__(self) -> None:
+        self._compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+
+    def compress(self, data: bytes | memoryview) -> bytes:
+        """The frame that expands to ``data``, which is FRAME_BYTES or the rest."""
+        return self._compressor.compress(data)
+
+
+class FrameDecompressor:
+    """Expands frames; one call at a time, in any thread."""
+
+    def __init__(self) -> None:
+        self._decompressor = zstandard.ZstdDecompressor()
+
+    def expand(self, frame: bytes | bytearray, size_bytes: int) -> bytes:
+        """What the frame expands to.
+
+        :param size_bytes: how much that has to be, in bytes; never is more expanded.
+        :raises DamagedFrames: it is not that frame.
+        """
+        try:
+            if zstandard.frame_content_size(frame) != size_bytes:
+                raise DamagedFrames("a frame of another size")
+            return self._decompressor.decompress(frame, allow_extra_data=False)
+        except zstandard.ZstdError as error:
+            raise DamagedFrames(str(error)) from None
