@@ -19,6 +19,7 @@ from gorego_tw.capacity import Capacity, capacity
 from gorego_tw.certificates import Certificates, certificate_files
 from gorego_tw.concurrency import Periodic
 from gorego_tw.config import Configuration
+from gorego_tw.control.port import control_port
 from gorego_tw.eviction.janitor import Janitor, nothing_pinned
 from gorego_tw.exit_signals import ExitSignals
 from gorego_tw.garbage import SettledHeap
@@ -125,6 +126,7 @@ def assemble(
         {"level": LevelControl(log), "access_log_ratio": traces.access_log},
     )
     yield from web_ports(configuration, shown, reactor)
+    yield control_port(tier, reactor)
     yield (port := grpc_port(configuration, server, reactor))
     yield SettledHeap()
     yield Announcement(

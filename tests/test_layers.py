@@ -16,6 +16,7 @@ PACKAGE = "gorego_tw"
 LAYERS = (
     {
         "tap",
+        "command",
         "assembly",
         "backing",
         "cache",
@@ -37,7 +38,7 @@ LAYERS = (
         "config",
         "settings",
     },
-    {"reapi", "web", "eviction"},
+    {"reapi", "web", "eviction", "control"},
     {"tracing"},
     {"proxy"},
     {"replication"},
