@@ -70,7 +70,9 @@ class AssembleTests(AssemblyTestCase):
         names = self.names(services)
         self.assertEqual(names[:3], ["ExitSignals", "StandardLoggingService", "InlineDiskThreads"])
         self.assertLess(names.index("InlineDiskThreads"), names.index("Opened"))
-        self.assertEqual(names[-5:], ["Port", "Port", "SettledHeap", "Announcement", "Readiness"])
+        self.assertEqual(
+            names[-6:], ["Port", "ControlPort", "Port", "SettledHeap", "Announcement", "Readiness"]
+        )
         opened = next(service for service in services if isinstance(service, Opened))
         self.successResultOf(opened.stopService())
 

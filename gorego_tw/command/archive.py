@@ -1,7 +1,8 @@
 """An archive of a cache: a tar file, which is read and written as a stream.
 
 ``cas/FUNCTION/HASH`` is a blob, ``ac/KEY`` an action result as the index has it, with its checksum.
-Blobs come first, so that whoever reads the archive has them before what refers to them.
+Blobs come first, so that whoever reads the archive has them before what refers to them. The last
+member is ``end``, which tells an archive that is whole from one that was cut off between two members.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from gorego_tw.pb.gorego.control.v1.control_pb2 import BlobName, StoredResult
 
 _RESULT = "ac/"
 _BLOB = "cas/"
+_END = "end"
 _FUNCTIONS = {function.name.lower(): function for function in DigestFunction}
 
 #: Of action results in an archive, in bytes: gRPC messages are no longer.
@@ -91,6 +93,7 @@ class Writing:
 
     def close(self) -> None:
         """Write the end."""
+        self._add(_END, 0, iter(()))
         self._tar.close()
 
     def _add(self, path: str, size_bytes: int, pieces: Iterator[bytes]) -> None:
@@ -101,17 +104,47 @@ class Writing:
         self._tar.members.clear()
 
 
-def members(file: IO[bytes]) -> Iterator[tuple[BlobName | bytes, int, IO[bytes]]]:
+class Data:
+    """The bytes of one member."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        """So many bytes, or all that are left.
+
+        :raises ArchiveError: they are not there.
+        """
+        with _damage():
+            return self._file.read(size)
+
+
+def members(file: IO[bytes]) -> Iterator[tuple[BlobName | bytes, int, Data]]:
     """What is in an archive: names of blobs and keys of action results, their sizes and bytes.
 
     :raises ArchiveError: it is none.
     """
-    try:
+    with _damage():
         tar: Any = tarfile.open(fileobj=file, mode="r|")  # noqa: SIM115 - the file is the caller's
-        while (info := tar.next()) is not None:
-            tar.members.clear()
-            if info.isreg():
-                yield _name(info.name, info.size), info.size, tar.extractfile(info)
+    while (info := _next(tar)) is not None and info.name != _END:
+        yield _name(info.name, info.size), info.size, Data(tar.extractfile(info))
+    if info is None:
+        raise ArchiveError("a damaged archive: it has no end")
+
+
+def _next(tar: Any) -> tarfile.TarInfo | None:
+    with _damage():
+        info: tarfile.TarInfo | None = tar.next()
+    tar.members.clear()
+    if info is not None and not info.isreg():
+        raise ArchiveError(f"no archive of a cache: {info.name[:200]!r} is no file")
+    return info
+
+
+@contextmanager
+def _damage() -> Iterator[None]:
+    try:
+        yield
     except (tarfile.TarError, zstandard.ZstdError, EOFError) as error:
         raise ArchiveError(f"no archive of a cache, or a damaged one: {error}") from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
 
 import grpc
 from google.protobuf.message import Message
@@ -58,9 +59,51 @@ class Remote:
     def send(self, method: str, requests: Iterator[Message], reply: type[ReplyT]) -> ReplyT:
         """Requests as they are made, one reply."""
         call = self._channel.stream_unary(SERVICE + method, _serialized, reply.FromString)
-        with _refused():
-            answer: ReplyT = call(requests)
+        source = _Requests(requests)
+        try:
+            with _refused():
+                answer: ReplyT = call(source)
+        finally:
+            source.close()
         return answer
+
+
+class _Requests:
+    """Requests that a thread of grpcio takes.
+
+    :param requests: not taken from any more after :meth:`close`, though the answer came early.
+    """
+
+    def __init__(self, requests: Iterator[Message]) -> None:
+        self._requests = requests
+        self._lock = Lock()
+        self._closed = False
+        self._failure: Exception | None = None
+
+    def __iter__(self) -> Iterator[Message]:
+        return self
+
+    def __next__(self) -> Message:
+        with self._lock:
+            if self._closed:
+                raise StopIteration
+            try:
+                return next(self._requests)
+            except StopIteration:
+                raise
+            except Exception as error:  # any: grpcio would print it, and tell of its own
+                self._failure = error
+                raise StopIteration from error
+
+    def close(self) -> None:
+        """Wait until none is being made, and see to it that none will be.
+
+        :raises Exception: why there were no more, which made the call fail.
+        """
+        with self._lock:
+            self._closed = True
+        if self._failure is not None:
+            raise self._failure
 
 
 def _serialized(message: Message) -> bytes:

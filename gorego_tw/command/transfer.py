@@ -120,7 +120,7 @@ def _import(connection: Connection, stream: IO[bytes]) -> Counter[str]:
 
 
 def _import_one(
-    connection: Connection, subject: pb.BlobName | bytes, size_bytes: int, data: IO[bytes]
+    connection: Connection, subject: pb.BlobName | bytes, size_bytes: int, data: archive.Data
 ) -> str:
     """What became of it."""
     if isinstance(subject, bytes):
