@@ -84,7 +84,7 @@ class Traffic:
 
     def _failed(self, operation: str, error: grpc.RpcError) -> None:
         allowed = _EVICTED_MEANWHILE if operation == "update_action_result" else _REFUSALS
-        if self._experiment.conditions.evicts and error.code() in allowed:
+        if self._experiment.conditions.is_tight and error.code() in allowed:
             self._experiment.findings.count("writes refused for lack of room")
         elif not self._ending.is_set():
             self._experiment.findings.fault(

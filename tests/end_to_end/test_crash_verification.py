@@ -43,7 +43,7 @@ class VerificationTests(SynchronousTestCase):
 
     def faults(self, *, evicts: bool = False) -> dict[str, int]:
         """What is found wrong."""
-        conditions = Conditions("in a test", evicts=evicts)
+        conditions = Conditions("in a test", is_tight=evicts)
         seen = Findings()
         experiment = Experiment(conditions, Content(0), self.ledger, seen)
         with contextlib.redirect_stdout(io.StringIO()):
