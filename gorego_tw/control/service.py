@@ -15,8 +15,7 @@ from gorego_tw.control.statistics import statistics
 from gorego_tw.control.verification import Verification
 from gorego_tw.digest import Digest
 from gorego_tw.errors import DataLoss, FailedPrecondition
-from gorego_tw.grpc.router import Method, client_streaming, server_streaming, unary
-from gorego_tw.interfaces import IRPCService
+from gorego_tw.grpc.router import IRPCService, Method, client_streaming, server_streaming, unary
 from gorego_tw.pb.gorego.control.v1 import control_pb2 as pb
 from gorego_tw.storage.entries import Entries
 from gorego_tw.storage.records import INLINE, DamagedRecord, unpack_blob

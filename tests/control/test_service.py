@@ -14,7 +14,8 @@ from gorego_tw.control.names import message_of
 from gorego_tw.control.service import Control
 from gorego_tw.digest import Digest
 from gorego_tw.errors import DataLoss, FailedPrecondition, InvalidArgument, NotFound
-from gorego_tw.interfaces import ActionKey, IRPCService, StoredActionResult
+from gorego_tw.grpc.router import IRPCService
+from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.pb.gorego.control.v1 import control_pb2 as pb
 from gorego_tw.storage.local import action_key
 from gorego_tw.storage.pending import Pending
