@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from random import Random
 
 from zope.interface import implementer
@@ -22,6 +22,9 @@ from gorego_tw.storage.records import INLINE, DamagedRecord, unpack_blob
 from gorego_tw.storage.tier import LocalTier
 
 SERVICE = "/gorego.control.v1.Control/"
+
+#: How many blobs are in one message: they take a millisecond.
+_BLOBS = 100
 
 #: How many action results are in one message: each may be large.
 _RESULTS = 20
@@ -66,22 +69,13 @@ class Control:
         return statistics(self._tier, self._random)
 
     async def list(self, request: pb.ListRequest, call: object) -> AsyncIterator[pb.ListResponse]:
-        """Every blob, a page at a time. Records that are damaged are for ``verify``."""
-        key, latest = b"", self._tier.last_use.latest
+        """Every blob, some at a time. Records that are damaged are for ``verify``."""
+        key = b""
         while page := self._entries.blobs(key):
-            response = pb.ListResponse()
-            for key, value in page:
-                try:
-                    record = unpack_blob(value)
-                except DamagedRecord:
-                    continue
-                response.blobs.add(
-                    name=message_of(Digest(key, record.size_bytes)),
-                    last_used=latest(key, record.last_used),
-                    is_file=record.location != INLINE,
-                )
-            yield response
-            await self._pause(0)
+            key = page[-1][0]
+            for at in range(0, len(page), _BLOBS):
+                yield self._listed(page[at : at + _BLOBS])
+                await self._pause(0)
 
     async def verify(
         self, request: pb.VerifyRequest, call: object
@@ -155,3 +149,18 @@ class Control:
         """An action result to be kept."""
         self._brought.action_result(request.result)
         return pb.WriteActionResultResponse()
+
+    def _listed(self, page: Sequence[tuple[bytes, bytes]]) -> pb.ListResponse:
+        latest = self._tier.last_use.latest
+        response = pb.ListResponse()
+        for key, value in page:
+            try:
+                record = unpack_blob(value)
+            except DamagedRecord:
+                continue
+            response.blobs.add(
+                name=message_of(Digest(key, record.size_bytes)),
+                last_used=latest(key, record.last_used),
+                is_file=record.location != INLINE,
+            )
+        return response
