@@ -99,7 +99,10 @@ class Writing:
     def _add(self, path: str, size_bytes: int, pieces: Iterator[bytes]) -> None:
         info = tarfile.TarInfo(path)
         info.size, info.mode = size_bytes, 0o644
-        self._tar.addfile(info, _Pieces(pieces))
+        source = _Pieces(pieces)
+        self._tar.addfile(info, source)
+        if source.read(1):
+            raise ArchiveError(f"{path}: more than {size_bytes} bytes")
         # It would remember every member of millions.
         self._tar.members.clear()
 

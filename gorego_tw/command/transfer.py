@@ -11,10 +11,9 @@ import click
 
 from gorego_tw.command import archive
 from gorego_tw.command.access import Location, refused
-from gorego_tw.command.blobs import PIECE_BYTES, opened_blob, send_blob
+from gorego_tw.command.blobs import PIECE_BYTES, send_blob
 from gorego_tw.command.connection import NOT_ALL_WELL, Connection, Refused
 from gorego_tw.command.digests import text_of
-from gorego_tw.command.ls import blobs
 from gorego_tw.command.printing import bar, line
 from gorego_tw.errors import Code
 from gorego_tw.pb.gorego.control.v1 import control_pb2 as pb
@@ -31,7 +30,7 @@ def export(location: Location, file: str, as_json: bool) -> None:
     """Write all blobs and action results to FILE, a tar archive.
 
     Without FILE, or for -, to standard output; compressed with zstd if its name ends in .zst.
-    Exit code 1 if something was damaged and left out.
+    Exit code 1 if something is damaged: it is left out, or refused by import.
     """
     try:
         with location.opened() as connection, archive.stream(file, "wb") as stream:
@@ -41,7 +40,7 @@ def export(location: Location, file: str, as_json: bool) -> None:
             Path(file).unlink(missing_ok=True)
         if isinstance(error, Refused):
             refused(error)
-        raise click.ClickException(f"{file}: {error.strerror}") from error
+        raise click.ClickException(f"{file}: {error.strerror or error}") from error
     _end(counts, as_json=as_json, damaged="damaged")
 
 
@@ -49,9 +48,14 @@ def _export(connection: Connection, writing: archive.Writing) -> Counter[str]:
     counts: Counter[str] = Counter()
     kinds = connection.ask("Stat", pb.StatRequest(), pb.StatResponse).kinds
     with bar("export", sum(kind.entries for kind in kinds)) as progress:
-        for blob in blobs(connection):
-            counts[_export_blob(connection, writing, blob.name)] += 1
-            progress.update(1)
+        for blob in _blobs(connection):
+            if blob.damage:
+                counts["damaged"] += 1
+                click.echo(f"damaged: {blob.damage}", err=True)
+            else:
+                writing.blob(blob.name, iter(blob))
+                counts["blobs"] += 1
+                progress.update(1)
         for result in _results(connection):
             writing.result(result)
             counts["action_results"] += 1
@@ -60,19 +64,36 @@ def _export(connection: Connection, writing: archive.Writing) -> Counter[str]:
     return counts
 
 
-def _export_blob(connection: Connection, writing: archive.Writing, name: pb.BlobName) -> str:
-    """What became of it."""
-    try:
-        name, pieces = opened_blob(connection, name)
-    except Refused as error:
-        if error.code is Code.NOT_FOUND:
-            return "gone_meanwhile"
-        if error.code is not Code.DATA_LOSS:
-            raise
-        click.echo(f"left out: {error.message}", err=True)
-        return "damaged"
-    writing.blob(name, pieces)
-    return "blobs"
+class _Blob:
+    """A blob whose bytes come with the replies, or what is wrong with it.
+
+    :ivar following: the reply after its last one.
+    """
+
+    def __init__(self, first: pb.ReadAllResponse, replies: Iterator[pb.ReadAllResponse]) -> None:
+        self.name = first.name
+        self.damage = first.damage
+        self.following: pb.ReadAllResponse | None = None
+        self._first = first
+        self._replies = replies
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._first.data
+        for reply in self._replies:
+            if reply.HasField("name"):
+                self.following = reply
+                return
+            yield reply.data
+
+
+def _blobs(connection: Connection) -> Iterator[_Blob]:
+    """Every blob; each is read to its end before the next."""
+    replies = connection.stream("ReadAll", pb.ReadAllRequest(), pb.ReadAllResponse)
+    reply = next(replies, None)
+    while reply is not None:
+        blob = _Blob(reply, replies)
+        yield blob
+        reply = next(replies, None) if blob.damage else blob.following
 
 
 def _results(connection: Connection) -> Iterator[pb.StoredResult]:
@@ -99,7 +120,7 @@ def import_(location: Location, file: str, as_json: bool) -> None:
     except archive.ArchiveError as error:
         raise click.ClickException(f"{file}: {error}") from error
     except OSError as error:
-        raise click.ClickException(f"{file}: {error.strerror}") from error
+        raise click.ClickException(f"{file}: {error.strerror or error}") from error
     _end(counts, as_json=as_json, damaged="refused")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gorego_tw.concurrency import closing
-from gorego_tw.digest import Digest
+from gorego_tw.digest import Digest, Hasher
 from gorego_tw.errors import DataLoss, NotFound
 from gorego_tw.interfaces import IBlobBody
 from gorego_tw.storage.inventory import Inventory
@@ -65,6 +65,13 @@ class Inspection:
         finally:
             self._uses.forget(digest.key)
 
+    async def hash(self, hasher: Hasher, piece: bytes | memoryview) -> None:
+        """Take a piece of a blob in."""
+        if len(piece) <= _AT_ONCE_BYTES:
+            hasher.update(piece)
+        else:
+            await self._run(hasher.update, piece)
+
     async def damage(self, digest: Digest) -> str | None:
         """What is wrong with a blob that was listed, None if nothing is or if it has gone by now."""
         hasher, size = digest.function.hasher(), 0
@@ -72,10 +79,7 @@ class Inspection:
             body = await self.open(digest)
             async with closing(body.chunks()) as pieces:
                 async for piece in pieces:
-                    if len(piece) <= _AT_ONCE_BYTES:
-                        hasher.update(piece)
-                    else:
-                        await self._run(hasher.update, piece)
+                    await self.hash(hasher, piece)
                     size += len(piece)
         except NotFound:
             return None

@@ -9,12 +9,12 @@ from zope.interface import implementer
 
 from gorego_tw.concurrency import closing
 from gorego_tw.control.arrivals import Brought
-from gorego_tw.control.inspection import Inspection
 from gorego_tw.control.names import found, message_of, shown
+from gorego_tw.control.reading import Reading
 from gorego_tw.control.statistics import statistics
 from gorego_tw.control.verification import Verification
 from gorego_tw.digest import Digest
-from gorego_tw.errors import DataLoss, FailedPrecondition
+from gorego_tw.errors import FailedPrecondition
 from gorego_tw.grpc.router import IRPCService, Method, client_streaming, server_streaming, unary
 from gorego_tw.pb.gorego.control.v1 import control_pb2 as pb
 from gorego_tw.storage.entries import Entries
@@ -54,6 +54,7 @@ class Control:
             f"{SERVICE}List": server_streaming(pb.ListRequest, self.list),
             f"{SERVICE}Verify": server_streaming(pb.VerifyRequest, self.verify),
             f"{SERVICE}Read": server_streaming(pb.ReadRequest, self.read),
+            f"{SERVICE}ReadAll": server_streaming(pb.ReadAllRequest, self.read_all),
             f"{SERVICE}Write": client_streaming(pb.WriteRequest, self.write),
             f"{SERVICE}Remove": unary(pb.RemoveRequest, self.remove),
             f"{SERVICE}ListActionResults": server_streaming(
@@ -92,22 +93,25 @@ class Control:
                 yield response
 
     async def read(self, request: pb.ReadRequest, call: object) -> AsyncIterator[pb.ReadResponse]:
-        """A blob, in pieces, whose hash is looked at before the last of them is given out.
+        """A blob, in pieces.
 
         :raises NotFound: it is absent.
         :raises DataLoss: it is damaged.
         """
-        digest = found(request.name, self._entries)
-        body = await Inspection(self._tier).open(digest)
-        hasher = digest.function.hasher()
-        yield pb.ReadResponse(name=message_of(digest))
-        async with closing(body.chunks()) as pieces:
-            async for piece in pieces:
-                data = bytes(piece)
-                hasher.update(data)
-                yield pb.ReadResponse(data=data)
-        if hasher.digest() != digest.key[1:]:
-            raise DataLoss(f"blob {shown(digest)}: wrong hash; gorego cache verify finds all such")
+        async with closing(Reading(self._tier, self._pause).one(request.name)) as responses:
+            async for response in responses:
+                yield response
+
+    async def read_all(
+        self, request: pb.ReadAllRequest, call: object
+    ) -> AsyncIterator[pb.ReadAllResponse]:
+        """Every blob, in pieces.
+
+        :raises DataLoss: one cannot be read to its end.
+        """
+        async with closing(Reading(self._tier, self._pause).all()) as responses:
+            async for response in responses:
+                yield response
 
     async def write(
         self, requests: AsyncIterator[pb.WriteRequest], call: object

@@ -230,7 +230,7 @@ class TransferTests(CommandTestCase):
         """The rest is exported, and the exit code tells."""
         self.damage(self.large)
         path = self.mktemp()
-        self.fail_with(1, "left out", "export", path)
+        self.fail_with(1, "damaged: blob", "export", path)
         with tarfile.open(path) as archive:
             self.assertEqual(len(archive.getnames()), 3)
 

@@ -214,6 +214,22 @@ class BlobTests(ControlTestCase):
         self.failureResultOf(self.read(message_of(digest)), DataLoss)
         self.failureResultOf(self.read(message_of(digest)), DataLoss)
 
+    def test_read_all(self) -> None:
+        """Every blob comes after its name, and of one that is damaged what is wrong."""
+        small, large, damaged = (self.put(size) for size in (10, 1_500_000, 5000))
+        self.flip(damaged[0])
+        found: dict[bytes, bytes] = {}
+        damages: dict[bytes, str] = {}
+        name = b""
+        for reply in self.stream(self.control.read_all(pb.ReadAllRequest(), None)):
+            name = reply.name.hash or name
+            if reply.damage:
+                damages[name] = reply.damage
+            else:
+                found[name] = found.get(name, b"") + reply.data
+        self.assertEqual(found, {d.key[1:]: data for d, data in (small, large)})
+        self.assertEqual(list(damages), [damaged[0].key[1:]])
+
     def test_write(self) -> None:
         """A blob in pieces is kept; one that is there already is not taken again."""
         digest, data = blob(5000)
