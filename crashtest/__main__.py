@@ -33,7 +33,7 @@ LIVES = (3, 8)
 
 #: So many in a short run, for each kind of folder to have its turn.
 SHORT_SECONDS = 60.0
-SHORT_LIVES = (2, 3)
+SHORT_LIVES = (1, 2)
 
 
 def run(seconds: float, seed: int) -> Findings:

@@ -26,13 +26,13 @@ class Conditions(NamedTuple):
     @property
     def settings(self) -> dict[str, str]:
         """The configuration of the daemon, as environment variables."""
-        # Smaller than what comes in a few seconds.
-        return {"GOREGO_LOCAL_CACHE_MAX_SIZE_GB": "0.03" if self.is_tight else "5"}
+        # Less than what comes in a second or two.
+        return {"GOREGO_LOCAL_CACHE_MAX_SIZE_GB": "0.015" if self.is_tight else "5"}
 
 
 ALL = (
     Conditions("room for everything"),
-    Conditions("room for 30 MB, unix socket", is_tight=True, socket=True),
+    Conditions("room for 15 MB, unix socket", is_tight=True, socket=True),
     Conditions("written back to a backing cache", write_back=True),
-    Conditions("room for 30 MB, written back", is_tight=True, write_back=True),
+    Conditions("room for 15 MB, written back", is_tight=True, write_back=True),
 )

@@ -32,6 +32,9 @@ FAULTS = (
 #: How many faults are told one by one, of each kind.
 _TOLD = 20
 
+#: How much of a fault is told, in characters: the end of a log, at most.
+_TOLD_CHARACTERS = 10_000
+
 
 class Findings:
     """Counts that any thread may add to."""
@@ -52,7 +55,7 @@ class Findings:
         """
         self.count(kind)
         if self[kind] <= _TOLD:
-            print(f"FAULT {kind}: {about}", flush=True)
+            print(f"FAULT {kind}: {str(about)[:_TOLD_CHARACTERS]}", flush=True)
 
     def __getitem__(self, what: str) -> int:
         return self._counts[what]

@@ -113,7 +113,7 @@ class Verification:
         missing = self._client.find_missing(references(result))
         # What is evicted between the two answers takes the result with it.
         if missing and self._result(action) == result:
-            self._findings.fault(INCOMPLETE, f"action {action}: {missing}")
+            self._findings.fault(INCOMPLETE, f"action {action}: {len(missing)} blobs are gone")
 
     def _result(self, action: int) -> reapi.ActionResult | None:
         request = reapi.GetActionResultRequest(action_digest=action_digest(action))
