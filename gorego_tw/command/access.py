@@ -41,8 +41,8 @@ class Location(NamedTuple):
         :param may_make: whether a folder that does not exist, or is empty, is made a cache.
         :raises Unusable: it cannot be used.
         """
-        self._check(may_make=may_make)
         try:
+            self._check(may_make=may_make)
             tier = self._tier()
         except FolderInUse:
             with self._daemon() as connection:

@@ -59,7 +59,7 @@ class Remote:
     def send(self, method: str, requests: Iterator[Message], reply: type[ReplyT]) -> ReplyT:
         """Requests as they are made, one reply."""
         call = self._channel.stream_unary(SERVICE + method, _serialized, reply.FromString)
-        source = _Requests(requests)
+        source = Requests(requests)
         try:
             with _refused():
                 answer: ReplyT = call(source)
@@ -68,7 +68,7 @@ class Remote:
         return answer
 
 
-class _Requests:
+class Requests:
     """Requests that a thread of grpcio takes.
 
     :param requests: not taken from any more after :meth:`close`, though the answer came early.
