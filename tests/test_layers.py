@@ -16,6 +16,7 @@ PACKAGE = "gorego_tw"
 LAYERS = (
     {
         "tap",
+        "command",
         "assembly",
         "backing",
         "cache",
@@ -38,7 +39,7 @@ LAYERS = (
         "config",
         "settings",
     },
-    {"reapi", "web", "eviction", "reuse"},
+    {"reapi", "web", "eviction", "reuse", "control"},
     {"tracing"},
     {"proxy"},
     {"replication"},
