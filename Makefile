@@ -3,10 +3,12 @@
 # make lint   ruff and mypy alone
 # make format what ruff can put right by itself
 # make bench  figures beside those of grpcio
+# make crashtest  kill -9 under load, and questions afterwards; SECONDS=3600 SEED=1
 # make news   NEWS.rst as it would be, from newsfragments/
 # make clean  back to a fresh clone
 
 PYTHON ?= python3
+SECONDS ?= 600
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -16,7 +18,7 @@ PACKAGING := pyproject.toml setup.py $(shell find proto -name '*.proto')
 # neither the plugin nor the tests; the checkout on the path does.
 PATH_FILE = $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/checkout.pth
 
-.PHONY: run test bench lint format news clean
+.PHONY: run test bench crashtest lint format news clean
 
 # No pid file: it would stand in the way of a second daemon in the same folder.
 run: $(VENV)/installed
@@ -38,6 +40,9 @@ format: $(VENV)/installed-dev
 bench: $(VENV)/installed-dev
 	@sh tests/debian-packages h2load=nghttp2-client
 	@$(BIN)/python -m bench
+
+crashtest: $(VENV)/installed-dev
+	@$(BIN)/python -m crashtest $(SECONDS) $(SEED)
 
 news: $(VENV)/installed-dev
 	$(BIN)/towncrier build --draft

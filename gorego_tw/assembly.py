@@ -16,6 +16,7 @@ from gorego_tw.cache import local_cache, make_sketch
 from gorego_tw.certificates import Certificates, certificate_files
 from gorego_tw.concurrency import Periodic
 from gorego_tw.config import Configuration
+from gorego_tw.control.port import control_port
 from gorego_tw.eviction.janitor import nothing_pinned
 from gorego_tw.exit_signals import ExitSignals
 from gorego_tw.garbage import SettledHeap
@@ -130,6 +131,7 @@ def assemble(
         {"level": LevelControl(log), "access_log_ratio": traces.access_log},
     )
     yield from web_ports(configuration, shown, reactor)
+    yield control_port(tier, reactor)
     yield (port := grpc_port(configuration, server, reactor))
     yield SettledHeap()
     yield Announcement(

@@ -1,8 +1,8 @@
 """Runs all checks and says at the end how many passed.
 
-``python tests/everything.py [ruff] [format] [mypy] [trial]``; all without arguments. A
-linter counts as one test. The last line is ``N passed, N failed``, with ``, N skipped`` if
-there were any, and the exit code is 1 if one failed.
+``python tests/everything.py [ruff] [format] [mypy] [trial] [crashtest]``; all without
+arguments. A linter, or the crash test, counts as one test. The last line is ``N passed, N failed``,
+with ``, N skipped`` if there were any, and the exit code is 1 if one failed.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ BIN = Path(sys.executable).parent
 # trial's last words, as in "FAILED (skips=1, failures=2, successes=3)"
 SUMMARY = re.compile(r"^(?:PASSED|FAILED)(?: \((?P<counts>[^)]*)\))?$", re.MULTILINE)
 COUNT = re.compile(r"(\w+)=(\d+)")
+#: Enough for each kind of folder to be killed a few times; `make crashtest` goes on for longer.
+CRASHTEST_SECONDS = "40"
+
 PASSED = ("successes", "expectedFailures")
 FAILED = ("failures", "errors", "unexpectedSuccesses")
 
@@ -103,6 +106,7 @@ CHECKS: Mapping[str, Callable[[], Tally]] = {
     "format": lint("ruff", "format", "--check", "."),
     "mypy": lint("mypy"),
     "trial": trial,
+    "crashtest": lint("python", "-m", "crashtest", CRASHTEST_SECONDS),
 }
 
 

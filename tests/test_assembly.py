@@ -13,7 +13,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from gorego_tw import assembly
+from gorego_tw import assembly, local_tier
 from gorego_tw.assembly import (
     assemble,
     cache_services,
@@ -50,7 +50,8 @@ class InlineDiskThreads(NoDiskThreads, Service):
 
 class AssemblyTestCase(SynchronousTestCase):
     def setUp(self) -> None:
-        self.patch(assembly, "DiskThreadPool", InlineDiskThreads)
+        for module in (assembly, local_tier):
+            self.patch(module, "DiskThreadPool", InlineDiskThreads)
         self.reactor = Reactor()
         self.folder: str = self.mktemp()
 
@@ -70,7 +71,9 @@ class AssembleTests(AssemblyTestCase):
         names = self.names(services)
         self.assertEqual(names[:3], ["ExitSignals", "StandardLoggingService", "InlineDiskThreads"])
         self.assertLess(names.index("InlineDiskThreads"), names.index("Opened"))
-        self.assertEqual(names[-5:], ["Port", "Port", "SettledHeap", "Announcement", "Readiness"])
+        self.assertEqual(
+            names[-6:], ["Port", "ControlPort", "Port", "SettledHeap", "Announcement", "Readiness"]
+        )
         opened = next(service for service in services if isinstance(service, Opened))
         self.successResultOf(opened.stopService())
 

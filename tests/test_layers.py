@@ -16,6 +16,7 @@ PACKAGE = "gorego_tw"
 LAYERS = (
     {
         "tap",
+        "command",
         "assembly",
         "backing",
         "cache",
@@ -39,7 +40,7 @@ LAYERS = (
         "config",
         "settings",
     },
-    {"reapi", "web", "eviction", "reuse"},
+    {"reapi", "web", "eviction", "reuse", "control"},
     {"tracing"},
     {"proxy"},
     {"replication"},

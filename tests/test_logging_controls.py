@@ -11,6 +11,11 @@ from tests.telemetry.recording import Recording, describe
 
 
 class LevelControlTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        # The level is that of the whole process.
+        log = Log()
+        self.addCleanup(setattr, log, "level", log.level)
+
     def test_set(self) -> None:
         """The level is what it was set to last."""
         log = Log()

@@ -19,6 +19,9 @@ from gorego_tw.storage.reading import read_now
 #: much memory.
 READ_CHUNK = 512 * 1024
 
+#: How much is read first, in bytes: all that a client wants who reads little, or who never reads on.
+FIRST_CHUNK = 64 * 1024
+
 
 @implementer(IBlobBody)
 class FileBody:
@@ -95,23 +98,27 @@ class FilePieces:
     its code, and the file would stay open.
     """
 
-    __slots__ = ("_body", "_memory", "_offset")
+    __slots__ = ("_body", "_memory", "_offset", "_pieces")
 
     def __init__(self, body: FileBody, offset: int) -> None:
         self._body = body
         self._offset = offset
-        self._memory = memoryview(bytearray(min(READ_CHUNK, body.size_bytes - offset)))
+        self._pieces = 0
+        self._memory = memoryview(bytearray(min(FIRST_CHUNK, body.size_bytes - offset)))
 
     def __aiter__(self) -> FilePieces:
         return self
 
     async def __anext__(self) -> memoryview:
-        """The next piece, in the memory of the one before."""
+        """The next piece, in the memory of the one before but for the second."""
         body = self._body
         left = body.size_bytes - self._offset
         if left <= 0:
             body.discard()
             raise StopAsyncIteration
+        if self._pieces == 1:
+            self._memory = memoryview(bytearray(min(READ_CHUNK, left)))
+        self._pieces += 1
         try:
             count = await body.read(self._memory[:left], self._offset)
         except BaseException:

@@ -13,10 +13,10 @@ from gorego_tw.concurrency import closing
 from gorego_tw.errors import DataLoss, Unavailable
 from gorego_tw.storage import reading as storage_reading
 from gorego_tw.storage.disk_threads import HeldDiskThreads
-from gorego_tw.storage.file_body import READ_CHUNK, FileBody, FilePieces
+from gorego_tw.storage.file_body import FIRST_CHUNK, READ_CHUNK, FileBody, FilePieces
 from tests.storage.tiers import blob, open_files
 
-SIZE = 3 * READ_CHUNK + 1000
+SIZE = FIRST_CHUNK + 2 * READ_CHUNK + 1000
 
 
 class FileBodyTests(SynchronousTestCase):
@@ -53,11 +53,13 @@ class FileBodyTests(SynchronousTestCase):
         return bytes(data)
 
     def test_hot(self) -> None:
-        """What is in memory is read at once, in pieces of READ_CHUNK, and the file is closed."""
+        """What is in memory is read at once, first a little, then in pieces of READ_CHUNK, and the file is
+        closed.
+        """
         body = self.body()
         pieces = FilePieces(body, 0)
         sizes = [len(self.successResultOf(anext(pieces))) for _ in range(4)]
-        self.assertEqual(sizes, [READ_CHUNK] * 3 + [1000])
+        self.assertEqual(sizes, [FIRST_CHUNK, READ_CHUNK, READ_CHUNK, 1000])
         self.failureResultOf(anext(pieces), StopAsyncIteration)
         self.assertEqual(open_files(), self.before)
 

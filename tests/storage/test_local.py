@@ -16,7 +16,7 @@ from gorego_tw.digest import Digest
 from gorego_tw.errors import DataLoss, NotFound, ResourceExhausted, Unavailable
 from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.storage.disk_threads import HeldDiskThreads
-from gorego_tw.storage.file_body import READ_CHUNK
+from gorego_tw.storage.file_body import FIRST_CHUNK
 from gorego_tw.storage.local import action_key
 from tests.storage.contract import ActionResultsContract, BlobAccessContract
 from tests.storage.tiers import TierTestCase, blob, in_pieces, open_files, put, read
@@ -224,12 +224,12 @@ class DamageTests(TierTestCase):
 
     def test_truncated_while_read(self) -> None:
         """A file that gets shorter while it is read ends in DATA_LOSS, not in wrong bytes."""
-        digest, data = self.put(READ_CHUNK + 1000)
+        digest, data = self.put(FIRST_CHUNK + 1000)
         body = self.successResultOf(self.tier.blobs.get(digest))
         pieces = body.chunks()
         first = self.successResultOf(anext(pieces))
-        self.assertEqual(bytes(first), data[:READ_CHUNK])
-        os.truncate(self.path(digest), READ_CHUNK)
+        self.assertEqual(bytes(first), data[:FIRST_CHUNK])
+        os.truncate(self.path(digest), FIRST_CHUNK)
         self.failureResultOf(anext(pieces), DataLoss)
         self.assert_gone(digest)
 

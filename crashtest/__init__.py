@@ -1,0 +1,1 @@
+"""Kills a daemon that is at work, again and again, and looks whether it kept its word."""

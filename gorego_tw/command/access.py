@@ -1,0 +1,99 @@
+"""The way to a folder: through the daemon that holds it, or by holding it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from typing import NamedTuple, NoReturn
+
+import click
+
+from gorego_tw.capacity import capacity
+from gorego_tw.command.connection import UNUSABLE, Connection, Refused
+from gorego_tw.command.direct import Direct, WallClock, finished, sleep
+from gorego_tw.command.remote import Remote
+from gorego_tw.control.port import NAME, socket_path
+from gorego_tw.control.service import Control
+from gorego_tw.errors import Code
+from gorego_tw.storage.disk_threads import NoDiskThreads
+from gorego_tw.storage.folder import FolderError, FolderInUse
+from gorego_tw.storage.tier import LocalTier
+
+
+class Unusable(click.ClickException):
+    """The folder cannot be used; the message says why and what would help."""
+
+    exit_code = UNUSABLE
+
+
+class Location(NamedTuple):
+    """Which folder is meant, and how large it may grow, in gigabytes; None for the default."""
+
+    folder: Path
+    max_size_gb: float | None
+
+    @contextmanager
+    def opened(self, *, may_make: bool = False) -> Iterator[Connection]:
+        """The control service of the folder.
+
+        :param may_make: whether a folder that does not exist, or is empty, is made a cache.
+        :raises Unusable: it cannot be used.
+        """
+        try:
+            self._check(may_make=may_make)
+            tier = self._tier()
+        except FolderInUse:
+            with self._daemon() as connection:
+                yield connection
+        except (FolderError, OSError) as error:
+            raise Unusable(str(error)) from error
+        else:
+            try:
+                yield Direct(Control(tier, Random(), sleep))  # noqa: S311 - samples
+            finally:
+                finished(tier.close())
+
+    def _check(self, *, may_make: bool) -> None:
+        if (self.folder / "version").exists():
+            return
+        if may_make and (not self.folder.exists() or not any(self.folder.iterdir())):
+            return
+        what = "is no cache of gorego" if self.folder.exists() else "does not exist"
+        raise Unusable(
+            f"{self.folder}: {what}; name one by --folder, or the daemon's configuration by --config"
+        )
+
+    def _tier(self) -> LocalTier:
+        size = capacity(self.folder, self.max_size_gb)
+        return LocalTier.open(
+            self.folder,
+            limit_bytes=size.limit_bytes,
+            free_reserve_bytes=size.free_reserve_bytes,
+            clock=WallClock(),
+            threads=NoDiskThreads(),
+        )
+
+    @contextmanager
+    def _daemon(self) -> Iterator[Connection]:
+        remote = Remote(socket_path(self.folder))
+        try:
+            yield remote
+        except Refused as error:
+            if error.code is not Code.UNAVAILABLE:
+                raise
+            raise Unusable(
+                f"{self.folder}: in use by a process that does not answer at {self.folder / NAME} "
+                f"(a daemon that starts or stops, or another gorego cache): {error.message}"
+            ) from error
+        finally:
+            remote.close()
+
+
+def refused(error: Refused) -> NoReturn:
+    """End with what the service said.
+
+    :raises ClickException: always; exit code 1.
+    """
+    raise click.ClickException(error.message) from error

@@ -1,0 +1,153 @@
+"""``gorego cache get``, ``put`` and ``rm``: one blob."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import click
+
+from gorego_tw.command.access import Location, refused
+from gorego_tw.command.connection import Connection, Refused
+from gorego_tw.command.digests import DIGEST, text_of
+from gorego_tw.command.printing import bar, line, size
+from gorego_tw.digest import DigestFunction
+from gorego_tw.pb.gorego.control.v1 import control_pb2 as pb
+
+#: How much of a blob is in one message, in bytes.
+PIECE_BYTES = 1 << 20
+
+
+@click.command()
+@click.argument("digest", type=DIGEST)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="A file; else standard output."
+)
+@click.pass_obj
+def get(location: Location, digest: pb.BlobName, output: Path | None) -> None:
+    """Write the blob DIGEST ([FUNCTION:]HASH[/SIZE]) to standard output or to a file.
+
+    That is no use of it: it is evicted no later.
+    """
+    try:
+        with location.opened() as connection:
+            name, pieces = opened_blob(connection, digest)
+            if output is None:
+                for piece in pieces:
+                    sys.stdout.buffer.write(piece)
+                sys.stdout.buffer.flush()
+            else:
+                _write(output, name, pieces)
+    except Refused as error:
+        refused(error)
+
+
+def opened_blob(connection: Connection, digest: pb.BlobName) -> tuple[pb.BlobName, Iterator[bytes]]:
+    """The whole name of a blob that is there, and its bytes.
+
+    :raises Refused: it is absent or damaged; so may each piece.
+    """
+    replies = connection.stream("Read", pb.ReadRequest(name=digest), pb.ReadResponse)
+    first = next(replies)
+    return first.name, (reply.data for reply in replies)
+
+
+def _write(output: Path, name: pb.BlobName, pieces: Iterator[bytes]) -> None:
+    """All of it or nothing."""
+    part = output.with_name(f"{output.name}.part")
+    try:
+        with part.open("wb") as file, bar(output.name, name.size_bytes) as progress:
+            for piece in pieces:
+                file.write(piece)
+                progress.update(len(piece))
+        part.replace(output)
+    except OSError as error:
+        raise click.ClickException(f"{output}: {error.strerror}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@click.command()
+@click.argument("file", type=click.File("rb"))
+@click.option(
+    "--function",
+    type=click.Choice([function.name.lower() for function in DigestFunction]),
+    default="sha256",
+    show_default=True,
+    help="What names it.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def put(location: Location, file: IO[bytes], function: str, as_json: bool) -> None:
+    """Keep FILE (- for standard input) as a blob, and print its digest.
+
+    It is not uploaded to a backing cache.
+    """
+    with tempfile.TemporaryFile() as copy:
+        if not file.seekable():
+            shutil.copyfileobj(file, copy, PIECE_BYTES)
+            file = copy
+        name = _named(file, DigestFunction[function.upper()])
+        try:
+            with location.opened(may_make=True) as connection:
+                existed = send_blob(connection, name, _pieces(file, name.size_bytes))
+        except Refused as error:
+            refused(error)
+    if as_json:
+        line({"digest": text_of(name), "size_bytes": name.size_bytes, "existed": existed})
+    else:
+        click.echo(text_of(name))
+
+
+def send_blob(connection: Connection, name: pb.BlobName, pieces: Iterator[bytes]) -> bool:
+    """Bring a blob.
+
+    :returns: whether it was there already.
+    :raises Refused: it does not have that name, or there is no room.
+    """
+
+    def requests() -> Iterator[pb.WriteRequest]:
+        yield pb.WriteRequest(name=name)
+        for piece in pieces:
+            yield pb.WriteRequest(data=piece)
+
+    return connection.send("Write", requests(), pb.WriteResponse).existed
+
+
+def _named(file: IO[bytes], function: DigestFunction) -> pb.BlobName:
+    hasher, length = function.hasher(), 0
+    file.seek(0)
+    while piece := file.read(PIECE_BYTES):
+        hasher.update(piece)
+        length += len(piece)
+    return pb.BlobName(digest_function=function, hash=hasher.digest(), size_bytes=length)
+
+
+def _pieces(file: IO[bytes], length: int) -> Iterator[bytes]:
+    file.seek(0)
+    with bar("put", length) as progress:
+        while piece := file.read(PIECE_BYTES):
+            yield piece
+            progress.update(len(piece))
+
+
+@click.command()
+@click.argument("digest", type=DIGEST)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def rm(location: Location, digest: pb.BlobName, as_json: bool) -> None:
+    """Drop the blob DIGEST; action results that refer to it are misses from then on."""
+    try:
+        with location.opened() as connection:
+            request = pb.RemoveRequest(name=digest)
+            freed = connection.ask("Remove", request, pb.RemoveResponse).freed_bytes
+    except Refused as error:
+        refused(error)
+    if as_json:
+        line({"freed_bytes": freed})
+    else:
+        click.echo(f"{size(freed)} freed")

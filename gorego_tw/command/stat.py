@@ -1,0 +1,92 @@
+"""``gorego cache stat``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gorego_tw.command.access import Location, refused
+from gorego_tw.command.connection import Refused
+from gorego_tw.command.printing import duration, line, size
+from gorego_tw.pb.gorego.control.v1.control_pb2 import StatRequest, StatResponse
+
+#: What a daemon writes there: the share of hits that other limits would have had.
+REUSE = "reuse.json"
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def stat(location: Location, as_json: bool) -> None:
+    """What is stored: entries, bytes, ages, and what another size would bring."""
+    try:
+        with location.opened() as connection:
+            response = connection.ask("Stat", StatRequest(), StatResponse)
+    except Refused as error:
+        refused(error)
+    reuse = read_reuse(location.folder)
+    if as_json:
+        line(as_object(response, reuse))
+    else:
+        click.echo("\n".join(as_text(location.folder, response, reuse)))
+
+
+def read_reuse(folder: Path) -> dict[str, Any] | None:
+    """The estimate in the folder; None if there is none that can be read."""
+    try:
+        found = json.loads((folder / REUSE).read_text(encoding="utf-8"))
+        ratios = {float(part): float(ratio) for part, ratio in found["hit_ratio"].items()}
+        limit_bytes = int(found["limit_bytes"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return {
+        "limit_bytes": limit_bytes,
+        "hit_ratio": {f"{part:g}": ratios[part] for part in sorted(ratios)},
+    }
+
+
+def as_object(response: StatResponse, reuse: dict[str, Any] | None) -> dict[str, Any]:
+    """All figures, by the names of the messages."""
+    figures = {
+        field.name: getattr(response, field.name)
+        for field in response.DESCRIPTOR.fields
+        if field.name not in {"kinds", "age_seconds"}
+    }
+    kinds = [
+        {"name": kind.name, "entries": kind.entries, "file_bytes": kind.file_bytes}
+        for kind in response.kinds
+    ]
+    ages = {str(percent): response.age_seconds[percent] for percent in sorted(response.age_seconds)}
+    return {"kinds": kinds, **figures, "age_seconds": ages, "reuse": reuse}
+
+
+def as_text(folder: Path, response: StatResponse, reuse: dict[str, Any] | None) -> Iterator[str]:
+    """The same for people."""
+    share = response.used_bytes / response.limit_bytes if response.limit_bytes else 0
+    yield f"{folder}: {size(response.used_bytes)} of {size(response.limit_bytes)} ({share:.1%})"
+    for kind in response.kinds:
+        if kind.entries:
+            yield f"  {kind.name:<16}{kind.entries:>12} entries {size(kind.file_bytes):>10} in files"
+    yield (
+        f"  {'index':<16}{size(response.index_bytes):>12}, "
+        f"{size(response.index_free_bytes)} of it free"
+    )
+    yield f"  {'unfinished':<16}{size(response.partial_bytes):>12} of uploads broken off"
+    ages = response.age_seconds
+    if ages:
+        yield "last use, of a sample: " + ", ".join(
+            f"{_part(percent)} {duration(ages[percent])} ago" for percent in sorted(ages)
+        )
+    if reuse:
+        yield "estimated hits at other limits: " + ", ".join(
+            f"{size(int(float(part) * reuse['limit_bytes']))} {ratio:.1%}"
+            for part, ratio in reuse["hit_ratio"].items()
+        )
+
+
+def _part(percent: int) -> str:
+    return {0: "newest", 50: "median", 100: "oldest"}.get(percent, f"{percent} %")

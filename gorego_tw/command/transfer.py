@@ -1,0 +1,171 @@
+"""``gorego cache export`` and ``import``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+from gorego_tw.command import archive
+from gorego_tw.command.access import Location, refused
+from gorego_tw.command.blobs import PIECE_BYTES, send_blob
+from gorego_tw.command.connection import NOT_ALL_WELL, Connection, Refused
+from gorego_tw.command.digests import text_of
+from gorego_tw.command.printing import bar, line
+from gorego_tw.errors import Code
+from gorego_tw.pb.gorego.control.v1 import control_pb2 as pb
+
+#: What ends an import: it is said of everything that follows, too.
+_HOPELESS = (Code.UNAVAILABLE,)
+
+
+@click.command("export")
+@click.argument("file", default="-")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, on standard error.")
+@click.pass_obj
+def export(location: Location, file: str, as_json: bool) -> None:
+    """Write all blobs and action results to FILE, a tar archive.
+
+    Without FILE, or for -, to standard output; compressed with zstd if its name ends in .zst.
+    Exit code 1 if something is damaged: it is left out, or refused by import.
+    """
+    try:
+        with location.opened() as connection, archive.stream(file, "wb") as stream:
+            counts = _export(connection, archive.Writing(stream))
+    except (Refused, OSError) as error:
+        if file != "-":
+            Path(file).unlink(missing_ok=True)
+        if isinstance(error, Refused):
+            refused(error)
+        raise click.ClickException(f"{file}: {error.strerror or error}") from error
+    _end(counts, as_json=as_json, damaged="damaged")
+
+
+def _export(connection: Connection, writing: archive.Writing) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    kinds = connection.ask("Stat", pb.StatRequest(), pb.StatResponse).kinds
+    with bar("export", sum(kind.entries for kind in kinds)) as progress:
+        for blob in _blobs(connection):
+            if blob.damage:
+                counts["damaged"] += 1
+                click.echo(f"damaged: {blob.damage}", err=True)
+            else:
+                writing.blob(blob.name, iter(blob))
+                counts["blobs"] += 1
+                progress.update(1)
+        for result in _results(connection):
+            writing.result(result)
+            counts["action_results"] += 1
+            progress.update(1)
+    writing.close()
+    return counts
+
+
+class _Blob:
+    """A blob whose bytes come with the replies, or what is wrong with it.
+
+    :ivar following: the reply after its last one.
+    """
+
+    def __init__(self, first: pb.ReadAllResponse, replies: Iterator[pb.ReadAllResponse]) -> None:
+        self.name = first.name
+        self.damage = first.damage
+        self.following: pb.ReadAllResponse | None = None
+        self._first = first
+        self._replies = replies
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._first.data
+        for reply in self._replies:
+            if reply.HasField("name"):
+                self.following = reply
+                return
+            yield reply.data
+
+
+def _blobs(connection: Connection) -> Iterator[_Blob]:
+    """Every blob; each is read to its end before the next."""
+    replies = connection.stream("ReadAll", pb.ReadAllRequest(), pb.ReadAllResponse)
+    reply = next(replies, None)
+    while reply is not None:
+        blob = _Blob(reply, replies)
+        yield blob
+        reply = next(replies, None) if blob.damage else blob.following
+
+
+def _results(connection: Connection) -> Iterator[pb.StoredResult]:
+    request = pb.ListActionResultsRequest()
+    for response in connection.stream("ListActionResults", request, pb.ListActionResultsResponse):
+        yield from response.results
+
+
+@click.command("import")
+@click.argument("file", default="-")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, on standard error.")
+@click.pass_obj
+def import_(location: Location, file: str, as_json: bool) -> None:
+    """Keep what is in FILE, an archive made by export, beside what is stored.
+
+    Without FILE, or for -, from standard input. Everything is verified. What is imported counts as
+    used now. Exit code 1 if something was refused: it is damaged, or there is no room for it.
+    """
+    try:
+        with location.opened(may_make=True) as connection, archive.stream(file, "rb") as stream:
+            counts = _import(connection, stream)
+    except Refused as error:
+        refused(error)
+    except archive.ArchiveError as error:
+        raise click.ClickException(f"{file}: {error}") from error
+    except OSError as error:
+        raise click.ClickException(f"{file}: {error.strerror or error}") from error
+    _end(counts, as_json=as_json, damaged="refused")
+
+
+def _import(connection: Connection, stream: IO[bytes]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    with bar("import", 1) as progress:
+        for subject, size_bytes, data in archive.members(stream):
+            try:
+                counts[_import_one(connection, subject, size_bytes, data)] += 1
+            except Refused as error:
+                if error.code in _HOPELESS:
+                    raise
+                counts["refused"] += 1
+                click.echo(f"refused: {_shown(subject)}: {error.message}", err=True)
+            progress.length += 1
+            progress.update(1)
+    return counts
+
+
+def _import_one(
+    connection: Connection, subject: pb.BlobName | bytes, size_bytes: int, data: archive.Data
+) -> str:
+    """What became of it."""
+    if isinstance(subject, bytes):
+        if size_bytes > archive.MOST_RESULT_BYTES:
+            raise Refused(Code.RESOURCE_EXHAUSTED, f"{size_bytes} bytes")
+        result = pb.StoredResult(key=subject, value=data.read())
+        request = pb.WriteActionResultRequest(result=result)
+        connection.ask("WriteActionResult", request, pb.WriteActionResultResponse)
+        return "action_results"
+    pieces = iter(lambda: data.read(PIECE_BYTES), b"")
+    return "existed" if send_blob(connection, subject, pieces) else "blobs"
+
+
+def _shown(subject: pb.BlobName | bytes) -> str:
+    return subject.hex() if isinstance(subject, bytes) else text_of(subject)
+
+
+def _end(counts: Mapping[str, int], *, as_json: bool, damaged: str) -> None:
+    """Tell what was done on standard error, since the archive may be on standard output."""
+    figures: dict[str, Any] = {"blobs": 0, "action_results": 0, **counts}
+    if as_json:
+        line(figures, err=True)
+    else:
+        words = ", ".join(f"{number} {what.replace('_', ' ')}" for what, number in figures.items())
+        click.echo(words, err=True)
+    if counts.get(damaged):
+        raise SystemExit(NOT_ALL_WELL)

@@ -1,0 +1,74 @@
+"""What is brought into a tier from outside: blobs and action results, verified."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from itertools import count
+
+from gorego_tw.control.names import digest_in
+from gorego_tw.errors import InvalidArgument
+from gorego_tw.pb.gorego.control.v1.control_pb2 import StoredResult, WriteRequest
+from gorego_tw.storage.records import (
+    ACTIONS,
+    DamagedRecord,
+    disk_bytes,
+    pack_action,
+    unpack_action,
+)
+from gorego_tw.storage.tier import LocalTier
+
+#: The length of an action result's key, in bytes.
+_KEY_BYTES = 33
+
+
+class Brought:
+    """Takes in what the owner brings.
+
+    :param tier: where it is kept.
+    """
+
+    def __init__(self, tier: LocalTier) -> None:
+        self._tier = tier
+        self._numbers = count()
+
+    async def blob(self, requests: AsyncIterator[WriteRequest]) -> bool:
+        """Keep a blob.
+
+        :returns: whether it was there already.
+        :raises InvalidArgument: it does not have the digest in its first message.
+        :raises ResourceExhausted: no room.
+        """
+        first = await anext(requests, None)
+        if first is None:
+            raise InvalidArgument("no blob: the stream has no message")
+        digest = digest_in(first.name)
+        uploads = self._tier.uploads
+        if not digest.size_bytes or await uploads.is_needless(digest):
+            return True
+        upload = await uploads.open(f"control {next(self._numbers)}", digest)
+        try:
+            await upload.write(first.data)
+            async for request in requests:
+                await upload.write(request.data)
+            await upload.commit()
+        except BaseException:
+            await upload.abandon()
+            raise
+        return False
+
+    def action_result(self, stored: StoredResult) -> None:
+        """Keep an action result as it was listed elsewhere.
+
+        :raises InvalidArgument: it is damaged.
+        :raises ResourceExhausted: no room.
+        """
+        if len(stored.key) != _KEY_BYTES or stored.key[0] != ACTIONS:
+            raise InvalidArgument(f"action result {stored.key.hex()[:80]}: no key of one")
+        try:
+            result = unpack_action(stored.value)
+        except (DamagedRecord, KeyError, IndexError) as error:
+            raise InvalidArgument(f"action result {stored.key.hex()}: {error}") from None
+        value = pack_action(result, self._tier.last_use.now)
+        self._tier.space.check(disk_bytes(len(value)))
+        with self._tier.index.write() as txn:
+            txn.put_action(stored.key, value)

@@ -1,0 +1,98 @@
+"""Looking at what is stored without leaving traces: no use is noted, and nothing is dropped."""
+
+from __future__ import annotations
+
+from gorego_tw.concurrency import closing
+from gorego_tw.digest import Digest, Hasher
+from gorego_tw.errors import DataLoss, NotFound
+from gorego_tw.interfaces import IBlobBody
+from gorego_tw.storage.inventory import Inventory
+from gorego_tw.storage.last_use import LastUse
+from gorego_tw.storage.local import LocalBlobs
+from gorego_tw.storage.records import DamagedRecord, unpack_action
+from gorego_tw.storage.tier import LocalTier
+
+#: What is hashed where it is, in bytes: a thread would take longer to be told.
+_AT_ONCE_BYTES = 16_384
+
+
+class _Untouched(Inventory):
+    """Takes note of damage, and leaves it where it is.
+
+    :ivar damage: what was found last, if it was.
+    """
+
+    damage: str | None = None
+
+    def drop(self, key: bytes, damage: str) -> None:
+        """Note it."""
+        self.damage = damage
+
+
+class Inspection:
+    """The blobs of a tier, read in the way in which clients read them.
+
+    :param tier: is left as it is.
+    """
+
+    def __init__(self, tier: LocalTier) -> None:
+        self._index = tier.index
+        # Nobody ever writes these uses down.
+        self._uses = LastUse(tier.index, tier.clock)
+        self._inventory = _Untouched(tier.index, tier.files, self._uses, tier.space)
+        self._blobs = LocalBlobs(
+            self._inventory,
+            files=tier.files,
+            space=tier.space,
+            last_use=self._uses,
+            threads=tier.threads,
+        )
+        self._run = tier.threads.run
+
+    async def open(self, digest: Digest) -> IBlobBody:
+        """A blob.
+
+        :raises NotFound: it is absent.
+        :raises DataLoss: it is damaged.
+        """
+        self._inventory.damage = None
+        try:
+            return await self._blobs.get(digest)
+        except NotFound as error:
+            if error.reason == "corrupt" or self._inventory.damage:
+                raise DataLoss(f"blob {digest}: {self._inventory.damage}") from None
+            raise
+        finally:
+            self._uses.forget(digest.key)
+
+    async def hash(self, hasher: Hasher, piece: bytes | memoryview) -> None:
+        """Take a piece of a blob in."""
+        if len(piece) <= _AT_ONCE_BYTES:
+            hasher.update(piece)
+        else:
+            await self._run(hasher.update, piece)
+
+    async def damage(self, digest: Digest) -> str | None:
+        """What is wrong with a blob that was listed, None if nothing is or if it has gone by now."""
+        hasher, size = digest.function.hasher(), 0
+        try:
+            body = await self.open(digest)
+            async with closing(body.chunks()) as pieces:
+                async for piece in pieces:
+                    await self.hash(hasher, piece)
+                    size += len(piece)
+        except NotFound:
+            return None
+        except DataLoss as error:
+            return self._inventory.damage or error.message
+        if size != digest.size_bytes:
+            return f"{size} bytes"
+        return None if hasher.digest() == digest.key[1:] else "wrong hash"
+
+    def damage_of_result(self, value: bytes) -> str | None:
+        """What is wrong with a packed action result, None if nothing is."""
+        try:
+            unpack_action(value)
+        except DamagedRecord as error:
+            return str(error)
+        return None

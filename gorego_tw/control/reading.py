@@ -1,0 +1,83 @@
+"""Blobs of a tier, as bytes for its owner: one of them, or all."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from gorego_tw.concurrency import closing
+from gorego_tw.control.inspection import Inspection
+from gorego_tw.control.names import found, message_of, shown
+from gorego_tw.digest import Digest
+from gorego_tw.errors import DataLoss, NotFound
+from gorego_tw.pb.gorego.control.v1.control_pb2 import BlobName, ReadAllResponse, ReadResponse
+from gorego_tw.storage.entries import Entries
+from gorego_tw.storage.records import DamagedRecord, unpack_blob
+from gorego_tw.storage.tier import LocalTier
+
+#: How many blobs are read before others have their turn: the small ones take a millisecond.
+_TURN_BLOBS = 32
+
+
+class Reading:
+    """Reads without leaving traces.
+
+    :param tier: is left as it is.
+    :param pause: waits for so many seconds, in which others have their turn.
+    """
+
+    def __init__(self, tier: LocalTier, pause: Callable[[float], Awaitable[object]]) -> None:
+        self._entries = Entries(tier.environment)
+        self._inspection = Inspection(tier)
+        self._pause = pause
+
+    async def one(self, name: BlobName) -> AsyncIterator[ReadResponse]:
+        """A blob, in pieces; damage is told at the end at the latest.
+
+        :raises NotFound: it is absent.
+        :raises DataLoss: it is damaged.
+        """
+        digest = found(name, self._entries)
+        body = await self._inspection.open(digest)
+        yield ReadResponse(name=message_of(digest))
+        hasher = digest.function.hasher()
+        async with closing(body.chunks()) as pieces:
+            async for piece in pieces:
+                await self._inspection.hash(hasher, piece)
+                yield ReadResponse(data=bytes(piece))
+        if hasher.digest() != digest.key[1:]:
+            raise DataLoss(f"blob {shown(digest)}: wrong hash; gorego cache verify finds all such")
+
+    async def all(self) -> AsyncIterator[ReadAllResponse]:
+        """Every blob, one after the other; of those that are damaged what is wrong."""
+        key, count = b"", 0
+        while page := self._entries.blobs(key):
+            for key, value in page:
+                try:
+                    digest = Digest(key, unpack_blob(value).size_bytes)
+                except DamagedRecord:  # for verify
+                    continue
+                async with closing(self._whole(digest)) as responses:
+                    async for response in responses:
+                        yield response
+                count += 1
+                if not count % _TURN_BLOBS:
+                    await self._pause(0)
+
+    async def _whole(self, digest: Digest) -> AsyncIterator[ReadAllResponse]:
+        """Nothing of a blob that has gone by now."""
+        name = message_of(digest)
+        try:
+            body = await self._inspection.open(digest)
+        except NotFound:
+            return
+        except DataLoss as error:
+            yield ReadAllResponse(name=name, damage=error.message)
+            return
+        hasher, named = digest.function.hasher(), False
+        async with closing(body.chunks()) as pieces:
+            async for piece in pieces:
+                await self._inspection.hash(hasher, piece)
+                yield ReadAllResponse(name=None if named else name, data=bytes(piece))
+                named = True
+        if hasher.digest() != digest.key[1:]:
+            yield ReadAllResponse(name=name, damage=f"blob {shown(digest)}: wrong hash")

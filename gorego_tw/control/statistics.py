@@ -1,0 +1,66 @@
+"""The figures of ``gorego cache stat``."""
+
+from __future__ import annotations
+
+import os
+from random import Random
+
+from gorego_tw.digest import DigestFunction
+from gorego_tw.pb.gorego.control.v1.control_pb2 import StatResponse
+from gorego_tw.storage.index import Index
+from gorego_tw.storage.records import ACTIONS
+from gorego_tw.storage.tier import LocalTier
+
+#: How many places of the index are looked at for ages, and how many entries there. Keys are hashes,
+#: so neighbours are as good a sample as any.
+_PLACES = 64
+_NEIGHBOURS = 16
+
+#: The parts of the sample whose ages are told, in percent: 0 is what was used last, 100 the oldest.
+PERCENT = (0, 10, 25, 50, 75, 90, 100)
+
+
+def name_of(kind: int) -> str:
+    """What entries are called whose keys begin so."""
+    return "action results" if kind == ACTIONS else DigestFunction(kind).name
+
+
+def statistics(tier: LocalTier, random: Random) -> StatResponse:
+    """What is stored."""
+    index_bytes = os.stat(tier.folder.index / "data.mdb").st_size  # noqa: PTH116 - as elsewhere
+    space = tier.space
+    response = StatResponse(
+        used_bytes=space.used_bytes,
+        limit_bytes=space.limit_bytes,
+        index_bytes=index_bytes,
+        index_free_bytes=max(0, index_bytes - tier.index.page_bytes),
+        pid=os.getpid(),
+        partial_bytes=space.partial_bytes,
+        reserved_bytes=space.reserved_bytes,
+        doomed_bytes=space.doomed_bytes,
+    )
+    for kind, tally in sorted(tier.index.tallies.items()):
+        response.kinds.add(name=name_of(kind), entries=tally.entries, file_bytes=tally.file_bytes)
+    tier.last_use.tick()
+    ages = sorted(tier.last_use.now - used for used in _last_uses(tier, random))
+    for percent in PERCENT if ages else ():
+        response.age_seconds[percent] = max(0, ages[(len(ages) - 1) * percent // 100])
+    return response
+
+
+def _last_uses(tier: LocalTier, random: Random) -> list[int]:
+    """When entries were used, of a sample of all kinds according to their numbers."""
+    latest = tier.last_use.latest
+    return [
+        latest(key, recorded)
+        for start in _starts(tier.index, random)
+        for key, recorded in tier.index.neighbours(start, _NEIGHBOURS)
+    ]
+
+
+def _starts(index: Index, random: Random) -> list[bytes]:
+    weights = {kind: max(0, tally.entries) for kind, tally in index.tallies.items()}
+    if not any(weights.values()):
+        return []
+    kinds = random.choices(list(weights), list(weights.values()), k=_PLACES)
+    return [bytes([kind]) + random.randbytes(8) for kind in kinds]

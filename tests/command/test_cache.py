@@ -1,0 +1,260 @@
+"""``gorego cache`` on a folder that no daemon holds."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner, Result
+
+from gorego_tw.command.main import gorego
+from gorego_tw.digest import Digest
+from gorego_tw.interfaces import ActionKey, StoredActionResult
+from tests.storage.tiers import TierTestCase, blob
+
+
+class CommandTestCase(TierTestCase):
+    """Has a folder with a small blob, a large one, and an action result that names both."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.small, self.small_data = self.put(10)
+        self.large, self.large_data = self.put(100_000)
+        self.key = ActionKey("", blob(3)[0])
+        self.result = StoredActionResult(b"result", (self.small, self.large))
+        self.successResultOf(self.tier.action_results.put(self.key, self.result))
+        self.close_tier(self.tier)
+        self.other = Path(self.mktemp())
+
+    def run_command(self, *arguments: str, folder: Path | None = None, data: bytes = b"") -> Result:
+        """What comes of it."""
+        command = ["cache", "--folder", str(folder or self.folder), *arguments]
+        return CliRunner().invoke(gorego, command, input=data)
+
+    def succeed(self, *arguments: str, **more: Any) -> str:
+        """What it prints."""
+        result = self.run_command(*arguments, **more)
+        self.assertEqual(result.exit_code, 0, result.output)
+        return result.stdout
+
+    def fail_with(self, code: int, message: str, *arguments: str, **more: Any) -> None:
+        """It ends with that exit code and says so."""
+        result = self.run_command(*arguments, **more)
+        self.assertEqual(result.exit_code, code, result.output)
+        self.assertIn(message, result.output)
+        self.assertNotIn("Traceback", result.output)
+
+    def damage(self, digest: Digest) -> None:
+        path = self.path(digest)
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+
+
+class FolderTests(CommandTestCase):
+    def test_absent(self) -> None:
+        """A folder that does not exist is not made by who looks at it."""
+        self.fail_with(3, "does not exist", "stat", folder=self.other)
+        self.assertFalse(self.other.exists())
+
+    def test_not_ours(self) -> None:
+        """A folder with something else in it is left alone."""
+        self.other.mkdir()
+        (self.other / "file").touch()
+        self.fail_with(3, "is no cache of gorego", "put", __file__, folder=self.other)
+        self.assertEqual([path.name for path in self.other.iterdir()], ["file"])
+
+    def test_of_another_version(self) -> None:
+        """What the daemon would say of the folder is said here too."""
+        (self.folder / "version").write_text("99\n")
+        self.fail_with(3, "has the form", "ls")
+
+    def test_help_has_the_exit_codes(self) -> None:
+        """Who writes a script finds what to expect."""
+        self.assertIn("Exit codes", CliRunner().invoke(gorego, ["cache", "--help"]).output)
+
+    def test_wrong_configuration(self) -> None:
+        """A configuration that cannot be read is told as the daemon tells it."""
+        result = CliRunner().invoke(gorego, ["cache", "--config", "absent.yaml", "stat"])
+        self.assertEqual(result.exit_code, 2)
+        self.assertIn("absent.yaml", result.output)
+
+
+class StatTests(CommandTestCase):
+    def test_for_people(self) -> None:
+        """Entries are told by kind."""
+        printed = self.succeed("stat")
+        self.assertIn("SHA256                     2 entries", printed)
+        self.assertIn("action results             1 entries", printed)
+        self.assertNotIn("estimated", printed)
+
+    def test_for_programs(self) -> None:
+        """The same as one JSON object."""
+        figures = json.loads(self.succeed("stat", "--json"))
+        self.assertEqual({kind["name"]: kind["entries"] for kind in figures["kinds"]}["SHA256"], 2)
+        self.assertIsNone(figures["reuse"])
+
+    def test_other_limits(self) -> None:
+        """What other limits would bring is told if it is known."""
+        estimate = {"limit_bytes": 1_000_000_000, "hit_ratio": {"0.5": 0.4, "1": 0.6, "2": 0.75}}
+        (self.folder / "reuse.json").write_text(json.dumps(estimate))
+        self.assertIn("500 MB 40.0%, 1 GB 60.0%, 2 GB 75.0%", self.succeed("stat"))
+        self.assertEqual(json.loads(self.succeed("stat", "--json"))["reuse"], estimate)
+
+    def test_an_estimate_that_is_none(self) -> None:
+        """A file that says something else is passed over."""
+        for content in ("", "[]", '{"limit_bytes": 1}', '{"limit_bytes": 1, "hit_ratio": []}'):
+            (self.folder / "reuse.json").write_text(content)
+            self.assertNotIn("estimated", self.succeed("stat"))
+
+
+class ListTests(CommandTestCase):
+    def test_for_people(self) -> None:
+        """Each blob has a line."""
+        lines = self.succeed("ls").splitlines()
+        self.assertEqual(len(lines), 2)
+        self.assertIn(f"{self.large}  ", "\n".join(lines))
+
+    def test_for_programs(self) -> None:
+        """Each blob is an object."""
+        found = [json.loads(line) for line in self.succeed("ls", "--json").splitlines()]
+        self.assertEqual(
+            {entry["digest"]: entry["where"] for entry in found},
+            {str(self.small): "index", str(self.large): "file"},
+        )
+
+
+class BlobTests(CommandTestCase):
+    def test_get(self) -> None:
+        """A blob goes to standard output or to a file, by its whole digest or by the hash."""
+        result = self.run_command("get", str(self.large))
+        self.assertEqual(result.stdout_bytes, self.large_data)
+        self.other.mkdir()
+        self.succeed("get", self.large.hash, "-o", str(self.other / "blob"))
+        self.assertEqual((self.other / "blob").read_bytes(), self.large_data)
+
+    def test_get_what_is_absent(self) -> None:
+        """Nothing is written then."""
+        target = self.other / "blob"
+        self.other.mkdir()
+        self.fail_with(1, "no blob", "get", str(blob(11)[0]), "-o", str(target))
+        self.assertEqual(list(self.other.iterdir()), [])
+
+    def test_wrong_digests(self) -> None:
+        """What is wrong with a digest is said."""
+        for text, message in (
+            ("abc", "a hash of 3 characters"),
+            ("G" * 64, "lower-case hexadecimal"),
+            (f"{'0' * 64}/x", "what follows / is the size"),
+            (f"md5:{'0' * 64}", "'md5' is none of blake3"),
+        ):
+            self.fail_with(2, message, "get", text)
+
+    def test_put(self) -> None:
+        """A blob is kept under the digest that is printed, from a file or from standard input."""
+        digest, data = blob(200_000)
+        self.assertEqual(self.succeed("put", "-", data=data).strip(), str(digest))
+        self.assertTrue(json.loads(self.succeed("put", "-", "--json", data=data))["existed"])
+        self.assertEqual(self.run_command("get", str(digest)).stdout_bytes, data)
+
+    def test_put_under_another_function(self) -> None:
+        """A function whose hashes do not tell it is part of the digest."""
+        text = self.succeed("put", "-", "--function", "blake3", data=b"data").strip()
+        self.assertTrue(text.startswith("blake3:"))
+        self.assertEqual(self.succeed("get", text), "data")
+
+    def test_rm(self) -> None:
+        """A blob that was dropped is absent."""
+        self.assertEqual(
+            json.loads(self.succeed("rm", str(self.large), "--json")), {"freed_bytes": 102400}
+        )
+        self.fail_with(1, "no blob", "rm", str(self.large))
+
+
+class VerifyTests(CommandTestCase):
+    def test_all_is_well(self) -> None:
+        """What is right is counted."""
+        self.assertIn("3 entries, 100.1 kB: 0 damaged", self.succeed("verify"))
+
+    def test_damage(self) -> None:
+        """Damage ends in exit code 1 as long as it is there, and once when it is dropped."""
+        self.damage(self.large)
+        self.fail_with(1, f"{self.large}: wrong hash", "verify")
+        self.fail_with(1, "dropped", "verify", "--repair")
+        self.assertIn("2 entries, 112 B: 0 damaged", self.succeed("verify"))
+
+    def test_for_programs(self) -> None:
+        """Each damage is an object, and the last one is the sum."""
+        self.damage(self.large)
+        result = self.run_command("verify", "--json", "--bytes-per-second", "1000000000")
+        damage, total = map(json.loads, result.stdout.splitlines())
+        self.assertEqual(
+            damage, {"entry": str(self.large), "reason": "wrong hash", "dropped": False}
+        )
+        self.assertEqual((total["entries"], total["damaged"]), (3, 1))
+
+
+class TransferTests(CommandTestCase):
+    def archive(self, *arguments: str) -> bytes:
+        result = self.run_command("export", *arguments)
+        self.assertEqual(result.exit_code, 0, result.output)
+        return result.stdout_bytes
+
+    def check_other(self) -> None:
+        """The other folder has everything."""
+        self.folder = self.other
+        tier = self.open_tier()
+        self.assertEqual(self.successResultOf(tier.action_results.get(self.key)), self.result)
+        self.assertEqual(self.successResultOf(tier.blobs.find_missing(self.result.references)), [])
+
+    def test_through_a_pipe(self) -> None:
+        """What is exported can be imported elsewhere: blobs and action results."""
+        result = self.run_command("import", "--json", folder=self.other, data=self.archive())
+        self.assertEqual(json.loads(result.stderr), {"blobs": 2, "action_results": 1})
+        self.check_other()
+
+    def test_compressed(self) -> None:
+        """An archive whose name ends in .zst is compressed."""
+        path = f"{self.mktemp()}.tar.zst"
+        self.archive(path)
+        self.assertEqual(Path(path).read_bytes()[:4], bytes.fromhex("28b52ffd"))
+        self.succeed("import", path, folder=self.other)
+        self.check_other()
+
+    def test_again(self) -> None:
+        """What is there already does no harm."""
+        result = self.run_command("import", "--json", data=self.archive())
+        self.assertEqual(json.loads(result.stderr), {"blobs": 0, "action_results": 1, "existed": 2})
+
+    def test_damage_is_left_out(self) -> None:
+        """The rest is exported, and the exit code tells."""
+        self.damage(self.large)
+        path = self.mktemp()
+        self.fail_with(1, "damaged: blob", "export", path)
+        with tarfile.open(path) as archive:
+            self.assertEqual(len(archive.getnames()), 3)
+
+    def test_a_flipped_bit(self) -> None:
+        """What does not have its digest is refused, and the rest is imported."""
+        data = bytearray(self.archive())
+        data[data.index(self.large_data[:100])] ^= 1
+        self.fail_with(1, "refused", "import", folder=self.other, data=bytes(data))
+        self.assertEqual(len(self.succeed("ls", folder=self.other).splitlines()), 1)
+
+    def test_cut_off(self) -> None:
+        """An archive that ends too early is told as such."""
+        data = self.archive()
+        for length in (1000, len(data) // 2, data.index(b"ac/")):
+            self.fail_with(1, "damaged", "import", folder=self.other, data=data[:length])
+
+    def test_no_archive(self) -> None:
+        """What is something else is told as such."""
+        self.fail_with(1, "no archive of a cache", "import", data=b"something else" * 100)
+        path = self.mktemp()
+        with tarfile.open(path, "w") as archive:
+            archive.add(__file__)
+        self.fail_with(1, "no archive of a cache", "import", path)
+
+    def test_no_file(self) -> None:
+        """A file that is not there is told with its name."""
+        self.fail_with(1, "absent.tar: No such file", "import", "absent.tar")

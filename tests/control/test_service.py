@@ -1,0 +1,304 @@
+"""The control service on a tier."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from random import Random
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from zope.interface.verify import verifyObject
+
+from gorego_tw.concurrency import closing
+from gorego_tw.control.names import message_of
+from gorego_tw.control.service import Control
+from gorego_tw.digest import Digest
+from gorego_tw.errors import DataLoss, FailedPrecondition, InvalidArgument, NotFound
+from gorego_tw.grpc.router import IRPCService
+from gorego_tw.interfaces import ActionKey, StoredActionResult
+from gorego_tw.pb.gorego.control.v1 import control_pb2 as pb
+from gorego_tw.storage.local import action_key
+from gorego_tw.storage.pending import Pending
+from tests.storage.tiers import TierTestCase, blob, read
+
+
+async def no_pause(seconds: float) -> None:
+    """Nobody else wants a turn."""
+
+
+async def all_of(replies: AsyncIterator[Any]) -> list[Any]:
+    """What a stream brings, as it was when it came."""
+    found = []
+    async with closing(replies):
+        async for reply in replies:
+            copy = type(reply)()
+            copy.CopyFrom(reply)
+            found.append(copy)
+    return found
+
+
+async def given(requests: Iterable[pb.WriteRequest]) -> AsyncIterator[pb.WriteRequest]:
+    """A stream of requests."""
+    for request in requests:
+        yield request
+
+
+class ControlTestCase(TierTestCase):
+    """Has a service."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.control = Control(self.tier, Random(1), no_pause)
+
+    def stream(self, replies: AsyncIterator[Any]) -> list[Any]:
+        """What comes."""
+        found: list[Any] = self.successResultOf(all_of(replies))
+        return found
+
+    def put_result(self, *references: Digest) -> bytes:
+        """Keep an action result; its key in the index."""
+        key = ActionKey("", blob(3)[0])
+        result = StoredActionResult(b"result", references)
+        self.successResultOf(self.tier.action_results.put(key, result))
+        return action_key(key)
+
+    def flip(self, digest: Digest) -> None:
+        """Damage the file of a blob."""
+        path = self.path(digest)
+        data = bytearray(path.read_bytes())
+        data[0] ^= 1
+        path.write_bytes(data)
+
+
+class StatTests(ControlTestCase):
+    def test_interface(self) -> None:
+        """It is a service of gRPC."""
+        verifyObject(IRPCService, self.control)
+
+    def test_figures(self) -> None:
+        """Entries and bytes are told by kind, and ages in the order of the parts."""
+        self.put(10)
+        self.clock.advance(100)
+        self.tier.last_use.tick()
+        digest, _ = self.put(5000)
+        self.put_result(digest)
+        stat = self.successResultOf(self.control.stat(pb.StatRequest(), None))
+        kinds = {kind.name: (kind.entries, kind.file_bytes) for kind in stat.kinds}
+        self.assertEqual(kinds, {"action results": (1, 0), "SHA256": (2, 8192)})
+        self.assertEqual(stat.limit_bytes, self.tier.space.limit_bytes)
+        self.assertEqual(stat.used_bytes, self.tier.space.used_bytes)
+        self.assertEqual((stat.age_seconds[0], stat.age_seconds[100]), (0, 100))
+
+    def test_nothing_stored(self) -> None:
+        """A cache without an entry has no ages."""
+        stat = self.successResultOf(self.control.stat(pb.StatRequest(), None))
+        self.assertEqual(dict(stat.age_seconds), {})
+
+
+class ListTests(ControlTestCase):
+    def test_blobs(self) -> None:
+        """Each comes with its last use and with where it is."""
+        small, large = self.put(10)[0], self.put(5000)[0]
+        (page,) = self.stream(self.control.list(pb.ListRequest(), None))
+        found = {found.name.hash: (found.is_file, found.last_used) for found in page.blobs}
+        now = self.tier.last_use.now
+        self.assertEqual(found, {small.key[1:]: (False, now), large.key[1:]: (True, now)})
+
+
+class VerifyTests(ControlTestCase):
+    def verify(self, *, repair: bool = False) -> list[tuple[str, bool]]:
+        """What is damaged and whether it was dropped."""
+        replies = self.stream(self.control.verify(pb.VerifyRequest(repair=repair), None))
+        self.assertEqual(replies[-1].entries, replies[-1].all_entries)
+        return [(damage.reason, damage.dropped) for reply in replies for damage in reply.damages]
+
+    def test_all_is_well(self) -> None:
+        """What is right is counted, and nothing else."""
+        self.put(10)
+        self.put(5000)
+        self.put_result()
+        self.assertEqual(self.verify(), [])
+
+    def test_damage_is_told_and_left(self) -> None:
+        """Without repair nothing is dropped, however often it is found."""
+        digest, _ = self.put(5000)
+        self.flip(digest)
+        self.assertEqual(self.verify(), [("wrong hash", False)])
+        self.assertEqual(self.verify(), [("wrong hash", False)])
+
+    def test_repair(self) -> None:
+        """What is damaged is absent afterwards."""
+        digest, _ = self.put(5000)
+        self.flip(digest)
+        self.assertEqual(self.verify(repair=True), [("wrong hash", True)])
+        self.assertEqual(self.verify(), [])
+        self.failureResultOf(Deferred.fromCoroutine(self.tier.blobs.get(digest)), NotFound)
+
+    def test_a_file_that_is_gone(self) -> None:
+        """A blob without its file is damaged."""
+        digest, _ = self.put(5000)
+        self.path(digest).unlink()
+        ((reason, _),) = self.verify()
+        self.assertIn("No such file", reason)
+
+    def test_damage_in_the_index(self) -> None:
+        """Small blobs and action results are compared too."""
+        digest, _ = self.put(10)
+        key = self.put_result()
+        environment = self.tier.environment
+        with environment.begin(write=True) as txn:
+            txn.put(digest.key, b"other data", db=environment.small)
+            txn.put(key, b"a value of no result", db=environment.actions)
+        self.assertEqual(
+            self.verify(), [("wrong hash in the index", False), ("wrong checksum", False)]
+        )
+
+    def test_uses_are_not_noted(self) -> None:
+        """What is verified is evicted no later than before."""
+        digest, _ = self.put(5000)
+        self.successResultOf(self.tier.flush())
+        before = self.tier.inventory.find(digest)
+        self.clock.advance(100)
+        self.tier.last_use.tick()
+        self.verify()
+        self.successResultOf(self.tier.flush())
+        self.assertEqual(self.tier.inventory.find(digest), before)
+
+    def test_pace(self) -> None:
+        """A bound on the speed is kept by waiting."""
+        waits: list[float] = []
+
+        async def pause(seconds: float) -> None:
+            waits.append(seconds)
+
+        self.put(5000)
+        control = Control(self.tier, Random(1), pause)
+        self.stream(control.verify(pb.VerifyRequest(bytes_per_second=1000), None))
+        self.assertEqual(sum(waits), 5)
+
+
+class BlobTests(ControlTestCase):
+    def write(self, digest: Digest, *pieces: bytes) -> Deferred[pb.WriteResponse]:
+        requests = [pb.WriteRequest(name=message_of(digest))]
+        requests += [pb.WriteRequest(data=piece) for piece in pieces]
+        return Deferred.fromCoroutine(self.control.write(given(requests), None))
+
+    def read(self, name: pb.BlobName) -> Deferred[list[pb.ReadResponse]]:
+        replies = self.control.read(pb.ReadRequest(name=name), None)
+        return Deferred.fromCoroutine(all_of(replies))
+
+    def remove(self, name: pb.BlobName) -> Deferred[pb.RemoveResponse]:
+        request = pb.RemoveRequest(name=name)
+        return Deferred.fromCoroutine(self.control.remove(request, None))
+
+    def test_read(self) -> None:
+        """A blob comes after its name, whether its size was known or not."""
+        digest, data = self.put(5000)
+        name = message_of(digest)
+        for size in (5000, -1):
+            asked = pb.BlobName(digest_function=1, hash=name.hash, size_bytes=size)
+            first, *rest = self.successResultOf(self.read(asked))
+            self.assertEqual(first.name, name)
+            self.assertEqual(b"".join(reply.data for reply in rest), data)
+
+    def test_read_what_is_absent(self) -> None:
+        """A blob of another size is another one."""
+        digest, _ = self.put(10)
+        self.failureResultOf(self.read(message_of(blob(11)[0])), NotFound)
+        self.failureResultOf(self.read(message_of(digest._replace(size_bytes=9))), NotFound)
+
+    def test_read_what_is_damaged(self) -> None:
+        """Damage is told as such, and left for who repairs."""
+        digest, _ = self.put(5000)
+        self.flip(digest)
+        self.failureResultOf(self.read(message_of(digest)), DataLoss)
+        self.failureResultOf(self.read(message_of(digest)), DataLoss)
+
+    def test_read_all(self) -> None:
+        """Every blob comes after its name, and of one that is damaged what is wrong."""
+        small, large, damaged = (self.put(size) for size in (10, 1_500_000, 5000))
+        self.flip(damaged[0])
+        found: dict[bytes, bytes] = {}
+        damages: dict[bytes, str] = {}
+        name = b""
+        for reply in self.stream(self.control.read_all(pb.ReadAllRequest(), None)):
+            name = reply.name.hash or name
+            if reply.damage:
+                damages[name] = reply.damage
+            else:
+                found[name] = found.get(name, b"") + reply.data
+        self.assertEqual(found, {d.key[1:]: data for d, data in (small, large)})
+        self.assertEqual(list(damages), [damaged[0].key[1:]])
+
+    def test_write(self) -> None:
+        """A blob in pieces is kept; one that is there already is not taken again."""
+        digest, data = blob(5000)
+        self.assertFalse(self.successResultOf(self.write(digest, data[:1], data[1:])).existed)
+        self.assertEqual(self.successResultOf(read(self.tier.blobs, digest)), data)
+        self.assertTrue(self.successResultOf(self.write(digest)).existed)
+
+    def test_write_something_else(self) -> None:
+        """What does not have the digest is not kept, nor is a part of it."""
+        digest, data = blob(5000)
+        self.failureResultOf(self.write(digest, data[1:]), InvalidArgument)
+        self.failureResultOf(self.write(digest, data[1:], b"x"), InvalidArgument)
+        self.assertEqual(self.left_behind(), [])
+
+    def test_write_without_a_name(self) -> None:
+        """A stream that says nothing is an error of who sends it."""
+        self.failureResultOf(
+            Deferred.fromCoroutine(self.control.write(given([]), None)), InvalidArgument
+        )
+        self.failureResultOf(
+            Deferred.fromCoroutine(self.control.write(given([pb.WriteRequest()]), None)),
+            InvalidArgument,
+        )
+
+    def test_remove(self) -> None:
+        """A blob that is removed is absent, for removing too."""
+        digest, _ = self.put(5000)
+        removals = self.tier.index.removals
+        self.assertEqual(self.successResultOf(self.remove(message_of(digest))).freed_bytes, 8192)
+        self.assertGreater(self.tier.index.removals, removals)
+        self.failureResultOf(self.remove(message_of(digest)), NotFound)
+
+    def test_remove_what_has_to_be_uploaded(self) -> None:
+        """A blob that the backing cache has still to get stays."""
+        digest, _ = self.put(5000)
+        pending = Pending(self.tier.environment, self.clock, max_bytes=1 << 20)
+        pending.add_blob(digest)
+        self.failureResultOf(self.remove(message_of(digest)), FailedPrecondition)
+
+
+class ActionResultTests(ControlTestCase):
+    def listed(self) -> list[pb.StoredResult]:
+        replies = self.stream(self.control.list_action_results(pb.ListActionResultsRequest(), None))
+        return [result for reply in replies for result in reply.results]
+
+    def write(self, result: pb.StoredResult) -> Deferred[pb.WriteActionResultResponse]:
+        request = pb.WriteActionResultRequest(result=result)
+        return Deferred.fromCoroutine(self.control.write_action_result(request, None))
+
+    def test_there_and_back(self) -> None:
+        """What is listed can be written elsewhere, and is the same there."""
+        digest, _ = self.put(10)
+        key = ActionKey("", blob(3)[0])
+        self.put_result(digest)
+        (result,) = self.listed()
+        self.tier.inventory.evict([action_key(key)])
+        self.assertEqual(self.listed(), [])
+        self.successResultOf(self.write(result))
+        found = self.successResultOf(self.tier.action_results.get(key))
+        self.assertEqual(found, StoredActionResult(b"result", (digest,)))
+
+    def test_damaged(self) -> None:
+        """What does not have its checksum, or no key of an action result, is refused."""
+        self.put_result()
+        (result,) = self.listed()
+        for key, value in (
+            (result.key, result.value[:-1]),
+            (result.key, b""),
+            (result.key[1:], result.value),
+            (b"\1" + result.key[1:], result.value),
+        ):
+            self.failureResultOf(self.write(pb.StoredResult(key=key, value=value)), InvalidArgument)
