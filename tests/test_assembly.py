@@ -86,7 +86,7 @@ class AssembleTests(AssemblyTestCase):
         self.assertEqual(self.names(services)[at : at + 3], expected)
         opened = next(service for service in services if isinstance(service, Opened))
         self.successResultOf(opened.stopService())
-        self.assertEqual((Path(self.folder) / "version").read_text(encoding="ascii"), "2\n")
+        self.assertEqual((Path(self.folder) / "version").read_text(encoding="ascii"), "4\n")
 
     def test_no_compression(self) -> None:
         """Without it nothing is compressed, and the folder stays one for programs that do not know it."""
@@ -94,7 +94,7 @@ class AssembleTests(AssemblyTestCase):
         self.assertNotIn("Compressing", self.names(services))
         opened = next(service for service in services if isinstance(service, Opened))
         self.successResultOf(opened.stopService())
-        self.assertEqual((Path(self.folder) / "version").read_text(encoding="ascii"), "1\n")
+        self.assertEqual((Path(self.folder) / "version").read_text(encoding="ascii"), "3\n")
 
     def test_no_page_without_an_address(self) -> None:
         """An empty metrics_addr opens no port for the pages."""
@@ -127,11 +127,11 @@ class RefusalTests(AssemblyTestCase):
         """The version of the folder cannot be written."""
         configuration = self.configuration(GOREGO_LOCAL_CACHE_COMPRESSION="zstd")
 
-        def fail(_: int) -> None:
+        def fail(*_: object) -> None:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
         services: list[IService] = []
-        patch = self.patch(os, "fsync", fail)
+        patch = self.patch(os, "replace", fail)
         error = self.assertRaises(
             StartError, services.extend, assemble(configuration, self.reactor, bool, Log())
         )

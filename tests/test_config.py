@@ -137,8 +137,8 @@ class FileTests(ConfigTestCase):
         self.assertEqual(
             self.refusal("local_cache: {max_size: 5}"),
             "FILE: local_cache.max_size: unknown key; did you mean local_cache.max_size_gb? "
-            "allowed: dir, max_size_gb, min_age_seconds, compression, checkpoint_seconds, "
-            "scrub_bytes_per_second",
+            "allowed: dir, max_size_gb, checkpoint_seconds, scrub_bytes_per_second, "
+            "min_age_seconds, compression",
         )
         self.assertIn("did you mean local_cache.max_size_gb?", self.refusal("max_size_gb: 5"))
         self.assertNotIn("did you mean", self.refusal("zzzzz: 5"))

@@ -153,16 +153,17 @@ class SettingTests(CompressingTestCase):
     def test_version(self) -> None:
         """A folder that never had compressed files can be used by programs that do not know them."""
         version = self.folder / "version"
-        self.assertEqual(version.read_text(), "1\n")
+        self.assertEqual(version.read_text(), "3\n")
         for enabled in (True, False, True):
             self.switch(enabled=enabled)
-            self.assertEqual(version.read_text(), "2\n")
+            self.assertEqual(version.read_text(), "4\n")
 
     def test_version_cannot_be_written(self) -> None:
         """Without the version there are no compressed files."""
-        self.patch(os, "fsync", failing(errno.EIO))
+        patch = self.patch(os, "fsync", failing(errno.EIO))
         self.assertRaises(FolderError, Compressing, self.tier, self.background)
-        self.assertEqual((self.folder / "version").read_text(), "1\n")
+        patch.restore()
+        self.assertEqual((self.folder / "version").read_text(), "3\n")
 
 
 class BackgroundTestCase(CompressingTestCase):
@@ -250,6 +251,7 @@ class BackgroundTests(BackgroundTestCase):
         self.assertEqual(len(synced), 0)
         digest, data = self.put_text(200_000)
         self.successResultOf(self.tier.checkpoint())
+        synced.clear()
         self.held.release()
         self.assertEqual(len(synced), 1)
         self.assert_kept(digest, data, COMPRESSED)

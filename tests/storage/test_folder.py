@@ -103,10 +103,10 @@ class VersionTests(SynchronousTestCase):
         """From the first compressed file on it has another one, with which it can be opened again."""
         folder = Folder(self.path)
         folder.allow_compressed()
-        self.assertEqual(self.version.read_text(), "2\n")
+        self.assertEqual(self.version.read_text(), "4\n")
         folder.close()
         self.open().allow_compressed()
-        self.assertEqual(self.version.read_text(), "2\n")
+        self.assertEqual(self.version.read_text(), "4\n")
 
     def test_not_written(self) -> None:
         """A version that cannot be written stays the whole one it was."""
@@ -120,6 +120,6 @@ class VersionTests(SynchronousTestCase):
             error = self.assertRaises(FolderError, folder.allow_compressed)
             patch.restore()
             self.assertIn(f"{self.version}: No space", str(error))
-            self.assertEqual(self.version.read_text(), "1\n")
+            self.assertEqual(self.version.read_text(), "3\n")
         folder.allow_compressed()
-        self.assertEqual(self.version.read_text(), "2\n")
+        self.assertEqual(self.version.read_text(), "4\n")
