@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import click
-from gorego_tw.pb.gorego.control.v1.control_pb2 import BlobName
 from twisted.trial.unittest import SynchronousTestCase
 
 from gorego_tw.command.digests import DIGEST, text_of
+from gorego_tw.pb.gorego.control.v1.control_pb2 import BlobName
 
 HASH = "ab" * 32
 RAW = bytes.fromhex(HASH)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from google.protobuf.message import Message
-from gorego_tw.pb.gorego.control.v1.control_pb2 import WriteRequest
 from twisted.trial.unittest import SynchronousTestCase
 
 from gorego_tw.command.remote import Requests
+from gorego_tw.pb.gorego.control.v1.control_pb2 import WriteRequest
 
 ONE, TWO = WriteRequest(data=b"1"), WriteRequest(data=b"2")
 

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterable
 from random import Random
 from typing import Any
 
-from gorego_tw.pb.gorego.control.v1 import control_pb2 as pb
 from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
 
@@ -17,6 +16,7 @@ from gorego_tw.digest import Digest
 from gorego_tw.errors import DataLoss, FailedPrecondition, InvalidArgument, NotFound
 from gorego_tw.grpc.router import IRPCService
 from gorego_tw.interfaces import ActionKey, StoredActionResult
+from gorego_tw.pb.gorego.control.v1 import control_pb2 as pb
 from gorego_tw.storage.local import action_key
 from gorego_tw.storage.pending import Pending
 from tests.storage.tiers import TierTestCase, blob, read

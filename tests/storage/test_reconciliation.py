@@ -1,0 +1,35 @@
+"""Files that are compressed, found again without an index."""
+
+from __future__ import annotations
+
+from gorego_tw.storage.disk_threads import NoDiskThreads
+from gorego_tw.storage.doubt import Doubt
+from gorego_tw.storage.reconciliation import FOLDERS
+from gorego_tw.storage.records import COMPRESSED
+from tests.storage.compression import CompressingTestCase
+from tests.storage.tiers import read
+
+
+class CompressedFilesTests(CompressingTestCase):
+    background = NoDiskThreads()
+
+    def forget(self, *, verify: bool) -> None:
+        """Let the index know nothing of the files, and compare it with them."""
+        key = self.digest.key
+        with self.tier.index.write() as txn:
+            txn.drop_blob(key)
+        self.tier.inventory.doubt = Doubt(0, 0, verify=verify)
+        self.tier.reconciliation.startService()
+        self.clock.pump([1.0, *[0.0] * (2 * len(FOLDERS))])
+        self.successResultOf(self.tier.reconciliation.stopService())
+
+    def test_adopted(self) -> None:
+        """Hashed at once or at its first read, a compressed file is the blob that it was."""
+        self.digest, data = self.put_text(200_000)
+        for verify in (True, False):
+            self.forget(verify=verify)
+            record = self.tier.inventory.record(self.digest.key)
+            assert record is not None
+            self.assertEqual((record.location, record.size_bytes), (COMPRESSED, 200_000))
+            self.assertEqual(self.successResultOf(read(self.tier.blobs, self.digest)), data)
+        self.assertEqual(self.tier.inventory.damaged, 0)
