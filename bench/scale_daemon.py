@@ -75,10 +75,10 @@ def running(folder: Path, limit: str) -> Iterator[tuple[Daemon, Client]]:
 
 def _latencies(client: Client, content: Content) -> tuple[float, float]:
     """The median and the 99th percentile of hits, one after the other, in microseconds."""
-    random = Random(1)  # noqa: S311 - which entries are asked for is no secret
+    random = Random(1)
     some = [_request(content.action(random.randrange(content.count))) for _ in range(MOST)]
     hot = [request for request in some if _seconds(client, request) is not None][:HOT]
-    taken = []
+    taken: list[float] = []
     end = monotonic() + SECONDS
     while monotonic() < end and hot:
         for request in hot:

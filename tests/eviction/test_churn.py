@@ -45,12 +45,12 @@ class ChurnTest(TierTestCase):
 
     def turn(self, number: int) -> int:
         """Keep a blob of each size and an action result; how many bytes that were."""
-        for size in SIZES:
-            data = self.random.randbytes(size)
-            digest = digest_of(data, DigestFunction.SHA256)
+        contents = [self.random.randbytes(size) for size in SIZES]
+        digests = [digest_of(data, DigestFunction.SHA256) for data in contents]
+        for digest, data in zip(digests, contents, strict=True):
             self.successResultOf(Deferred.fromCoroutine(put(self.tier.blobs, digest, data)))
         key = ActionKey("", digest_of(b"%d" % number, DigestFunction.SHA256))
-        result = StoredActionResult(self.random.randbytes(300), (digest,))
+        result = StoredActionResult(self.random.randbytes(300), tuple(digests))
         self.successResultOf(Deferred.fromCoroutine(self.tier.action_results.put(key, result)))
         self.clock.advance(1)
         self.tier.last_use.tick()
