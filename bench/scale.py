@@ -180,6 +180,7 @@ class Measurement:
         """Evictions per second, and how long hits took in between, in seconds."""
         janitor = Janitor(tier, self._random)
         hot = [self._content.action(n) for n in self._numbers(HITS // 20)]
+        finished(tier.flush())  # so that the uses of those that follow are noted
         tier.last_use.now += 1  # later than all that was asked for before
         for key in hot:
             finished(cache.action_results.get(key))
