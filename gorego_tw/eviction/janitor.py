@@ -137,9 +137,6 @@ class Janitor(Periodic):
         end = self._clock.seconds() + SLICE_SECONDS
         chosen: set[bytes] = set()
         for _ in range(SLICE_ENTRIES):
-            # One goes in any case: whoever evicts nothing in a slice has nothing left to evict.
-            if chosen and self._clock.seconds() >= end:
-                return
             candidate = self._policy.oldest()
             if candidate is None:
                 return
