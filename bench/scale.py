@@ -1,0 +1,267 @@
+"""``python -m bench.scale [FOLDER] [ENTRIES ...]``: what the local tier costs, by how much is in it.
+
+Half of the entries are blobs of some 100 bytes, half are action results that refer to three of
+them. One folder grows from the first size to the last; each is measured in a process of its own.
+
+Times of the stores are processor time of the thread, so that whoever else uses the machine does not
+count; what is not in memory does not count either. Those of the daemon are by the clock on the wall.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from random import Random
+from time import perf_counter, thread_time, time
+from typing import Any, TypeVar
+
+from twisted.internet.task import Clock
+
+from bench import scale_daemon
+from bench.scale_content import Content
+from bench.table import machine
+from gorego_tw.body import BytesBody
+from gorego_tw.cache import Cache, local_cache
+from gorego_tw.digest import Digest, DigestFunction, digest_of
+from gorego_tw.eviction.janitor import Janitor
+from gorego_tw.storage.disk_threads import NoDiskThreads
+from gorego_tw.storage.tier import LocalTier
+
+SIZES = (100_000, 1_000_000, 10_000_000)
+
+#: What the tier may take; no size comes near it.
+LIMIT_BYTES = 1 << 40
+
+STARTS = 5
+HITS = 20_000
+QUESTIONS = 200
+QUESTION = 1_000
+INSERTS = 10_000
+EVICTING_SECONDS = 3.0
+_HIT_SHARE = 8  # while evicting, hits after each slice
+
+T = TypeVar("T")
+
+#: What may grow from the first column to the last, and how many times (of memory: by how much, in MB).
+REQUIRED = {
+    "start-up, ms": 1.5,
+    "hit p50, µs": 2.0,
+    "hit p99, µs": 2.0,
+    "FindMissingBlobs of 1,000 p50, µs": 2.0,
+    "FindMissingBlobs of 1,000 p99, µs": 2.0,
+    "inserts per second": 0.5,
+    "evictions per second": 0.5,
+    "evicting: hit p50, µs": 2.0,
+    "evicting: hit p99, µs": 2.0,
+    "resident without index, MB": 52.4,
+    "daemon: start-up, ms": 1.5,
+}
+
+
+class WallClock(Clock):
+    """The real time; calls are made when it is asked to look."""
+
+    def seconds(self) -> float:
+        """In seconds since the epoch."""
+        return time()
+
+
+def finished(work: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine returns that waits for nothing."""
+    try:
+        work.send(None)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    raise AssertionError("it waits for something")
+
+
+def quantiles(seconds: list[float]) -> tuple[float, float]:
+    """The median and the 99th percentile, in microseconds."""
+    ordered = sorted(seconds)
+    return ordered[len(ordered) // 2] * 1e6, ordered[len(ordered) * 99 // 100] * 1e6
+
+
+def resident_bytes() -> int:
+    """What is resident of this process, without what is mapped from the index (proc(5), smaps)."""
+    return scale_daemon.resident_bytes(os.getpid())
+
+
+def open_tier(folder: Path) -> LocalTier:
+    """The tier of that folder."""
+    return LocalTier.open(
+        folder,
+        limit_bytes=LIMIT_BYTES,
+        free_reserve_bytes=0,
+        clock=WallClock(),
+        threads=NoDiskThreads(),
+    )
+
+
+class Measurement:
+    """The figures of one size, under their names.
+
+    :param folder: of a tier with that many entries.
+    """
+
+    def __init__(self, folder: Path, entries: int) -> None:
+        self._folder = folder
+        self._content = Content(entries)
+        self._random = Random()
+
+    def figures(self) -> Iterator[tuple[str, float]]:
+        """All of them, in the order of the table."""
+        yield "start-up, ms", self._start_seconds() * 1e3
+        tier = open_tier(self._folder)
+        cache = local_cache(tier)
+        self._hits(cache, HITS // 4)
+        p50, p99 = min(quantiles(self._hits(cache, HITS)) for _ in range(3))
+        yield "hit p50, µs", p50
+        yield "hit p99, µs", p99
+        p50, p99 = min(quantiles(self._questions(cache)) for _ in range(3))
+        yield "FindMissingBlobs of 1,000 p50, µs", p50
+        yield "FindMissingBlobs of 1,000 p99, µs", p99
+        yield "inserts per second", INSERTS / min(self._inserts(cache) for _ in range(3))
+        yield "resident without index, MB", resident_bytes() / 1e6
+        evictions, hits = self._evicting(tier, cache)
+        p50, p99 = quantiles(hits)
+        yield "evictions per second", evictions
+        yield "evicting: hit p50, µs", p50
+        yield "evicting: hit p99, µs", p99
+        finished(tier.close())
+        index = (self._folder / "index" / "data.mdb").stat()
+        yield "index file, MB", index.st_blocks * 512 / 1e6
+
+    def _start_seconds(self) -> float:
+        taken = []
+        for _ in range(STARTS):
+            before = thread_time()
+            tier = open_tier(self._folder)
+            taken.append(thread_time() - before)
+            finished(tier.close())
+        return min(taken)
+
+    def _hits(self, cache: Cache, count: int) -> list[float]:
+        keys = [self._content.action(n) for n in self._numbers(count)]
+        taken = []
+        for key in keys:
+            before = thread_time()
+            finished(cache.action_results.get(key))
+            taken.append(thread_time() - before)
+        return taken
+
+    def _questions(self, cache: Cache) -> list[float]:
+        taken = []
+        for _ in range(QUESTIONS):
+            digests = [self._content.blob(n)[0] for n in self._numbers(QUESTION)]
+            before = thread_time()
+            missing = finished(cache.blobs.find_missing(digests))
+            taken.append(thread_time() - before)
+            assert not missing
+        return taken
+
+    def _inserts(self, cache: Cache) -> float:
+        """How long it takes to put new blobs, in seconds: each its own transaction."""
+        blobs: list[tuple[Digest, bytes]] = []
+        for _ in range(INSERTS):
+            data = self._random.randbytes(100)
+            blobs.append((digest_of(data, DigestFunction.SHA256), data))
+        before = thread_time()
+        for digest, data in blobs:
+            finished(cache.blobs.put(digest, BytesBody(data)))
+        return thread_time() - before
+
+    def _evicting(self, tier: LocalTier, cache: Cache) -> tuple[float, list[float]]:
+        """Evictions per second, and how long hits took in between, in seconds."""
+        janitor = Janitor(tier, self._random)
+        hot = [self._content.action(n) for n in self._numbers(HITS // 20)]
+        finished(tier.flush())  # so that the uses of those that follow are noted
+        tier.last_use.now += 1  # later than all that was asked for before
+        for key in hot:
+            finished(cache.action_results.get(key))
+        janitor.running = 1
+        tier.space.limit_bytes = tier.space.used_bytes // 2
+        tier.space.headroom_bytes = 0
+        work = janitor.make_room()
+        waited: object = True
+        taken, evicting = [], 0.0
+        # Half of them at most, of the fewest entries: those that are asked for are to stay.
+        most = self._content.count // 2
+        while evicting < EVICTING_SECONDS and janitor.evicted_entries < most and waited is not None:
+            before = thread_time()
+            tier.clock.advance(0)  # type: ignore[attr-defined]  # ours
+            try:
+                waited = work.send(None)
+            except StopIteration:
+                waited = None
+            evicting += thread_time() - before
+            for key in self._random.choices(hot, k=_HIT_SHARE):
+                before = thread_time()
+                finished(cache.action_results.get(key))
+                taken.append(thread_time() - before)
+        work.close()
+        return janitor.evicted_entries / evicting, taken
+
+    def _numbers(self, count: int) -> list[int]:
+        return [self._random.randrange(self._content.count) for _ in range(count)]
+
+
+def measured(folder: Path, entries: int) -> dict[str, float]:
+    """The figures of one size, taken in another process, and those of a daemon."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.scale", "measure", str(folder / "cache"), str(entries)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    figures: dict[str, float] = json.loads(done.stdout)
+    return figures | dict(scale_daemon.figures(folder, Content(entries)))
+
+
+def verdict(name: str, first: float, last: float) -> str:
+    """How a figure grew, and whether it may."""
+    if name not in REQUIRED:
+        return ""
+    bound = REQUIRED[name]
+    if name.startswith("resident"):
+        good, text = last - first <= bound, f"+{last - first:.1f} (<= {bound:g})"
+    elif name.endswith("per second"):
+        good, text = last >= first * bound, f"x {last / first:.2f} (>= {bound:g})"
+    else:
+        good, text = last <= first * bound, f"x {last / first:.2f} (<= {bound:g})"
+    return f"{text} {'reached' if good else 'SHORT'}"
+
+
+def main(folder: Path, sizes: tuple[int, ...]) -> None:
+    """Grow the folder, take the figures and print them."""
+    print(machine(), flush=True)
+    columns = []
+    for size in sizes:
+        began = perf_counter()
+        tier = open_tier(folder / "cache")
+        Content(size).fill(tier.index)
+        finished(tier.close())
+        print(f"{size:,} entries: built in {perf_counter() - began:.0f} s", flush=True)
+        columns.append(measured(folder, size))
+        for name, figure in columns[-1].items():
+            print(f"    {name:<40}{figure:>14,.1f}", flush=True)
+    print(f"{'':<40}" + "".join(f"{size:>14,}" for size in sizes))
+    for name in columns[0]:
+        figures = [column.get(name, float("nan")) for column in columns]
+        cells = "".join(f"{figure:>14,.1f}" for figure in figures)
+        print(f"{name:<40}{cells}   {verdict(name, figures[0], figures[-1])}", flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["measure"]:
+        print(json.dumps(dict(Measurement(Path(sys.argv[2]), int(sys.argv[3])).figures())))
+    elif sys.argv[1:]:
+        main(Path(sys.argv[1]), tuple(map(int, sys.argv[2:])) or SIZES)
+    else:
+        with tempfile.TemporaryDirectory(prefix="gorego-scale-") as name:
+            main(Path(name), SIZES)
