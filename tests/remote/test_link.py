@@ -62,9 +62,28 @@ class UnaryTests(PeerTestCase):
     async def test_deadline(self) -> None:
         """A peer that does not answer in time is in trouble, and the message says after how long."""
         self.service.held = True
-        link = self.link(retries=0, seconds=0.1)
+        link = self.link(seconds=0.1)
         error = await self.failed(link.unary(GET_ACTION_RESULT, REQUEST), Unavailable)
         self.assertEqual(error.message, "backing cache: deadline exceeded after 0.1 s")
+        self.assertEqual(len(self.service.calls), 1)
+
+    async def test_hangs(self) -> None:
+        """The peer is left alone after a few calls that it did not answer; who waits for a place then
+        does not wait for an answer, too.
+        """
+        self.service.held = True
+        link = self.link(seconds=0.1, most_in_flight=FAILURES)
+        calls = [Deferred.fromCoroutine(link.unary(GET_ACTION_RESULT, REQUEST)) for _ in range(20)]
+        for call in calls[:FAILURES]:
+            await self.failed(call, Unavailable)
+        self.assertIs(self.breaker.state, State.OPEN)
+        left = 0
+        for call in calls[FAILURES:]:
+            error = await self.failed(call, Unavailable)
+            left += isinstance(error, CircuitOpen)
+        # The places of the first come free one by one, and the breaker opens with the last of them.
+        self.assertGreaterEqual(left, 20 - 2 * FAILURES)
+        self.assertLess(len(self.service.calls), 2 * FAILURES)
 
     async def test_cancel(self) -> None:
         """Who leaves takes the call along."""
