@@ -5,8 +5,8 @@ from __future__ import annotations
 from gorego_tw.digest import Digest
 from gorego_tw.storage.failures import no_room
 
-#: How many are passed on at a time. What a reader does not take is held for it by gRPC, up to some
-#: 11 MiB for each: 350 MiB, where kept ones take 1 MiB.
+#: How many are passed on at a time. What a reader does not take is held for it by gRPC, up to 8 MiB
+#: for each (gorego_tw.remote.connections): 256 MiB at worst.
 MOST_UNKEPT = 32
 
 #: Blobs of up to so many bytes come whole, in batches, and are not counted.

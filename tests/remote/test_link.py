@@ -14,6 +14,7 @@ from gorego_tw.errors import Aborted, NotFound, ResourceExhausted, Unavailable
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
 from gorego_tw.pb.google.bytestream.bytestream_pb2 import ReadRequest, WriteRequest
 from gorego_tw.remote.breaker import FAILURES, CircuitOpen, State
+from gorego_tw.remote.connections import STREAM_WINDOW_BYTES
 from gorego_tw.remote.link import GET_ACTION_RESULT
 from tests.remote.peer import PeerTestCase
 
@@ -157,6 +158,16 @@ class ReadTests(PeerTestCase):
         await self.turns()
         self.assertEqual(self.connections.in_flight, 0)
         self.assertLess(self.service.taken, 100)
+
+    async def test_window(self) -> None:
+        """Who was fast and becomes slow is sent no more than that, however fast it was."""
+        self.service.pieces = [bytes(1 << 20)] * 200
+        async with aclosing(self.link().read(ReadRequest())) as pieces:
+            for _ in range(100):
+                await anext(pieces)
+            await self.turns(0.5)
+            # The rest is in the socket and in the server.
+            self.assertLess(self.service.taken - 100, (STREAM_WINDOW_BYTES >> 20) + 4)
 
     async def test_hangs(self) -> None:
         """A stream without a sign of life is given up."""
