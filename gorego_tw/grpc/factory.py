@@ -121,7 +121,7 @@ class GRPCFactory(Factory):
 
         :param grace_seconds: how long they have.
         """
-        closing = [protocol.drain() for protocol in self._connections]
+        closing = [protocol.drain() for protocol in list(self._connections)]
         if not closing:
             return
         timers = [

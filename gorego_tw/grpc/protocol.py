@@ -196,13 +196,18 @@ class GRPCProtocol(Protocol):
 
         :returns: fires when the connection is closed.
         """
-        self._drained = Deferred()
+        drained: Deferred[None] = Deferred()
+        self._drained = drained
         # Twice, as RFC 9113 6.8 advises: streams the peer opened before it read the first GOAWAY are
         # served; its answer to the PING says that it has read it.
         self.connection.shut_down()
         self.connection.ping(_DRAIN)
-        self.flush()
-        return self._drained
+        try:
+            self.flush()
+        except RuntimeError:
+            # uvloop, of a socket that failed just now and that it has closed by itself: nobody will tell.
+            self.connectionLost()
+        return drained
 
     def end_calls(self) -> None:
         """The grace is over: what still runs fails with UNAVAILABLE."""

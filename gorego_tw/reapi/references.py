@@ -14,6 +14,7 @@ from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as
 from gorego_tw.reapi.digests import parse_message, parse_messages
 from gorego_tw.reapi.limits import Limits
 from gorego_tw.reapi.tree import Visited, walk
+from gorego_tw.reapi.tree_children import TreeChildren
 
 
 class References:
@@ -33,7 +34,8 @@ class References:
         """Outputs, stdout, stderr, the Trees and all the files in them, and root directories
         with all below them; each once, the empty blob never. Symlinks refer to nothing.
 
-        :raises InvalidArgument: a digest is malformed, or a blob is not a Tree or Directory.
+        :raises InvalidArgument: a digest is malformed, a blob is not a Tree or Directory, or a
+            Tree lacks a directory that it names, so that nobody could make the output of it.
         :raises FailedPrecondition: a Tree or Directory is absent, so that nobody could say what
             the result needs: it has to be uploaded before.
         """
@@ -66,8 +68,17 @@ class References:
             await self._add_root_directory(field, output.root_directory_digest)
 
     async def _add_tree(self, field: str, message: pb.Digest) -> None:
-        digest = self._add(f"{field}.tree_digest", message)
-        tree = await self._read_tree(f"{field}.tree_digest", digest)
+        named = f"{field}.tree_digest"
+        digest = self._add(named, message)
+        data = await self._read_tree(named, digest)
+        try:
+            tree = pb.Tree.FromString(data)
+        except DecodeError:
+            raise InvalidArgument(f"{named}: the blob {digest} is not a Tree") from None
+        try:
+            TreeChildren(tree, data, self._function).check()
+        except InvalidArgument as error:
+            raise error.at(f"{named}: the Tree {digest}") from None
         self._add_files(field, tree.root.files)
         for child in tree.children:
             self._add_files(field, child.files)
@@ -82,7 +93,7 @@ class References:
             raise
         self._found.update(dict.fromkeys(digest for digest in digests if digest.size_bytes))
 
-    async def _read_tree(self, field: str, digest: Digest) -> pb.Tree:
+    async def _read_tree(self, field: str, digest: Digest) -> bytes:
         if digest.size_bytes > self._limits.max_tree_bytes:
             raise InvalidArgument(
                 f"{field}: a Tree of {digest.size_bytes} bytes; "
@@ -92,10 +103,7 @@ class References:
             body = await self._blobs.get(digest)
         except NotFound:
             raise _absent(field, "Tree", digest) from None
-        try:
-            return pb.Tree.FromString(await body.read_all())
-        except DecodeError:
-            raise InvalidArgument(f"{field}: the blob {digest} is not a Tree") from None
+        return await body.read_all()
 
     async def _add_root_directory(self, field: str, message: pb.Digest) -> None:
         field = f"{field}.root_directory_digest"

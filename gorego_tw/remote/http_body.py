@@ -18,6 +18,7 @@ from zope.interface import implementer
 from gorego_tw.concurrency import closing
 from gorego_tw.errors import Unavailable
 from gorego_tw.interfaces import IBlobBody
+from gorego_tw.remote.no_answer import no_answer
 
 #: So much of a response is held for who reads it slowly, in bytes; then the peer has to wait.
 MOST_HELD_BYTES = 1 << 20
@@ -100,7 +101,7 @@ class ResponsePieces(Protocol):
             raise Unavailable(f"backing cache: the response broke off: {end.getErrorMessage()}")
 
     def _too_late(self, _: object, seconds: float) -> Failure:
-        return Failure(Unavailable(f"backing cache: deadline exceeded after {seconds:g} s"))
+        return Failure(no_answer(seconds))
 
     def _transport(self) -> Any:
         return self.transport

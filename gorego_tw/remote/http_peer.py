@@ -33,6 +33,7 @@ from gorego_tw.errors import (
 from gorego_tw.forwarding import Metadata, forwarded
 from gorego_tw.remote.breaker import Breaker, is_failure
 from gorego_tw.remote.http_body import BlobProducer, UnwantedBody
+from gorego_tw.remote.no_answer import MOST_SECONDS, no_answer
 from gorego_tw.remote.retry import Retrying
 from gorego_tw.telemetry.outgoing import outgoing_call
 
@@ -66,7 +67,8 @@ class HTTPPeer:
     :param headers: sent with every request; what a call brings itself goes before.
     :param breaker: says whether requests may go out, and is told how they end.
     :param retrying: for who tries again.
-    :param seconds: how long the head of a response may take, and each piece of its body.
+    :param seconds: how long the head of a response may take (MOST_SECONDS at most where nothing
+        is sent), and each piece of its body.
     """
 
     def __init__(
@@ -125,17 +127,16 @@ class HTTPPeer:
     ) -> IResponse:
         url = f"{self._url}/{path}".encode()
         asking = self._agent.request(method.encode(), url, headers, body)
-        timer = self.clock.callLater(self.seconds, asking.cancel)
+        seconds = self.seconds if body is not None else min(self.seconds, MOST_SECONDS)
+        timer = self.clock.callLater(seconds, asking.cancel)
         if body is not None:
             # As long as the peer takes something, it is no sign of trouble that it does not answer.
-            body.progressed = partial(timer.reset, self.seconds)
+            body.progressed = partial(timer.reset, seconds)
         try:
             response: IResponse = await asking
         except (CancelledError, *_BROKEN) as error:
             if not timer.active():
-                raise Unavailable(
-                    f"backing cache: deadline exceeded after {self.seconds:g} s"
-                ) from error
+                raise no_answer(seconds) from error
             reason = _reason(error)
             if isinstance(reason, CancelledError):
                 raise reason from error

@@ -13,13 +13,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from gorego_tw.errors import Unavailable
 from gorego_tw.forwarding import Metadata
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
 from gorego_tw.pb.google.bytestream import bytestream_pb2 as bs
 from gorego_tw.remote.breaker import Breaker
 from gorego_tw.remote.bridge import deferred
-from gorego_tw.remote.connections import Connections
+from gorego_tw.remote.connections import Connection, Connections
+from gorego_tw.remote.no_answer import MOST_SECONDS, no_answer
 from gorego_tw.remote.read_response import read_data
 from gorego_tw.remote.replies import Replies
 from gorego_tw.remote.retry import Retrying
@@ -77,7 +77,8 @@ class Link:
     :param headers: sent with every call; what a call brings itself goes before.
     :param breaker: says whether calls may go out, and is told how they end.
     :param retrying: tries unary calls again. Streams are resumed by who knows how far they were.
-    :param timeout_seconds: how long a unary call, or a stream without a message, may take.
+    :param timeout_seconds: how long a stream without a message may take; a unary call too, but
+        MOST_SECONDS at most.
     """
 
     def __init__(
@@ -95,32 +96,21 @@ class Link:
         self._connections = connections
         self._headers = headers
         self._seconds = timeout_seconds
+        self._unary_seconds = min(timeout_seconds, MOST_SECONDS)
         self._clock = clock
 
     async def unary(
         self, method: UnaryMethod[RequestT, ReplyT], request: RequestT, *, metadata: Metadata = ()
     ) -> ReplyT:
         """The reply, if need be at a later try."""
-        return await self.retrying.run(
-            lambda: self.breaker.guard(lambda: self.once(method, request, metadata))
-        )
+        return await self.retrying.run(lambda: self._guarded(method, request, metadata))
 
     async def once(
         self, method: UnaryMethod[RequestT, ReplyT], request: RequestT, metadata: Metadata = ()
     ) -> ReplyT:
         """The reply at the first try, whatever the breaker says."""
         async with self._connections.place() as connection:
-            stub = connection.stub(
-                "unary_unary",
-                method.path,
-                method.request_type.SerializeToString,
-                method.reply_type.FromString,
-            )
-            with outgoing_call(method.path) as out:
-                sent = out.metadata(self._metadata(metadata))
-                call = stub(request, timeout=self._seconds, metadata=sent)
-                reply: ReplyT = await self._told(deferred(call))
-                return reply
+            return await self._ask(connection, method, request, metadata)
 
     async def read(
         self, request: bs.ReadRequest, *, metadata: Metadata = ()
@@ -170,6 +160,36 @@ class Link:
                 finally:
                     call.cancel()
 
+    async def _guarded(
+        self, method: UnaryMethod[RequestT, ReplyT], request: RequestT, metadata: Metadata
+    ) -> ReplyT:
+        self.breaker.check()
+        async with self._connections.place() as connection:
+            # Once more: those that had the places before may have found that nobody answers.
+            return await self.breaker.guard(
+                lambda: self._ask(connection, method, request, metadata)
+            )
+
+    async def _ask(
+        self,
+        connection: Connection,
+        method: UnaryMethod[RequestT, ReplyT],
+        request: RequestT,
+        metadata: Metadata,
+    ) -> ReplyT:
+        stub = connection.stub(
+            "unary_unary",
+            method.path,
+            method.request_type.SerializeToString,
+            method.reply_type.FromString,
+        )
+        with outgoing_call(method.path) as out:
+            sent = out.metadata(self._metadata(metadata))
+            seconds = self._unary_seconds
+            call = stub(request, timeout=seconds, metadata=sent)
+            reply: ReplyT = await self._told(deferred(call), seconds)
+            return reply
+
     async def _send(self, call: Any, requests: AsyncIterator[bs.WriteRequest]) -> None:
         # A call that was answered meanwhile takes no more, and the answer says what became of it.
         with suppress(asyncio.InvalidStateError, AioRpcError):
@@ -181,19 +201,19 @@ class Link:
 
     async def _next(self, awaitable: Awaitable[T]) -> T:
         """One step of a stream, counted by the breaker."""
-        return await self.breaker.watch(lambda: self._told(self._in_time(awaitable)))
+        return await self.breaker.watch(lambda: self._told(self._in_time(awaitable), self._seconds))
 
     def _in_time(self, awaitable: Awaitable[T]) -> Deferred[T]:
         return deferred(awaitable).addTimeout(self._seconds, self._clock, self._too_late)
 
-    async def _told(self, step: Deferred[T]) -> T:
+    async def _told(self, step: Deferred[T], seconds: float) -> T:
         try:
             return await step
         except AioRpcError as error:
-            raise status_of(error, self._seconds) from None
+            raise status_of(error, seconds) from None
 
     def _too_late(self, _: object, seconds: float) -> Failure:
-        return Failure(Unavailable(f"backing cache: deadline exceeded after {seconds:g} s"))
+        return Failure(no_answer(seconds))
 
     def _metadata(self, metadata: Metadata) -> Metadata:
         if not metadata:

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from gorego_tw.errors import StatusError, Unavailable
+from gorego_tw.remote.no_answer import no_answer
 from gorego_tw.remote.status import status_of
 
 
@@ -97,4 +98,4 @@ class Replies:
         if waited < self._seconds:
             self._timer = self._clock.callLater(self._seconds - waited, self._look)
         else:
-            self._fail(Unavailable(f"backing cache: deadline exceeded after {self._seconds:g} s"))
+            self._fail(no_answer(self._seconds))

@@ -12,6 +12,7 @@ from twisted.internet.task import deferLater
 
 from gorego_tw.errors import Code, StatusError
 from gorego_tw.remote.breaker import CircuitOpen
+from gorego_tw.remote.no_answer import NoAnswer
 
 T = TypeVar("T")
 
@@ -63,15 +64,24 @@ class Backoff:
         self._random = random
         self._left = retries
         self._most = FIRST_SECONDS
+        self._progressed = False
 
     def reset(self) -> None:
         """There was progress: what comes is counted anew."""
         self._left = self._retries
         self._most = FIRST_SECONDS
+        self._progressed = True
 
     def after(self, error: StatusError) -> float | None:
-        """How long to wait after that failure, in seconds; None to give up."""
+        """How long to wait after that failure, in seconds; None to give up.
+
+        A peer that says nothing is asked again only if it had said something since the last failure:
+        all tries together take as long as one, and not as often.
+        """
+        progressed, self._progressed = self._progressed, False
         if not self._left or not is_retryable(error):
+            return None
+        if isinstance(error, NoAnswer) and not progressed:
             return None
         self._left -= 1
         wait = self._random.uniform(0, self._most)

@@ -23,6 +23,7 @@ from gorego_tw.errors import (
     Unavailable,
     Unimplemented,
 )
+from gorego_tw.remote.no_answer import no_answer
 
 #: Those that are not here mean that the peer, or the way to it, is in trouble. A client is told
 #: UNAVAILABLE of it: a code of the backing cache's inside says nothing of ours.
@@ -55,7 +56,7 @@ def status_of(error: AioRpcError, seconds: float) -> StatusError:
     """
     code, text = error.code(), error.details() or ""
     if code is StatusCode.DEADLINE_EXCEEDED:
-        return Unavailable(f"backing cache: deadline exceeded after {seconds:g} s")
+        return no_answer(seconds)
     if text == _LOST_ANSWER:
         return Aborted("backing cache: its answer got lost: it came while more was being sent")
     cls = _ANSWERS.get(code)

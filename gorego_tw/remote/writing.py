@@ -17,6 +17,7 @@ from gorego_tw.pb.google.bytestream.bytestream_pb2 import (
     WriteResponse,
 )
 from gorego_tw.remote.link import QUERY_WRITE_STATUS, Link
+from gorego_tw.remote.no_answer import NoAnswer
 from gorego_tw.resource_name import Compressor, WriteName
 from gorego_tw.zstd.compression import zstd_chunks
 
@@ -54,14 +55,19 @@ class Writing:
         while True:
             try:
                 return await self.attempt(name, await open_body(), offset, metadata)
+            except NoAnswer as error:
+                failure: NoAnswer | None = error  # how much it has says whether it hangs
             except StatusError as error:
+                failure = None
                 await self._link.retrying.wait(backoff, error)
-                self.resumed += 1
+            self.resumed += 1
             held = await self._held(name, metadata)
             if held is None:
                 return None
             if held > offset:
                 backoff.reset()
+            elif failure is not None:
+                raise failure
             offset = held
 
     async def once(

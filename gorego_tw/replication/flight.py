@@ -13,7 +13,7 @@ from gorego_tw.concurrency import closing
 from gorego_tw.digest import Digest
 from gorego_tw.errors import DataLoss, DigestMismatch, NotFound, StatusError, Unavailable
 from gorego_tw.interfaces import IBlobBody
-from gorego_tw.replication.verified_body import VerifiedBody, wrong_data
+from gorego_tw.replication.verified_body import wrong_data
 from gorego_tw.storage.arrival import Arrival, Arrivals
 from gorego_tw.telemetry.context import detached
 from gorego_tw.telemetry.current import enter
@@ -86,8 +86,11 @@ class Watcher(Protocol):
     def ended(self, flight: Flight) -> None:
         """Its state is a last one; its readers are not told yet."""
 
-    def corrupt(self) -> None:
-        """A blob that was passed on turned out wrong."""
+    def pass_on(self, digest: Digest, body: IBlobBody) -> IBlobBody:
+        """What a reader gets of a body that is not kept.
+
+        :raises ResourceExhausted: there are too many of them.
+        """
 
     def done(self, flight: Flight) -> None:
         """Nothing of it is under way any more."""
@@ -198,14 +201,17 @@ class Flight:
                 waiter.callback(arrival.body(self._leave))
 
     def _pass_on(self, body: IBlobBody) -> None:
+        passed: IBlobBody | None = None
+        try:
+            if self._waiting:
+                passed = self._watcher.pass_on(self.digest, body)
+        finally:
+            if passed is None:
+                body.discard()
         self._move(State.UNKEPT)
-        waiting = self._take_waiting()
-        if not waiting:
-            body.discard()
-            return
-        waiting[0].callback(VerifiedBody(self.digest, body, self._watcher.corrupt))
-        for waiter in waiting[1:]:
-            waiter.callback(None)
+        for waiter in self._take_waiting():
+            waiter.callback(passed)
+            passed = None
 
     def _fail(self, error: Exception) -> Exception:
         """End it.

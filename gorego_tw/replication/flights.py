@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from gorego_tw.digest import Digest
 from gorego_tw.interfaces import IBlobBody
 from gorego_tw.replication.flight import Fetch, Flight, State
+from gorego_tw.replication.unkept import Places
 from gorego_tw.replication.verified_body import VerifiedBody
 from gorego_tw.storage.arrival import Arrivals
 from gorego_tw.telemetry.body import awaited_body
@@ -35,6 +36,7 @@ class Flights:
     :ivar started: how many flights there were.
     :ivar joined: how many reads found one under way.
     :ivar outcomes: how many ended in which of the last states.
+    :ivar unkept: the places for bodies that are passed on without being kept.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Flights:
         self.started = 0
         self.joined = 0
         self.outcomes: Counter[State] = Counter()
+        self.unkept = Places()
         self._fetch = fetch
         self._arrivals = arrivals
         self._clock = clock
@@ -67,6 +70,8 @@ class Flights:
 
         Where there is no room to keep it, it is read by each reader alone.
 
+        :raises ResourceExhausted: so many do that, that there is no place for another one.
+
         :raises NotFound: it is absent there.
         :raises Unavailable: the backing cache is in trouble.
         """
@@ -85,9 +90,15 @@ class Flights:
         body = await waiter
         if body is not None:
             return body
+        place = self.unkept.take(flight.digest)
         self.started += 1
         self.outcomes[State.UNKEPT] += 1
-        return VerifiedBody(flight.digest, await self._fetch(flight.digest), self.corrupt)
+        try:
+            fetched = await self._fetch(flight.digest)
+        except BaseException:
+            place.release()
+            raise
+        return VerifiedBody(flight.digest, fetched, self.corrupt, place.release)
 
     async def close(self) -> None:
         """Cancel all, and wait until nothing of them is under way any more."""
@@ -112,6 +123,13 @@ class Flights:
             self._forget(oldest)
             # Not in this stack, which may be one of the flight's own.
             self._clock.callLater(0, oldest.cancel)
+
+    def pass_on(self, digest: Digest, body: IBlobBody) -> IBlobBody:
+        """What a reader gets of a body that is not kept.
+
+        :raises ResourceExhausted: there are too many of them.
+        """
+        return VerifiedBody(digest, body, self.corrupt, self.unkept.take(digest).release)
 
     def corrupt(self) -> None:
         """A blob that is not kept was wrong."""

@@ -18,13 +18,21 @@ class VerifiedBody:
 
     :param body: of the backing cache.
     :param corrupt: called when it has not.
+    :param left: called when the reader is done with it, perhaps more than once.
     """
 
-    def __init__(self, digest: Digest, body: IBlobBody, corrupt: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        digest: Digest,
+        body: IBlobBody,
+        corrupt: Callable[[], object],
+        left: Callable[[], object] = bool,
+    ) -> None:
         self.digest = digest
         self.size_bytes = digest.size_bytes
         self._body = body
         self._corrupt = corrupt
+        self.left = left
 
     def chunks(self, offset: int = 0) -> AsyncIterator[bytes | memoryview]:
         """The pieces of the body. What is before ``offset`` is read, too: the hash is one of all of it.
@@ -38,7 +46,10 @@ class VerifiedBody:
 
         :raises DataLoss: the body is another blob's.
         """
-        data = await self._body.read_all()
+        try:
+            data = await self._body.read_all()
+        finally:
+            self.left()
         try:
             return verified(self.digest, data)
         except DigestMismatch as error:
@@ -47,6 +58,7 @@ class VerifiedBody:
     def discard(self) -> None:
         """Let go of the body."""
         self._body.discard()
+        self.left()
 
     def damaged(self, error: DigestMismatch) -> DataLoss:
         """Tell that it is another blob; what the reader is told."""
@@ -85,9 +97,12 @@ class VerifiedPieces:
     async def aclose(self) -> None:
         """Let go of the body."""
         close = getattr(self._pieces, "aclose", self._body.discard)
-        closed = close()
-        if closed is not None:
-            await closed
+        try:
+            closed = close()
+            if closed is not None:
+                await closed
+        finally:
+            self._body.left()
 
     async def _next(self) -> bytes | memoryview:
         digest = self._body.digest

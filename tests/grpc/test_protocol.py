@@ -391,6 +391,16 @@ class ConnectionTests(ServedTestCase):
         self.successResultOf(drained)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_gone_before_it_is_drained(self) -> None:
+        """A connection that failed, of which nobody has told yet, keeps nobody waiting either."""
+
+        def write(_: bytes) -> None:
+            raise RuntimeError("unable to perform operation; the handler is closed")
+
+        self.peer.transport.write = write  # type: ignore[method-assign]  # as uvloop does
+        self.successResultOf(Deferred.fromCoroutine(self.factory.drain(30)))
+        self.peer.lose()
+
     def test_lost_while_drained(self) -> None:
         """A client that vanishes meanwhile, in the middle of a call, keeps nobody waiting."""
         self.peer.call("/t.T/Wait", text("x"))

@@ -122,6 +122,18 @@ class TreeReferenceTests(ActionCacheTestCase):
         self.update_refused(self.result(blob), InvalidArgument, str(blob), "is not a Tree")
         self.update_refused(self.result(root=blob), InvalidArgument, "is not a Directory")
 
+    def test_incomplete_tree(self) -> None:
+        """A Tree that lacks a directory it names is refused: the output could not be made of it."""
+        leaf = pb.Directory(files=[node("1", self.files[0])])
+        digest = digest_of(leaf.SerializeToString(), SHA256)
+        root = pb.Directory(directories=[pb.DirectoryNode(name="lib", digest=message_of(digest))])
+        tree = self.tree(root)
+        self.update_refused(
+            self.result(tree), InvalidArgument, "'out/dir'", str(tree), str(digest), "'lib'"
+        )
+        tree = self.tree(root, leaf)
+        self.assertEqual(self.update(self.result(tree)).references, (tree, self.files[0]))
+
     def test_malformed_file(self) -> None:
         """A malformed digest in a Tree is named with its place."""
         bad = pb.FileNode(name="x.o", digest=pb.Digest(hash="a"))

@@ -37,7 +37,7 @@ from gorego_tw.pb.google.bytestream.bytestream_pb2 import (
 )
 from gorego_tw.remote.breaker import Breaker
 from gorego_tw.remote.bridge import deferred
-from gorego_tw.remote.connections import Connections
+from gorego_tw.remote.connections import MOST_IN_FLIGHT, Connections
 from gorego_tw.remote.link import Link
 from gorego_tw.remote.retry import Retrying
 from gorego_tw.remote.target import Target
@@ -187,12 +187,20 @@ class PeerTestCase(TestCase):
             await self.turns(0.005)
 
     def link(
-        self, *, retries: int = 2, seconds: float = 10, count: int = 1, headers: Metadata = ()
+        self,
+        *,
+        retries: int = 2,
+        seconds: float = 10,
+        count: int = 1,
+        headers: Metadata = (),
+        most_in_flight: int = MOST_IN_FLIGHT,
     ) -> Link:
         """A link to the server, closed at the end of the test."""
         clock: Any = reactor
         self.breaker = Breaker("the peer", clock=clock)
-        self.connections = Connections(Target("unix", self.path), count)
+        self.connections = Connections(
+            Target("unix", self.path), count, most_in_flight=most_in_flight
+        )
         self.addCleanup(lambda: Deferred.fromCoroutine(self.connections.close()))
         return Link(
             self.connections,

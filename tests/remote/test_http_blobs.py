@@ -137,7 +137,7 @@ class GetTests(BlobsTestCase):
     async def test_silence(self) -> None:
         """A server that says nothing is given up."""
         self.there.silent = True
-        self.blobs = HTTPBlobs(self.make_peer(retries=0, seconds=0.1))
+        self.blobs = HTTPBlobs(self.make_peer(retries=2, seconds=0.1))
         error = await self.failed(self.blobs.get(blob(10)[0]), Unavailable)
         self.assertEqual(error.message, "backing cache: deadline exceeded after 0.1 s")
 

@@ -14,6 +14,7 @@ from gorego_tw.errors import Aborted, NotFound, ResourceExhausted, Unavailable
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
 from gorego_tw.pb.google.bytestream.bytestream_pb2 import ReadRequest, WriteRequest
 from gorego_tw.remote.breaker import FAILURES, CircuitOpen, State
+from gorego_tw.remote.connections import STREAM_WINDOW_BYTES
 from gorego_tw.remote.link import GET_ACTION_RESULT
 from tests.remote.peer import PeerTestCase
 
@@ -62,9 +63,28 @@ class UnaryTests(PeerTestCase):
     async def test_deadline(self) -> None:
         """A peer that does not answer in time is in trouble, and the message says after how long."""
         self.service.held = True
-        link = self.link(retries=0, seconds=0.1)
+        link = self.link(seconds=0.1)
         error = await self.failed(link.unary(GET_ACTION_RESULT, REQUEST), Unavailable)
         self.assertEqual(error.message, "backing cache: deadline exceeded after 0.1 s")
+        self.assertEqual(len(self.service.calls), 1)
+
+    async def test_hangs(self) -> None:
+        """The peer is left alone after a few calls that it did not answer; who waits for a place then
+        does not wait for an answer, too.
+        """
+        self.service.held = True
+        link = self.link(seconds=0.1, most_in_flight=FAILURES)
+        calls = [Deferred.fromCoroutine(link.unary(GET_ACTION_RESULT, REQUEST)) for _ in range(20)]
+        for call in calls[:FAILURES]:
+            await self.failed(call, Unavailable)
+        self.assertIs(self.breaker.state, State.OPEN)
+        left = 0
+        for call in calls[FAILURES:]:
+            error = await self.failed(call, Unavailable)
+            left += isinstance(error, CircuitOpen)
+        # The places of the first come free one by one, and the breaker opens with the last of them.
+        self.assertGreaterEqual(left, 20 - 2 * FAILURES)
+        self.assertLess(len(self.service.calls), 2 * FAILURES)
 
     async def test_cancel(self) -> None:
         """Who leaves takes the call along."""
@@ -138,6 +158,16 @@ class ReadTests(PeerTestCase):
         await self.turns()
         self.assertEqual(self.connections.in_flight, 0)
         self.assertLess(self.service.taken, 100)
+
+    async def test_window(self) -> None:
+        """Who was fast and becomes slow is sent no more than that, however fast it was."""
+        self.service.pieces = [bytes(1 << 20)] * 200
+        async with aclosing(self.link().read(ReadRequest())) as pieces:
+            for _ in range(100):
+                await anext(pieces)
+            await self.turns(0.5)
+            # The rest is in the socket and in the server.
+            self.assertLess(self.service.taken - 100, (STREAM_WINDOW_BYTES >> 20) + 4)
 
     async def test_hangs(self) -> None:
         """A stream without a sign of life is given up."""

@@ -20,6 +20,7 @@ from gorego_tw.errors import (
     Unavailable,
 )
 from gorego_tw.remote.breaker import CircuitOpen
+from gorego_tw.remote.no_answer import no_answer
 from gorego_tw.remote.retry import (
     FIRST_SECONDS,
     MOST_ASKED_SECONDS,
@@ -85,6 +86,16 @@ class BackoffTests(SynchronousTestCase):
         self.assertGreaterEqual(backoff.after(asking(3)) or 0, 3)
         self.assertLess(backoff.after(asking(3600)) or 0, MOST_ASKED_SECONDS + 1)
 
+    def test_silence(self) -> None:
+        """A peer that says nothing is asked again only after it had said something."""
+        backoff = Backoff(9, Random(1))
+        self.assertIsNone(backoff.after(no_answer(60)))
+        backoff.reset()
+        self.assertIsNotNone(backoff.after(no_answer(60)))
+        self.assertIsNone(backoff.after(no_answer(60)))
+        self.assertIsNotNone(backoff.after(DOWN))
+        self.assertIsNone(backoff.after(no_answer(60)))
+
 
 class RetryingTests(SynchronousTestCase):
     def setUp(self) -> None:
@@ -128,6 +139,12 @@ class RetryingTests(SynchronousTestCase):
         self.failures = [NotFound("none")]
         self.failureResultOf(self.run_it(), NotFound)
         self.assertEqual(self.attempts, 1)
+
+    def test_silence(self) -> None:
+        """A peer that says nothing in time was given all the time there is."""
+        self.failures = [no_answer(60)]
+        self.failureResultOf(self.run_it(), Unavailable)
+        self.assertEqual((self.attempts, self.retrying.retried), (1, 0))
 
     def test_cancel(self) -> None:
         """Who leaves during the wait leaves nothing behind."""

@@ -19,6 +19,7 @@ from gorego_tw.pb.google.bytestream.bytestream_pb2 import (
     WriteRequest,
     WriteResponse,
 )
+from gorego_tw.remote.no_answer import no_answer
 from gorego_tw.remote.retry import Retrying
 from gorego_tw.remote.writing import Writing
 from gorego_tw.resource_name import Compressor
@@ -115,6 +116,17 @@ class WritingTests(SynchronousTestCase):
             (message.write_offset, message.data, message.finish_write), (SIZE, b"", True)
         )
         self.assertEqual(message.resource_name, self.link.writes[0][0].resource_name)
+
+    def test_stands_still(self) -> None:
+        """An upload that stands still is gone on with where the peer has taken some of it, only there."""
+        self.link.replies, self.link.statuses = [no_answer(60), SIZE], [1]
+        self.successResultOf(self.write())
+        self.assertEqual([write[0].write_offset for write in self.link.writes], [0, 1])
+        self.link.replies, self.link.statuses = [no_answer(60)], [0]
+        self.failureResultOf(self.write(), Unavailable)
+        self.link.replies = [no_answer(60)]
+        self.failureResultOf(self.write(Compressor.ZSTD), Unavailable)
+        self.assertEqual(self.link.replies, [])
 
     def test_impossible_offsets(self) -> None:
         """A peer that holds less than nothing, or more than there is, gets all of it again."""

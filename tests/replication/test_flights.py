@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator
 from contextvars import ContextVar
 
+from google.rpc.error_details_pb2 import RetryInfo
 from twisted.internet.defer import CancelledError, Deferred
 
 from gorego_tw.concurrency import closing
@@ -16,6 +17,7 @@ from gorego_tw.errors import DataLoss, NotFound, ResourceExhausted, Unavailable
 from gorego_tw.interfaces import IBlobBody
 from gorego_tw.replication.flight import FIRST_BYTES, State
 from gorego_tw.replication.flights import GRACE_SECONDS, MOST_DESERTED, Flights
+from gorego_tw.replication.unkept import Places
 from gorego_tw.storage.arrival import Arrival
 from gorego_tw.storage.blob_writer import WRITE_CHUNK
 from gorego_tw.storage.disk_threads import DiskThreads, HeldDiskThreads
@@ -510,6 +512,37 @@ class NoRoomTests(FlightsTestCase):
         reader.leave()
         self.assertTrue(body.closed)
         self.assert_all_over(State.UNKEPT)
+
+    def test_places(self) -> None:
+        """So many are passed on at a time; who comes then is told to come again, and what to do."""
+        self.flights.unkept = Places(2)
+        readers = [self.reader() for _ in range(4)]
+        bodies = [self.cache.answer(), self.cache.answer()]
+        for reader in readers[2:]:
+            error = self.failureResultOf(reader.end, ResourceExhausted).value
+            self.assertIn("raise local_cache.max_size_gb", str(error))
+            self.assertEqual([type(detail) for detail in error.details], [RetryInfo])
+        late = self.reader()
+        refused = self.cache.answer()
+        self.failureResultOf(late.end, ResourceExhausted)
+        self.assertTrue(refused.closed)
+        for body, reader in zip(bodies, readers, strict=False):
+            self.send_all(body)
+            self.successResultOf(reader.end)
+        self.assertEqual((self.flights.unkept.taken, self.flights.unkept.refusals), (0, 3))
+        self.assert_all_over(State.UNKEPT, State.UNKEPT, State.FAILED)
+
+    def test_places_given_back(self) -> None:
+        """A reader that leaves, or whose fetch fails, gives the place back."""
+        readers = [self.reader(), self.reader(), self.reader()]
+        self.send(self.cache.answer(), 0, 1000)
+        self.assertEqual(self.flights.unkept.taken, 3)
+        self.cache.refuse(Unavailable("backing cache: down"))
+        self.failureResultOf(readers[1].end, Unavailable)
+        self.assertEqual(self.flights.unkept.taken, 2)
+        for reader in (readers[0], readers[2]):
+            reader.leave()
+        self.assertEqual(self.flights.unkept.taken, 0)
 
 
 class CloseTests(FlightsTestCase):

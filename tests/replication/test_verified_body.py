@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -19,10 +20,14 @@ class VerifiedBodyTests(SynchronousTestCase):
         self.digest, self.data = blob(SIZE)
         self.wrong = blob(SIZE, seed=1)[1]
         self.corrupt = 0
+        self.left = False
 
     def body(self, base: IBlobBody) -> VerifiedBody:
         """What a reader gets of a body."""
-        return VerifiedBody(self.digest, base, self._note)
+        return VerifiedBody(self.digest, base, self._note, self._leave)
+
+    def _leave(self) -> None:
+        self.left = True
 
     def _note(self) -> None:
         self.corrupt += 1
@@ -44,6 +49,25 @@ class VerifiedBodyTests(SynchronousTestCase):
             self.successResultOf(self.read(base, data, offset))
             self.assertEqual(data, self.data[offset:])
         self.assertEqual(self.corrupt, 0)
+
+    def test_left(self) -> None:
+        """It is told when the reader is done: at the end, at a failure, in the middle, or at once."""
+        for data in (self.data, self.wrong):
+            self.left = False
+            Deferred.fromCoroutine(self.read(in_pieces(data), bytearray())).addErrback(bool)
+            self.assertTrue(self.left)
+            self.left = False
+            Deferred.fromCoroutine(self.body(in_pieces(data)).read_all()).addErrback(bool)
+            self.assertTrue(self.left)
+        self.left = False
+        pieces = self.body(in_pieces(self.data)).chunks()
+        self.successResultOf(Deferred.fromCoroutine(anext(pieces)))  # type: ignore[arg-type]
+        self.assertFalse(self.left)
+        self.successResultOf(Deferred.fromCoroutine(pieces.aclose()))  # type: ignore[attr-defined]
+        self.assertTrue(self.left)
+        self.left = False
+        self.body(in_pieces(self.data)).discard()
+        self.assertTrue(self.left)
 
     def test_wrong_hash(self) -> None:
         """Wrong bytes are told before the last piece, and counted."""
