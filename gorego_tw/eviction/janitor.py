@@ -25,6 +25,13 @@ LOOK_SECONDS = 1.0
 SLICE_SECONDS = 0.001
 SLICE_ENTRIES = 64
 
+#: How long it leaves to calls after each slice, in seconds, while there is room enough yet for what
+#: arrives meanwhile: with no rest every call would wait for a slice.
+REST_SECONDS = 0.003
+
+#: It does not rest any more when so much of the headroom is used up.
+URGENT_SHARE = 0.5
+
 #: How much may wait in the trash before eviction waits for it to be emptied, in bytes.
 MOST_TRASH_BYTES = 256 << 20
 
@@ -136,7 +143,8 @@ class Janitor(Periodic):
             tried = False
             if self._space.doomed_bytes > MOST_TRASH_BYTES:
                 await self._tier.empty_trash()
-            await deferLater(self._clock, 0)
+            is_urgent = excess > self._space.headroom_bytes * URGENT_SHARE
+            await deferLater(self._clock, 0 if is_urgent else REST_SECONDS)
 
     async def _find_pages(self) -> None:
         """Let the index have something to write to: its own free pages, and new ones."""

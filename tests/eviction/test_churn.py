@@ -8,7 +8,7 @@ from random import Random
 from twisted.internet.defer import Deferred
 
 from gorego_tw.digest import DigestFunction, digest_of
-from gorego_tw.eviction.janitor import Janitor
+from gorego_tw.eviction.janitor import REST_SECONDS, Janitor
 from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.storage import checkpoints
 from tests.storage.tiers import TierTestCase, put
@@ -44,7 +44,7 @@ class ChurnTest(TierTestCase):
         """Let the janitor do its work, turn by turn."""
         work = Deferred.fromCoroutine(self.janitor.make_room())
         while not work.called:
-            self.clock.advance(0)
+            self.clock.advance(REST_SECONDS)
         self.successResultOf(work)
 
     def turn(self, number: int) -> int:

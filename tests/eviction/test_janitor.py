@@ -12,7 +12,7 @@ from zope.interface.verify import verifyObject
 
 from gorego_tw.digest import Digest
 from gorego_tw.errors import ResourceExhausted, Unavailable
-from gorego_tw.eviction.janitor import LOOK_SECONDS, Janitor, nothing_pinned
+from gorego_tw.eviction.janitor import LOOK_SECONDS, REST_SECONDS, Janitor, nothing_pinned
 from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.storage.disk_threads import HeldDiskThreads
 from gorego_tw.storage.pending import Pending
@@ -44,7 +44,7 @@ class JanitorTestCase(TierTestCase):
         """Let it do what it has to."""
         self.clock.advance(seconds)
         self.tier.last_use.tick()
-        self.clock.pump([0] * 500)
+        self.clock.pump([REST_SECONDS] * 300)
 
     def fill(self, count: int, size_bytes: int = 90_000, seed: int = 0) -> list[Digest]:
         """Put blobs, one each second."""
@@ -269,7 +269,7 @@ class TroubleTests(JanitorTestCase):
         self.employ(self.tier)
         self.clock.advance(LOOK_SECONDS)
         threads.release()
-        self.clock.pump([0] * 100)
+        self.clock.pump([REST_SECONDS] * 100)
         self.assertTrue(threads.held)
         stopped = self.janitor.stopService()
         assert isinstance(stopped, Deferred)
