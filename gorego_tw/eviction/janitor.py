@@ -22,7 +22,7 @@ from gorego_tw.telemetry.current import recorded
 LOOK_SECONDS = 1.0
 
 #: How long it works at a time, in seconds and in entries: as long as calls have to wait for it.
-SLICE_SECONDS = 0.001
+SLICE_SECONDS = 0.0005
 SLICE_ENTRIES = 64
 
 #: How long it leaves to calls after each slice, in seconds, while there is room enough yet for what
