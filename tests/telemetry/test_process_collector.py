@@ -21,11 +21,11 @@ def values(collector: Theirs | ProcessCollector) -> dict[str, float]:
 
 class ProcessCollectorTests(SynchronousTestCase):
     def test_as_any_process(self) -> None:
-        """It tells what prometheus-client tells, under the same names. (Whose list of files is one itself.)"""
+        """It tells what prometheus-client tells, under the same names. (Which has two files open to find them out.)"""
         ours, theirs = values(ProcessCollector()), values(Theirs(registry=None))
         self.assertEqual(ours.keys(), theirs.keys())
         for name in theirs:
-            delta = max(1.0, theirs[name] * 0.05)
+            delta = max(2.0, theirs[name] * 0.05)
             self.assertAlmostEqual(ours[name], theirs[name], delta=delta, msg=name)
 
     def test_open_files(self) -> None:
