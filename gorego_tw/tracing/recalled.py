@@ -8,7 +8,6 @@ from typing import TypeAlias
 from gorego_tw.interfaces import ActionKey, IActionResults, StoredActionResult
 from gorego_tw.storage.decorator import ActionResultsDecorator
 from gorego_tw.telemetry.current import current
-from gorego_tw.telemetry.span import LocalRoot
 from gorego_tw.tracing.operation import Kind
 
 #: The result, if the local tier remembers it and nobody else has to be asked.
@@ -43,15 +42,12 @@ class Recalling(ActionResultsDecorator):
         result = self._recall(key)
         if result is None:
             return await self._base.get(key)
-        _count(root, result, now() - started)
+        seconds = now() - started
+        tally = root.tallies
+        if tally.operation == "get_result":
+            tally.sizes.note(len(result.data))
+            found = tally.tiers.get(_LOCAL)
+            if found is not None:
+                found.hit += 1
+                found.latency.note(seconds)
         return result
-
-
-def _count(root: LocalRoot, result: StoredActionResult, seconds: float) -> None:
-    tally = root.tallies
-    if tally.operation == "get_result":
-        tally.sizes.note(len(result.data))
-        found = tally.tiers.get(_LOCAL)
-        if found is not None:
-            found.hit += 1
-            found.latency.note(seconds)
