@@ -6,20 +6,20 @@ from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.exposition import choose_encoder
-from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
-from twisted.python.failure import Failure
-from twisted.web.http import INTERNAL_SERVER_ERROR
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Request
-from txaio.tx import make_logger
+from twisted.web.server import Request
+
+from gorego_tw.web.later import answer_later
 
 #: How long metrics are made into text before everything else has its turn, in seconds.
 SLICE_SECONDS = 0.001
 
 #: What ends the OpenMetrics format, and no other.
 _EOF = b"# EOF\n"
+
+_APOLOGY = b"a metric could not be read; the log says why\n"
 
 
 class Metrics(Resource):
@@ -32,7 +32,6 @@ class Metrics(Resource):
     """
 
     isLeaf = True
-    _log = make_logger()
 
     def __init__(self, registry: CollectorRegistry, clock: IReactorTime) -> None:
         super().__init__()
@@ -43,13 +42,9 @@ class Metrics(Resource):
         """All of them."""
         encode, content_type = choose_encoder(request.getHeader("accept") or "")
         request.setHeader("content-type", content_type)
-        gone = request.notifyFinish()
-        sending = Deferred.fromCoroutine(self._send(request, encode))
-        sending.addErrback(self._failed, request)
-        gone.addErrback(lambda _: sending.cancel())
-        return NOT_DONE_YET
+        return answer_later(request, self._text(encode), "/metrics", _APOLOGY)
 
-    async def _send(self, request: Request, encode: Callable[..., bytes]) -> None:
+    async def _text(self, encode: Callable[..., bytes]) -> bytes:
         text: list[bytes] = []
         end = b""
         resting = self._clock.seconds() + SLICE_SECONDS
@@ -60,16 +55,7 @@ class Metrics(Resource):
             if self._clock.seconds() >= resting:
                 await deferLater(self._clock, 0)
                 resting = self._clock.seconds() + SLICE_SECONDS
-        request.write(b"".join(text) + end)
-        request.finish()
-
-    def _failed(self, failure: Failure, request: Request) -> None:
-        if failure.check(CancelledError):
-            return  # the reader has gone
-        self._log.failure("/metrics", failure)
-        request.setResponseCode(INTERNAL_SERVER_ERROR)
-        request.write(b"a metric could not be read; the log says why\n")
-        request.finish()
+        return b"".join(text) + end
 
 
 class _One:

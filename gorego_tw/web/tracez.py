@@ -7,18 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
 
-from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
-from twisted.python.failure import Failure
-from twisted.web.http import INTERNAL_SERVER_ERROR
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Request
+from twisted.web.server import Request
 from twisted.web.template import Tag, flattenString, tags
-from txaio.tx import make_logger
 
 from gorego_tw.telemetry.kept import FAILED, SLOW_SECONDS, Kept, KeptRequest, bucket_of
 from gorego_tw.telemetry.waterfall import waterfall
+from gorego_tw.web.later import answer_later
 
 #: Requests on one page.
 _MOST = 16
@@ -27,6 +24,8 @@ _BUCKETS = (*map(bucket_of, SLOW_SECONDS), FAILED)
 
 #: Stands in the page where the requests will: no method has it in its name.
 _HERE = "\N{OBJECT REPLACEMENT CHARACTER}"
+
+_APOLOGY = b"a request could not be shown; the log says why\n"
 
 _STYLE = """
 body { font: 14px system-ui, sans-serif; margin: 2em; }
@@ -49,7 +48,6 @@ class Tracez(Resource):
     """
 
     isLeaf = True
-    _log = make_logger()
 
     def __init__(self, kept: Kept, clock: IReactorTime) -> None:
         super().__init__()
@@ -63,24 +61,8 @@ class Tracez(Resource):
         request.setHeader("content-type", content_type)
         request.setHeader("cache-control", "no-store")
         chosen = self._chosen(_argument(request, b"method"), _argument(request, b"bucket"))
-        making = Deferred.fromCoroutine(self._json(chosen) if wants_json else self._html(chosen))
-        request.notifyFinish().addErrback(lambda _: making.cancel())
-        making.addCallbacks(
-            self._send, self._failed, callbackArgs=(request,), errbackArgs=(request,)
-        )
-        return NOT_DONE_YET
-
-    def _send(self, page: bytes, request: Request) -> None:
-        request.write(page)
-        request.finish()
-
-    def _failed(self, failure: Failure, request: Request) -> None:
-        if failure.check(CancelledError):
-            return  # the reader has gone
-        self._log.failure("/tracez", failure)
-        request.setResponseCode(INTERNAL_SERVER_ERROR)
-        request.write(b"a request could not be shown; the log says why\n")
-        request.finish()
+        page = self._json(chosen) if wants_json else self._html(chosen)
+        return answer_later(request, page, "/tracez", _APOLOGY)
 
     async def _json(self, chosen: list[KeptRequest]) -> bytes:
         shown = []
