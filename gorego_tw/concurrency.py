@@ -111,7 +111,7 @@ def in_daemon_thread(reactor: IReactorFromThreads, function: Callable[[], T]) ->
     def run() -> None:
         try:
             value: T | Failure = function()
-        except Exception:
+        except Exception:  # whatever it is, who waits for the result is told
             value = Failure()
         reactor.callFromThread(result.callback, value)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextvars import Context, ContextVar
+from queue import SimpleQueue
+from threading import Thread, current_thread
+from typing import Any
 
 from twisted.application.service import IService
 from twisted.internet.defer import CancelledError, Deferred
@@ -11,7 +14,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from gorego_tw.concurrency import Periodic, closing, finish_first
+from gorego_tw.concurrency import Periodic, closing, finish_first, in_daemon_thread
 
 
 class FinishFirstTests(SynchronousTestCase):
@@ -90,6 +93,43 @@ class ClosingTests(SynchronousTestCase):
     def test_other_iterators(self) -> None:
         """An iterator that cannot be closed is none the worse for it."""
         self.assertEqual(self.successResultOf(self.first(Plain())), 1)
+
+
+class InDaemonThreadTests(SynchronousTestCase):
+    def result_of(self, function: Callable[[], int]) -> Deferred[int]:
+        """What comes back to the reactor, which has been called from the thread."""
+        calls: SimpleQueue[Callable[[], object]] = SimpleQueue()
+
+        class Reactor:
+            def callFromThread(self, call: Callable[..., object], *args: object) -> None:
+                calls.put(lambda: call(*args))
+
+        reactor: Any = Reactor()
+        result = in_daemon_thread(reactor, function)
+        call = calls.get(timeout=5)
+        self.assertNoResult(result)
+        call()
+        return result
+
+    def test_value(self) -> None:
+        """What the function returns comes back, from another thread, which nobody waits for at the end."""
+        threads: list[Thread] = []
+
+        def work() -> int:
+            threads.append(current_thread())
+            return 7
+
+        self.assertEqual(self.successResultOf(self.result_of(work)), 7)
+        self.assertIsNot(threads[0], current_thread())
+        self.assertTrue(threads[0].daemon)
+
+    def test_failure(self) -> None:
+        """So does what it raises."""
+
+        def work() -> int:
+            raise ZeroDivisionError
+
+        self.failureResultOf(self.result_of(work), ZeroDivisionError)
 
 
 class PeriodicTests(SynchronousTestCase):
