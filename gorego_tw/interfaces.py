@@ -7,7 +7,7 @@ the method. A coroutine that can answer at once never suspends.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from typing import NamedTuple
 
 from zope.interface import Attribute, Interface
@@ -56,6 +56,15 @@ class IBlobBody(Interface):
 
     def discard() -> None:
         """Let go of the body unread."""
+
+
+class ILandingBody(IBlobBody):
+    """The bytes of one blob on their way, which may be put where whoever takes them wants them."""
+
+    def land_in(give: Callable[[], memoryview]) -> None:
+        """From the next piece on, ``give`` is called before each for memory of a byte or more. A piece may be
+        a part of that memory, from its beginning, or have come in another way.
+        """
 
 
 class ICompressedBody(IBlobBody):

@@ -24,6 +24,7 @@ LAYERS = (
         "logging_controls",
         "metrics",
         "pages",
+        "peers",
         "readiness",
         "traces",
     },

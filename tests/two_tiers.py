@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 
-from gorego_tw.backing import Backing, Peer
+from gorego_tw.backing import Backing
 from gorego_tw.config import load
 from gorego_tw.digest import Digest
 from gorego_tw.interfaces import IBlobBody
+from gorego_tw.peers import Peer
 from gorego_tw.reapi.limits import Limits
 from gorego_tw.remote.breaker import Breaker
 from gorego_tw.remote.retry import Retrying

@@ -16,6 +16,9 @@ from gorego_tw.http2.connection import ServerConnection
 #: loopback; twice as much is a third slower.
 TURN_BYTES = 64 * 1024
 
+#: The same where no other stream waits, and each turn of ours costs more than what the cores keep saves.
+SOLE_TURN_BYTES = 256 * 1024
+
 #: A turn takes so much more if that is all there is: a few bytes around a message make no turn of their own.
 _SLACK_BYTES = 1024
 
@@ -146,14 +149,14 @@ class Sender:
     def _turn(self, outbound: Outbound) -> None:
         if outbound.pending_bytes:
             wanted = outbound.pending_bytes
-            if wanted > TURN_BYTES + _SLACK_BYTES:
-                wanted = TURN_BYTES
+            turn = TURN_BYTES if self._turns else SOLE_TURN_BYTES
+            if wanted > turn + _SLACK_BYTES:
+                wanted = turn
             room = min(wanted, self._connection.sendable(outbound.stream_id))
             if room <= 0:
                 self._blocked[outbound.stream_id] = outbound
                 return
-            for piece in outbound.take(room):
-                self._connection.send(outbound.stream_id, piece)
+            self._connection.send(outbound.stream_id, *outbound.take(room))
             # The pieces are copied here, so whoever gave them may reuse them.
             self.flush()
             self._count(outbound)

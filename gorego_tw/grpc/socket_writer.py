@@ -101,7 +101,7 @@ class DirectWriter:
                 sent = 0
         if sent < size:
             self.full = True
-            self._queue(b"".join(pieces)[sent:])
+            self._queue(_rest(pieces, sent))
 
     def new_turn(self) -> None:
         """The bound of a burst starts anew."""
@@ -131,6 +131,16 @@ class DirectWriter:
         if self._unsent > MAX_UNSENT_BYTES:
             self._transport.pauseProducing()
         self._transport.write(data)
+
+
+def _rest(pieces: Pieces, sent: int) -> bytes:
+    """What is left of the pieces when so many bytes of them were sent."""
+    rest = []
+    for piece in pieces:
+        if sent < len(piece):
+            rest.append(memoryview(piece)[sent:] if sent else piece)
+        sent = max(0, sent - len(piece))
+    return b"".join(rest)
 
 
 @implementer(IPushProducer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from gorego_tw.http2 import settings
 from gorego_tw.http2.errors import ErrorCode
@@ -16,8 +16,8 @@ from gorego_tw.http2.frames import (
     head,
 )
 
-#: DATA frames are not made larger than this, whatever the peer takes: other streams wait meanwhile.
-MAX_DATA_FRAME = 65_536
+#: Frames are not made larger than this, whatever the peer takes: other streams wait meanwhile.
+MAX_FRAME = 512 * 1024
 
 #: Before our first header block: a table size update to 0. Our blocks never use a table, and so no
 #: later SETTINGS_HEADER_TABLE_SIZE of the peer asks for another update (RFC 7541 section 4.2).
@@ -44,7 +44,7 @@ class FrameQueue:
 
     def allow_frames(self, size: int) -> None:
         """The peer takes frames of ``size`` bytes."""
-        self._frame_size = min(MAX_DATA_FRAME, size)
+        self._frame_size = min(MAX_FRAME, size)
 
     def block(self, stream_id: int, block: bytes, *, last: bool) -> None:
         """A header block, in as many frames as it needs; ``last`` ends the stream."""
@@ -57,20 +57,25 @@ class FrameQueue:
             frame_type, flags = FrameType.CONTINUATION, 0
         self._out.append(frame(frame_type, flags | END_HEADERS, stream_id, block))
 
-    def data(self, stream_id: int, data: bytes | memoryview) -> None:
-        """DATA frames; ``data`` must not change until it is taken."""
-        out, largest, size = self._out, self._frame_size, len(data)
+    def data(self, stream_id: int, pieces: Sequence[bytes | memoryview], size: int) -> None:
+        """DATA frames of ``size`` bytes in all; the pieces must not change until they are taken."""
+        out, largest = self._out, self._frame_size
         if size <= largest:
             out.append(head(size, FrameType.DATA, 0, stream_id))
-            out.append(data)
+            out.extend(pieces)
             return
-        whole_head = head(largest, FrameType.DATA, 0, stream_id)
-        for at in range(0, size - largest, largest):
-            out.append(whole_head)
-            out.append(data[at : at + largest])
-        rest = data[at + largest :]
-        out.append(head(len(rest), FrameType.DATA, 0, stream_id))
-        out.append(rest)
+        room = 0  # in the frame that was begun
+        for piece in pieces:
+            rest = memoryview(piece)
+            while rest:
+                if not room:
+                    room = min(largest, size)
+                    size -= room
+                    out.append(head(room, FrameType.DATA, 0, stream_id))
+                out.append(rest[:room])
+                taken = min(room, len(rest))
+                room -= taken
+                rest = rest[taken:]
 
     def end(self, stream_id: int) -> None:
         """An empty DATA frame that ends the stream."""

@@ -76,6 +76,21 @@ class Decoder:
             self.known[block] = headers
         return headers
 
+    def fields(self, block: bytes) -> list[Field]:
+        """What is in ``block``, of a peer that answers: as it is, for who knows what has to be there.
+
+        :raises CompressionError: it is none.
+        :raises HeaderListTooLarge: it is larger than allowed.
+        """
+        try:
+            entries, size, _ = self._entries(block)
+            fields = [_decoded(field, kind) for field, kind, _ in entries]
+        except (IndexError, ValueError) as error:
+            raise CompressionError(f"header block: {error}") from None
+        if size > self._max_list_size:
+            raise HeaderListTooLarge(f"{size} bytes; at most {self._max_list_size} are allowed")
+        return fields
+
     def _entries(self, block: bytes) -> tuple[list[Entry], int, bool]:
         """What is in ``block``, its size, and whether it left the table unchanged."""
         entries: list[Entry] = []
@@ -142,6 +157,10 @@ class Decoder:
                 return ((name, value), Kind.CODED, size), at
             value = huffman.decode(value)
         return entry_of(name, value), at
+
+
+def _decoded(field: Field, kind: Kind) -> Field:
+    return (field[0], huffman.decode(field[1])) if kind is Kind.CODED else field
 
 
 def _no_entry() -> Entry:

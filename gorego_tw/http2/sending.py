@@ -40,20 +40,21 @@ class SendingHalf:
         if self._sent(stream_id, Input.SEND_HEADERS) is not None:
             self._queue.block(stream_id, block, last=False)
 
-    def send(self, stream_id: int, data: bytes | memoryview) -> None:
-        """Send ``data``, which must not change until :meth:`bytes_to_send`.
+    def send(self, stream_id: int, *pieces: bytes | memoryview) -> None:
+        """Send the pieces, one after the other in as few frames as the peer takes. They must not change until
+        :meth:`bytes_to_send`.
 
         :raises LocalProtocolError: it is more than :meth:`sendable`, or the stream does not allow it.
         """
         stream = self._sent(stream_id, _DATA)
         if stream is None:
             return
-        size = len(data)
+        size = len(pieces[0]) if len(pieces) == 1 else sum(map(len, pieces))
         if size > self._send_window.size or size > stream.send_window.size:
             raise LocalProtocolError(f"stream {stream_id}: {size} bytes exceed a window")
         self._send_window.size -= size
         stream.send_window.size -= size
-        self._queue.data(stream_id, data)
+        self._queue.data(stream_id, pieces, size)
 
     def finish(self, stream_id: int, block: bytes) -> None:
         """End the answer with a block: trailers, or all there is to say.

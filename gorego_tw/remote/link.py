@@ -13,11 +13,15 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from gorego_tw.concurrency import closing
 from gorego_tw.forwarding import Metadata
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
 from gorego_tw.pb.google.bytestream import bytestream_pb2 as bs
 from gorego_tw.remote.breaker import Breaker
 from gorego_tw.remote.bridge import deferred
+from gorego_tw.remote.bulk.connections import BulkConnections
+from gorego_tw.remote.bulk.request import header_block
+from gorego_tw.remote.bulk.room import Room
 from gorego_tw.remote.connections import Connection, Connections
 from gorego_tw.remote.no_answer import MOST_SECONDS, no_answer
 from gorego_tw.remote.read_response import read_data
@@ -32,6 +36,7 @@ ReplyT = TypeVar("ReplyT", bound=Message)
 
 _REAPI = "/build.bazel.remote.execution.v2."
 _BYTE_STREAM = "/google.bytestream.ByteStream/"
+_READ = f"{_BYTE_STREAM}Read"
 
 
 class UnaryMethod(NamedTuple, Generic[RequestT, ReplyT]):
@@ -79,6 +84,7 @@ class Link:
     :param retrying: tries unary calls again. Streams are resumed by who knows how far they were.
     :param timeout_seconds: how long a stream without a message may take; a unary call too, but
         MOST_SECONDS at most.
+    :param bulk: connections for reads of large blobs; None if they go over the others, too.
     """
 
     def __init__(
@@ -90,10 +96,12 @@ class Link:
         retrying: Retrying,
         timeout_seconds: float,
         clock: IReactorTime,
+        bulk: BulkConnections | None = None,
     ) -> None:
         self.breaker = breaker
         self.retrying = retrying
         self._connections = connections
+        self._bulk = bulk
         self._headers = headers
         self._seconds = timeout_seconds
         self._unary_seconds = min(timeout_seconds, MOST_SECONDS)
@@ -113,21 +121,36 @@ class Link:
             return await self._ask(connection, method, request, metadata)
 
     async def read(
-        self, request: bs.ReadRequest, *, metadata: Metadata = ()
+        self, request: bs.ReadRequest, *, metadata: Metadata = (), room: Room | None = None
     ) -> AsyncGenerator[memoryview, None]:
-        """The data of each reply to one ByteStream.Read. Closing the iterator breaks it off.
+        """The data of one ByteStream.Read, in pieces. Closing the iterator breaks it off.
 
-        A message is asked for when the one before was taken, so the peer waits for who is slow.
+        A piece is asked for when the one before was taken, so the peer waits for who is slow.
+
+        :param room: memory for the pieces of a large blob; they are put there if there is a
+            connection for such reads.
         """
         self.breaker.check()
+        bulk = self._bulk
+        if room is None or bulk is None or not bulk.have_room:
+            pieces = self._read(request, metadata)
+        else:
+            pieces = self._read_into(room, bulk, request, metadata)
+        async with closing(pieces):
+            async for piece in pieces:
+                yield piece
+
+    async def _read(
+        self, request: bs.ReadRequest, metadata: Metadata
+    ) -> AsyncGenerator[memoryview, None]:
         async with self._connections.place() as connection:
             stub = connection.stub(
                 "unary_stream",
-                f"{_BYTE_STREAM}Read",
+                _READ,
                 bs.ReadRequest.SerializeToString,
                 None,
             )
-            with outgoing_call(f"{_BYTE_STREAM}Read") as out:
+            with outgoing_call(_READ) as out:
                 call = stub(request, metadata=out.metadata(self._metadata(metadata)))
                 replies = Replies(call, self._seconds, self._clock)
                 try:
@@ -135,6 +158,20 @@ class Link:
                         yield read_data(message)
                 finally:
                     replies.close()
+
+    async def _read_into(
+        self, room: Room, bulk: BulkConnections, request: bs.ReadRequest, metadata: Metadata
+    ) -> AsyncGenerator[memoryview, None]:
+        with outgoing_call(_READ) as out:
+            sent = out.metadata(self._metadata(metadata))
+            connection = await self.breaker.watch(bulk.acquire)
+            try:
+                headers = header_block(_READ, bulk.authority, sent)
+                connection.ask(headers, request.SerializeToString(), room)
+                while piece := await self.breaker.watch(connection.next):
+                    yield piece
+            finally:
+                bulk.release(connection)
 
     async def write(
         self, requests: AsyncIterator[bs.WriteRequest], *, metadata: Metadata = ()

@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from gorego_tw.errors import StatusError, Unavailable
 from gorego_tw.remote.no_answer import no_answer
+from gorego_tw.remote.patience import Patience
 from gorego_tw.remote.status import status_of
 
 
@@ -39,11 +40,9 @@ class Replies:
     def __init__(self, call: Call, seconds: float, clock: IReactorTime) -> None:
         self._call = call
         self._seconds = seconds
-        self._clock = clock
-        self._asked_at = 0.0
         self._waiting: Deferred[Any] | None = None  # who waits for a message
         self._wanted: asyncio.Future[None] | None = None  # the task waits for who wants one
-        self._timer = clock.callLater(seconds, self._look)
+        self._patience = Patience(seconds, clock, self._late)
         self._task = asyncio.ensure_future(self._take())
 
     def next(self) -> Deferred[Any]:
@@ -51,7 +50,7 @@ class Replies:
 
         :raises StatusError: the call has failed, or the message does not come in time.
         """
-        self._asked_at = self._clock.seconds()
+        self._patience.asked()
         self._waiting = waiting = Deferred[Any](self._forget)
         wanted, self._wanted = self._wanted, None
         if wanted is not None:
@@ -60,8 +59,7 @@ class Replies:
 
     def close(self) -> None:
         """Take no more, and break the call off if it has not ended."""
-        if self._timer.active():
-            self._timer.cancel()
+        self._patience.close()
         self._waiting = None
         self._task.cancel()
         self._call.cancel()
@@ -80,22 +78,22 @@ class Replies:
             except asyncio.CancelledError:  # a channel that is closed does that
                 self._fail(Unavailable("backing cache: the call was broken off"))
                 raise
-            waiting, self._waiting = self._waiting, None
+            waiting = self._take_waiting()
             if waiting is not None:
                 waiting.callback(reply)
 
     def _fail(self, error: StatusError) -> None:
-        waiting, self._waiting = self._waiting, None
+        waiting = self._take_waiting()
         if waiting is not None:
             waiting.errback(error)
 
     def _forget(self, _: Deferred[Any]) -> None:
-        self._waiting = None
+        self._take_waiting()
 
-    def _look(self) -> None:
-        """Whether the message that is waited for is late."""
-        waited = 0.0 if self._waiting is None else self._clock.seconds() - self._asked_at
-        if waited < self._seconds:
-            self._timer = self._clock.callLater(self._seconds - waited, self._look)
-        else:
-            self._fail(no_answer(self._seconds))
+    def _late(self) -> None:
+        self._fail(no_answer(self._seconds))
+
+    def _take_waiting(self) -> Deferred[Any] | None:
+        self._patience.answered()
+        waiting, self._waiting = self._waiting, None
+        return waiting

@@ -12,7 +12,8 @@ from gorego_tw.body import parts
 from gorego_tw.concurrency import closing
 from gorego_tw.digest import Digest
 from gorego_tw.errors import DataLoss, InvalidArgument, StatusError, Unavailable
-from gorego_tw.interfaces import IBlobBody
+from gorego_tw.interfaces import ILandingBody
+from gorego_tw.remote.bulk.room import Room
 from gorego_tw.remote.retry import Retrying, is_retryable
 from gorego_tw.storage.blob_writer import verified
 
@@ -88,17 +89,22 @@ class _Pieces:
         await self._stream.aclose()
 
 
-@implementer(IBlobBody)
+@implementer(ILandingBody)
 class RemoteBody:
     """A blob on its way. Its hash is verified by :meth:`read_all` alone: whoever takes the pieces
     keeps them, and verifies what is kept.
+
+    :param room: where the next piece goes, if that makes a difference.
     """
 
-    def __init__(self, digest: Digest, attempt: Attempt, resuming: Resuming) -> None:
+    def __init__(
+        self, digest: Digest, attempt: Attempt, resuming: Resuming, room: Room | None = None
+    ) -> None:
         self.size_bytes = digest.size_bytes
         self._digest = digest
         self._attempt = attempt
         self._resuming = resuming
+        self._room = room
         self._stream = resuming.stream(digest, attempt, 0)
         self._first: bytes | memoryview | None = None
 
@@ -110,6 +116,11 @@ class RemoteBody:
         self._first = await anext(self._stream)
         return self
 
+    def land_in(self, give: Callable[[], memoryview]) -> None:
+        """As ILandingBody."""
+        if self._room is not None:
+            self._room.take_from(give)
+
     def chunks(self, offset: int = 0) -> AsyncIterator[bytes | memoryview]:
         """Pieces from ``offset`` on."""
         return _Pieces(self._from(offset), self._stream)
@@ -119,9 +130,11 @@ class RemoteBody:
 
         :raises DataLoss: it has another hash.
         """
-        data = b"".join([piece async for piece in self.chunks()])
+        data = bytearray()
+        async for piece in self.chunks():
+            data += piece
         try:
-            return verified(self._digest, data)
+            return verified(self._digest, bytes(data))
         except InvalidArgument as error:
             raise DataLoss(f"backing cache: {error.message}") from error
 

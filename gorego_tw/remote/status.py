@@ -59,10 +59,23 @@ def status_of(error: AioRpcError, seconds: float) -> StatusError:
         return no_answer(seconds)
     if text == _LOST_ANSWER:
         return Aborted("backing cache: its answer got lost: it came while more was being sent")
+    return failure(code, text, _packed_details(error))
+
+
+def failure(code: StatusCode, text: str, details: bytes) -> StatusError:
+    """The failure that a peer tells of.
+
+    :param details: a serialized google.rpc.Status, if there is one.
+    """
     cls = _ANSWERS.get(code)
     if cls is None:
-        return Unavailable(f"backing cache: {code.name}: {text}", *_details(error))
-    return cls(f"backing cache: {text or code.name}", *_details(error))
+        return Unavailable(f"backing cache: {code.name}: {text}", *_details(details))
+    return cls(f"backing cache: {text or code.name}", *_details(details))
+
+
+def status_code(number: int) -> StatusCode:
+    """The code of that number; UNKNOWN for one that is none."""
+    return _BY_NUMBER.get(number, StatusCode.UNKNOWN)
 
 
 def error_of(status: Status) -> StatusError:
@@ -75,14 +88,18 @@ def error_of(status: Status) -> StatusError:
     return (cls or Unavailable)(message, *_known(status))
 
 
-def _details(error: AioRpcError) -> list[Message]:
+def _packed_details(error: AioRpcError) -> bytes:
     for key, value in error.trailing_metadata() or ():
         if key == _DETAILS_KEY and isinstance(value, bytes):
-            try:
-                return _known(Status.FromString(value))
-            except DecodeError:
-                return []
-    return []
+            return value
+    return b""
+
+
+def _details(packed: bytes) -> list[Message]:
+    try:
+        return _known(Status.FromString(packed))
+    except DecodeError:
+        return []
 
 
 def _known(status: Status) -> list[Message]:

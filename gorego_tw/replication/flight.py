@@ -12,7 +12,7 @@ from txaio.tx import make_logger
 from gorego_tw.concurrency import closing
 from gorego_tw.digest import Digest
 from gorego_tw.errors import DataLoss, DigestMismatch, NotFound, StatusError, Unavailable
-from gorego_tw.interfaces import IBlobBody
+from gorego_tw.interfaces import IBlobBody, ILandingBody
 from gorego_tw.replication.verified_body import wrong_data
 from gorego_tw.storage.arrival import Arrival, Arrivals
 from gorego_tw.telemetry.context import detached
@@ -174,6 +174,8 @@ class Flight:
 
     async def _receive(self, body: IBlobBody, arrival: Arrival) -> None:
         self._arrival = arrival
+        if ILandingBody.providedBy(body):
+            body.land_in(arrival.room)
         try:
             async with closing(body.chunks()) as pieces:
                 async for piece in pieces:

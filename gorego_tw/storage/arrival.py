@@ -70,6 +70,13 @@ class Arrival:
         """How many bodies have neither been read to their end nor let go of."""
         return self._readers
 
+    def room(self) -> memoryview:
+        """Memory for the next bytes, a byte at least; at the end of the blob for more than it may have.
+
+        ``append`` takes what was put at its beginning as it is.
+        """
+        return self._tail.room() or memoryview(bytearray(1))
+
     async def append(self, data: bytes | memoryview) -> None:
         """Take the next bytes. Waits only if the disk is MOST_UNWRITTEN_BYTES behind.
 

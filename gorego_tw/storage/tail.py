@@ -12,6 +12,9 @@ from gorego_tw.storage.blob_writer import WRITE_CHUNK
 TAIL_BYTES = 2 * 1024 * 1024
 
 
+_NONE = memoryview(b"")
+
+
 class Segment:
     """A part of the blob, with memory for all of it from the beginning.
 
@@ -53,8 +56,19 @@ class Tail:
         self._total_bytes = total_bytes
         self._segments: deque[Segment] = deque()
 
+    def room(self) -> memoryview:
+        """Memory for the next bytes, which :meth:`append` takes without a copy; none at the end of the blob."""
+        if self.size_bytes == self._total_bytes:
+            return _NONE
+        segment = self._open_segment()
+        return segment.memory[segment.filled :]
+
     def append(self, data: bytes | memoryview) -> None:
         """Take the next bytes; never more than the blob has."""
+        if isinstance(data, memoryview) and self._is_in_place(data):
+            self._segments[-1].filled += len(data)
+            self.size_bytes += len(data)
+            return
         with memoryview(data) as rest:
             taken = 0
             while taken < len(rest):
@@ -84,6 +98,10 @@ class Tail:
         segments = self._segments
         while segments and segments[0].end <= min(written_bytes, self.size_bytes - TAIL_BYTES):
             segments.popleft()
+
+    def _is_in_place(self, data: memoryview) -> bool:
+        """Whether they were put into the room: nobody else has memory that may be written to."""
+        return bool(self._segments) and data.obj is self._segments[-1].memory.obj
 
     def _open_segment(self) -> Segment:
         if not self._segments or self._segments[-1].full:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from zope.interface import implementer
 
 from gorego_tw.concurrency import closing
-from gorego_tw.interfaces import IBlobBody
+from gorego_tw.interfaces import IBlobBody, ILandingBody
 from gorego_tw.telemetry.span import Span, Spent
 
 
-@implementer(IBlobBody)
+@implementer(ILandingBody)
 class TracedBody:
     """A body, at whose end the span ends.
 
@@ -23,6 +23,11 @@ class TracedBody:
         self._base = base
         self._span = span
         self._waiting_for = waiting_for
+
+    def land_in(self, give: Callable[[], memoryview]) -> None:
+        """As the body, if it can."""
+        if ILandingBody.providedBy(self._base):
+            self._base.land_in(give)
 
     async def chunks(self, offset: int = 0) -> AsyncIterator[bytes | memoryview]:
         """As the body; the span ends with the last piece, or when nobody wants more."""

@@ -7,7 +7,7 @@ import h2.connection
 from twisted.internet.defer import CancelledError
 from twisted.trial.unittest import SynchronousTestCase
 
-from gorego_tw.grpc.outbound import TURN_BYTES, Outbound, Sender
+from gorego_tw.grpc.outbound import SOLE_TURN_BYTES, TURN_BYTES, Outbound, Sender
 from gorego_tw.grpc.socket_writer import Pieces
 from gorego_tw.grpc.status import RESPONSE_HEADERS
 from gorego_tw.http2.connection import ServerConnection
@@ -136,3 +136,20 @@ class SenderTests(SynchronousTestCase):
         self.full_after = 2
         self.sender.pump()
         self.assertEqual((one.pending_bytes, three.pending_bytes), (2 * TURN_BYTES, 2 * TURN_BYTES))
+
+    def test_sole_turn(self) -> None:
+        """Where nobody else waits a turn is larger, and its pieces are one frame if the client takes it."""
+        large = b"\0\0\6\4\0\0\0\0\0" + b"\0\5" + (1 << 20).to_bytes(4, "big")
+        self.connection.receive(large)
+        self.sender.flush()
+        self.writes.clear()
+        self.grant(0, 1 << 20)
+        self.grant(1, 1 << 20)
+        outbound = Outbound(1, lambda: None)
+        outbound.put((b"head", bytes(3 * SOLE_TURN_BYTES)))
+        self.sender.add(outbound)
+        self.full_after = 1
+        self.sender.pump()
+        [written] = self.writes
+        self.assertEqual(len(written), SOLE_TURN_BYTES + 9)
+        self.assertEqual(written[:3], SOLE_TURN_BYTES.to_bytes(3, "big"))

@@ -82,6 +82,18 @@ class DirectWriterTests(SynchronousTestCase):
         self.assertEqual(got + self.received(), written)
         self.assertFalse(self.writer.full)
 
+    def test_part_of_a_piece(self) -> None:
+        """Of pieces of which the socket takes some, and a part of one, the rest follows."""
+        pieces = [bytes([n]) * 100_000 for n in range(20)]
+        self.writer.write(pieces[:10])
+        self.assertTrue(self.writer.full)
+        self.writer.write(pieces[10:])
+        got = b""
+        while not self.emptied:
+            got += self.received()
+            self.transport.doWrite()
+        self.assertEqual(got + self.received(), b"".join(pieces))
+
     def test_close(self) -> None:
         """The peer reads all that is written and then the end, whatever it sends meanwhile."""
         written = self.fill()

@@ -37,6 +37,7 @@ from gorego_tw.pb.google.bytestream.bytestream_pb2 import (
 )
 from gorego_tw.remote.breaker import Breaker
 from gorego_tw.remote.bridge import deferred
+from gorego_tw.remote.bulk.connections import BulkConnections
 from gorego_tw.remote.connections import MOST_IN_FLIGHT, Connections
 from gorego_tw.remote.link import Link
 from gorego_tw.remote.retry import Retrying
@@ -194,9 +195,12 @@ class PeerTestCase(TestCase):
         count: int = 1,
         headers: Metadata = (),
         most_in_flight: int = MOST_IN_FLIGHT,
+        most_bulk: int = 1,
     ) -> Link:
         """A link to the server, closed at the end of the test."""
         clock: Any = reactor
+        self.bulk = BulkConnections(Target("unix", self.path), clock, seconds, most_bulk)
+        self.addCleanup(self.bulk.close)
         self.breaker = Breaker("the peer", clock=clock)
         self.connections = Connections(
             Target("unix", self.path), count, most_in_flight=most_in_flight
@@ -209,6 +213,7 @@ class PeerTestCase(TestCase):
             retrying=Retrying(retries, clock=clock, random=Random(1)),
             timeout_seconds=seconds,
             clock=clock,
+            bulk=self.bulk,
         )
 
     async def failed(self, doing: Awaitable[Any], kind: type[E]) -> E:

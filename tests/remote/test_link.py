@@ -14,6 +14,7 @@ from gorego_tw.errors import Aborted, NotFound, ResourceExhausted, Unavailable
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
 from gorego_tw.pb.google.bytestream.bytestream_pb2 import ReadRequest, WriteRequest
 from gorego_tw.remote.breaker import FAILURES, CircuitOpen, State
+from gorego_tw.remote.bulk.room import Room
 from gorego_tw.remote.connections import STREAM_WINDOW_BYTES
 from gorego_tw.remote.link import GET_ACTION_RESULT
 from tests.remote.peer import PeerTestCase
@@ -176,6 +177,35 @@ class ReadTests(PeerTestCase):
         self.assertIn("deadline exceeded after 0.1 s", error.message)
         await self.turns()
         self.assertEqual(self.service.cancelled, 1)
+
+
+class BulkReadTests(PeerTestCase):
+    async def test_place(self) -> None:
+        """A read that has memory for its pieces has a connection of its own, if there is one for it."""
+        self.service.pieces = [b"one", b"two"]
+        for most, in_flight in ((1, [1, 0]), (0, [0, 1])):
+            link = self.link(most_bulk=most, headers=(("static", "always"),))
+            async with aclosing(link.read(ReadRequest(), room=Room())) as pieces:
+                found = bytes(await anext(pieces))
+                there = [self.bulk.in_flight, self.connections.in_flight]
+                self.assertEqual(there, in_flight)
+                found += b"".join([bytes(piece) async for piece in pieces])
+            self.assertEqual(found, b"onetwo")
+            self.assertEqual(self.service.calls[-1][1], "always")
+            self.assertEqual((self.bulk.in_flight, self.connections.in_flight), (0, 0))
+
+    async def test_breaker(self) -> None:
+        """Its failures count as all others do, those of its connection too."""
+        link = self.link(retries=0)
+        self.service.failures = [Unavailable("down")]
+        await self.failed(anext(link.read(ReadRequest(), room=Room())), Unavailable)
+        await self.port.stopListening()
+        self.bulk.close()
+        link = self.link(retries=0)
+        for _ in range(FAILURES):
+            await self.failed(anext(link.read(ReadRequest(), room=Room())), Unavailable)
+        self.assertIs(self.breaker.state, State.OPEN)
+        await self.failed(anext(link.read(ReadRequest(), room=Room())), CircuitOpen)
 
 
 class WriteTests(PeerTestCase):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from gorego_tw.digest import DigestFunction, digest_of
+import random
+
+from gorego_tw.digest import Digest, DigestFunction, digest_of
 from gorego_tw.errors import DataLoss, FailedPrecondition, Unavailable
-from gorego_tw.remote.reading import Reading
+from gorego_tw.interfaces import ILandingBody
+from gorego_tw.remote.reading import BULK_BYTES, Reading
 from gorego_tw.resource_name import Compressor
 from tests.remote.peer import PeerTestCase
 
@@ -12,12 +15,51 @@ DATA = bytes(100_000)
 DIGEST = digest_of(DATA, DigestFunction.SHA256)
 
 
+LARGE = random.Random(1).randbytes(2 * BULK_BYTES)
+LARGE_DIGEST = digest_of(LARGE, DigestFunction.SHA256)
+
+
 class ReadingTests(PeerTestCase):
-    async def read(self, *pieces: bytes, compressor: Compressor = Compressor.IDENTITY) -> bytes:
+    async def read(
+        self,
+        *pieces: bytes,
+        digest: Digest = DIGEST,
+        compressor: Compressor = Compressor.IDENTITY,
+    ) -> bytes:
         """The blob, of which the peer sends those pieces."""
         self.service.pieces = list(pieces)
-        body = await Reading(self.link(), "").open(DIGEST, compressor, ())
+        body = await Reading(self.link(), "").open(digest, compressor, ())
         return b"".join([bytes(piece) async for piece in body.chunks()])
+
+    async def test_bulk(self) -> None:
+        """A large blob comes over a connection of its own, others do not."""
+        for data, digest, in_flight in ((LARGE, LARGE_DIGEST, 1), (DATA, DIGEST, 0)):
+            self.service.pieces = [data]
+            body = await Reading(self.link(), "").open(digest, Compressor.IDENTITY, ())
+            self.assertEqual(self.bulk.in_flight, in_flight)
+            self.assertTrue(await body.read_all() == data)
+
+    async def test_bulk_gone_on_with(self) -> None:
+        """What breaks off in a large blob is gone on with, into the memory that is given."""
+        self.service.failures = [Unavailable("down")]
+        self.service.pieces = [LARGE[:1000]]
+        body = await Reading(self.link(), "").open(LARGE_DIGEST, Compressor.IDENTITY, ())
+        memory, found = memoryview(bytearray(len(LARGE))), 0
+        assert ILandingBody.providedBy(body)
+        pieces = body.chunks()
+        found += len(await anext(pieces))
+        body.land_in(lambda: memory[found:])
+        self.service.pieces = [LARGE[1000:]]
+        async for piece in pieces:
+            self.assertTrue(memoryview(piece).obj is memory.obj)
+            found += len(piece)
+        self.assertEqual(found, len(LARGE))
+        self.assertTrue(memory[1000:] == LARGE[1000:])
+
+    async def test_too_many_in_bulk(self) -> None:
+        """More bytes than announced are damage here, too."""
+        await self.failed(self.read(LARGE, b"x", digest=LARGE_DIGEST), DataLoss)
+        await self.failed(self.read(LARGE + b"x", digest=LARGE_DIGEST), DataLoss)
 
     async def test_pieces(self) -> None:
         """Pieces of any size make the blob, empty ones too."""

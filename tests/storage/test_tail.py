@@ -37,6 +37,22 @@ class TailTests(SynchronousTestCase):
             self.tail.append(b"abc")
         self.assertEqual(self.tail.piece(1, SIZE), b"bcabcabc")
 
+    def test_room(self) -> None:
+        """What was put into the room is taken as it is, among pieces that come in other ways."""
+        for size_bytes in (1000, 100_000, WRITE_CHUNK):
+            self.tail = Tail(SIZE)
+            while room := self.tail.room():
+                start = self.tail.size_bytes
+                count = min(len(room), size_bytes)
+                room[:count] = self.data[start : start + count]
+                self.tail.append(room[:count])
+                self.tail.append(self.data[start + count : start + count + 7])
+            self.assertEqual(self.tail.size_bytes, SIZE)
+            found = bytearray()
+            while (piece := self.tail.piece(len(found), SIZE)) is not None:
+                found += piece
+            self.assertEqual(found, self.data)
+
     def test_end(self) -> None:
         """Nothing is given out beyond the end that is asked for, nor beyond what is there."""
         self.tail.append(b"abcdef")

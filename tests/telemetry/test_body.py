@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import cast
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from gorego_tw.body import BytesBody
 from gorego_tw.errors import DataLoss, NotFound, Unavailable
-from gorego_tw.interfaces import IBlobBody
+from gorego_tw.interfaces import IBlobBody, ILandingBody
 from gorego_tw.telemetry.body import TracedBody, awaited_body
 from gorego_tw.telemetry.span import UPSTREAM, Span
 from tests.storage.tiers import PiecesBody
@@ -42,6 +43,18 @@ class SlowBody(PiecesBody):
         return await super().read_all()
 
 
+@implementer(ILandingBody)
+class LandingBody(PiecesBody):
+    """A body that is told where its pieces are to go."""
+
+    def __init__(self) -> None:
+        super().__init__(1, b"a")
+        self.give: Callable[[], memoryview] | None = None
+
+    def land_in(self, give: Callable[[], memoryview]) -> None:
+        self.give = give
+
+
 class BodyTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.recording = Recording()
@@ -61,8 +74,16 @@ class TracedBodyTests(BodyTestCase):
     def test_interface(self) -> None:
         """It is a body, as large as the other."""
         body = self.traced(BytesBody(b"abc"))
-        verifyObject(IBlobBody, body)
+        verifyObject(ILandingBody, body)
         self.assertEqual(body.size_bytes, 3)
+
+    def test_land_in(self) -> None:
+        """Memory for the pieces goes to the body, if that can do anything with it."""
+        base = LandingBody()
+        self.traced(base).land_in(lambda: memoryview(b"here"))
+        assert base.give is not None
+        self.assertEqual(base.give(), b"here")
+        self.traced(BytesBody(b"abc")).land_in(lambda: memoryview(b"here"))
 
     def test_pieces(self) -> None:
         """The pieces are those of the body; it is waiting until each comes, not while it is used."""

@@ -1,0 +1,145 @@
+"""The backing cache itself: from ``backing_cache.target`` and what belongs to it to a client of either protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from random import Random
+from typing import Any, NamedTuple, TypeVar
+
+from OpenSSL.crypto import Error as CryptoError
+from twisted.web.client import Agent, HTTPConnectionPool
+
+from gorego_tw.config import Configuration
+from gorego_tw.lifecycle import StartError
+from gorego_tw.proxy.write_policy import UpstreamResults
+from gorego_tw.remote.action_results import RemoteActionResults
+from gorego_tw.remote.blobs import RemoteBlobs
+from gorego_tw.remote.breaker import Breaker
+from gorego_tw.remote.bulk.connections import BulkConnections, bypasses_proxy
+from gorego_tw.remote.capabilities import Capabilities
+from gorego_tw.remote.connections import Connections, Files, credentials
+from gorego_tw.remote.http_action_results import HTTPActionResults
+from gorego_tw.remote.http_blobs import HTTPBlobs
+from gorego_tw.remote.http_peer import HTTPPeer
+from gorego_tw.remote.http_tls import ClientPolicy
+from gorego_tw.remote.link import Link
+from gorego_tw.remote.retry import Retrying
+from gorego_tw.remote.target import Target, parse_target
+from gorego_tw.settings import BackingCache
+
+#: Idle connections that are kept to an HTTP server, and how long one may take to be made, in seconds.
+HTTP_CONNECTIONS = 32
+CONNECT_SECONDS = 10.0
+
+T = TypeVar("T")
+
+
+class Peer(NamedTuple):
+    """A backing cache, whatever it speaks."""
+
+    blobs: Any  # an IBlobAccess and a Sink at once
+    action_results: UpstreamResults
+    greet: Callable[[], Coroutine[Any, Any, None]]
+    close: Callable[[], Awaitable[None]]
+    breaker: Breaker
+    retrying: Retrying
+
+
+def grpc_peer(configuration: Configuration, target: Target, reactor: Any) -> Peer:
+    """One that speaks the Remote Execution API.
+
+    :raises StartError: a certificate cannot be read.
+    """
+    backing = configuration.settings.backing_cache
+    trust = _secure(configuration, credentials) if target.is_encrypted else None
+    breaker, retrying = _patience(backing, target, reactor)
+    connections = Connections(target, backing.connections, trust)
+    bulk = None
+    if not target.is_encrypted and bypasses_proxy():
+        bulk = BulkConnections(target, reactor, backing.timeout_seconds)
+    link = Link(
+        connections,
+        headers=tuple(backing.headers.items()),
+        breaker=breaker,
+        retrying=retrying,
+        timeout_seconds=backing.timeout_seconds,
+        clock=reactor,
+        bulk=bulk,
+    )
+    capabilities = Capabilities(link, backing.instance_name)
+    blobs = RemoteBlobs(
+        link,
+        capabilities,
+        instance_name=backing.instance_name,
+        compression=backing.compression == "zstd",
+        max_blob_size_bytes=backing.max_backing_blob_size_bytes,
+        clock=reactor,
+    )
+
+    async def close() -> None:
+        if bulk is not None:
+            bulk.close()
+        await connections.close()
+
+    results = RemoteActionResults(link, capabilities, backing.instance_name)
+    return Peer(blobs, results, capabilities.refresh, close, breaker, retrying)
+
+
+def http_peer(configuration: Configuration, target: Target, reactor: Any) -> Peer:
+    """One that serves files by their URLs.
+
+    :raises StartError: a certificate cannot be read.
+    """
+    backing = configuration.settings.backing_cache
+    breaker, retrying = _patience(backing, target, reactor)
+    pool = HTTPConnectionPool(reactor)
+    pool.maxPersistentPerHost = HTTP_CONNECTIONS
+    policy = _secure(configuration, ClientPolicy)
+    peer = HTTPPeer(
+        Agent(reactor, policy, connectTimeout=CONNECT_SECONDS, pool=pool),
+        str(target),
+        headers=tuple(backing.headers.items()),
+        breaker=breaker,
+        retrying=retrying,
+        seconds=backing.timeout_seconds,
+        clock=reactor,
+    )
+    blobs = HTTPBlobs(peer, max_blob_size_bytes=backing.max_backing_blob_size_bytes)
+
+    async def close() -> None:
+        await pool.closeCachedConnections()
+
+    results = HTTPActionResults(peer, backing.instance_name)
+    return Peer(blobs, results, peer.greet, close, breaker, retrying)
+
+
+def _patience(backing: BackingCache, target: Target, reactor: Any) -> tuple[Breaker, Retrying]:
+    breaker = Breaker(f"the backing cache {target}", clock=reactor)
+    random = Random()  # noqa: S311 - how long it is waited is no secret
+    return breaker, Retrying(backing.put_retry_count, clock=reactor, random=random)
+
+
+def _secure(configuration: Configuration, make: Callable[[Files], T]) -> T:
+    """What is made of the PEM files that are configured.
+
+    :raises StartError: one cannot be read, or is none.
+    """
+    tls = configuration.settings.backing_cache.tls
+    try:
+        return make(Files(tls.ca_file, tls.cert_file, tls.key_file))
+    except (OSError, CryptoError) as error:
+        reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else "no PEM"
+        place = configuration.place("backing_cache.tls")
+        raise StartError(f"{place}: {reason}; allowed: the paths of PEM files") from error
+
+
+def make_peer(configuration: Configuration, reactor: Any) -> Peer | None:
+    """The backing cache that is configured, if one is.
+
+    :raises StartError: it cannot be what is configured.
+    """
+    if not configuration.settings.backing_cache.target:
+        return None
+    target = parse_target(configuration.settings.backing_cache.target)
+    make = http_peer if target.is_http else grpc_peer
+    return make(configuration, target, reactor)

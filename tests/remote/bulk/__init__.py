@@ -1,0 +1,1 @@
+"""Tests of the backing cache as stores."""
