@@ -2,7 +2,7 @@
 
 ``local_cache.max_size_gb`` is overridden by ``GOREGO_LOCAL_CACHE_MAX_SIZE_GB``. Variables
 with another name are left alone: whoever starts us, Kubernetes for one, sets some of the
-same prefix.
+same prefix. One that is nearly the name of a key is told of.
 """
 
 from __future__ import annotations
@@ -26,6 +26,11 @@ _MAX_SHOWN = 80
 _UNKNOWN_KEY = frozenset({"extra_forbidden", "invalid_key"})
 _SECRET = ("backing_cache", "headers")
 
+_PREFIX = "GOREGO_"
+
+#: How much like the variable of a key one has to be, to be taken for a slip; 1 is the same.
+_NEARLY = 0.85
+
 KeyPath = tuple[str, ...]
 Tree = dict[str, Any]
 
@@ -35,11 +40,15 @@ class ConfigError(Exception):
 
 
 class Configuration(NamedTuple):
-    """The settings and where they are from."""
+    """The settings and where they are from.
+
+    :ivar doubts: what may be a slip, a line each.
+    """
 
     settings: Settings
     file: str | None
     variables: Mapping[KeyPath, str]
+    doubts: tuple[str, ...] = ()
 
     def shown(self) -> Tree:
         """The settings as they are in effect, as their file would have them, without secrets."""
@@ -66,7 +75,8 @@ def load(file: str | None, environment: Mapping[str, str]) -> Configuration:
             _put(tree, path, _from_text(variable, environment[variable], field))
             variables[path] = variable
     try:
-        return Configuration(Settings.model_validate(tree), file, variables)
+        settings = Settings.model_validate(tree)
+        return Configuration(settings, file, variables, tuple(_doubts(environment)))
     except ValidationError as error:
         raise ConfigError(_explain(error, file, variables)) from None
 
@@ -85,7 +95,15 @@ def keys(
 
 def variable_name(path: KeyPath) -> str:
     """The environment variable that overrides a key."""
-    return "_".join(("gorego", *path)).upper()
+    return _PREFIX + "_".join(path).upper()
+
+
+def _doubts(environment: Mapping[str, str]) -> Iterator[str]:
+    known = [variable_name(path) for path, _ in keys()]
+    for name in sorted(environment):
+        if name.startswith(_PREFIX) and name not in known:
+            for close in get_close_matches(name, known, n=1, cutoff=_NEARLY):
+                yield f"{name} (in the environment) is no key and is ignored; did you mean {close}?"
 
 
 class _Loader(yaml.SafeLoader):

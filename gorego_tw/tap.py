@@ -22,6 +22,8 @@ from gorego_tw.reactor import Reactor
 from gorego_tw.steady_clock import Timed, keep_steady
 from gorego_tw.telemetry import log
 
+_log = make_logger()
+
 
 def install_reactor() -> None:
     """Make Twisted run on uvloop, unless a reactor was chosen before (``twistd --reactor``)."""
@@ -112,5 +114,7 @@ def makeService(options: Options) -> IService:
 
     from gorego_tw.assembly import make_daemon  # it imports what imports a reactor
 
+    for doubt in options.configuration.doubts:
+        _log.warn("{doubt}", doubt=doubt)
     keep_steady(cast(Timed, reactor))
     return make_daemon(options.configuration, reactor, GiveUp(reactor), log.process_log)

@@ -290,7 +290,23 @@ class EnvironmentTests(ConfigTestCase):
 
     def test_other_variables_are_left_alone(self) -> None:
         """Kubernetes sets GOREGO_PORT in the neighbours of a service called gorego."""
-        self.load("", {"GOREGO_PORT": "tcp://10.0.0.1:50051"})
+        kubernetes = {
+            "GOREGO_PORT": "tcp://10.0.0.1:50051",
+            "GOREGO_SERVICE_HOST": "10.0.0.1",
+            "GOREGO_PORT_50051_TCP_ADDR": "10.0.0.1",
+            "GOREGO_VERSION": "1",
+        }
+        self.assertEqual(self.load("", kubernetes).doubts, ())
+
+    def test_slips_are_told_of(self) -> None:
+        """A variable that is nearly one of ours is ignored, and that is said."""
+        environment = {"GOREGO_LOCAL_CACHE_MAX_SIZE": "5", "GOREGO_LISTEN_ADDR": ":1"}
+        [doubt] = self.load("", environment).doubts
+        self.assertEqual(
+            doubt,
+            "GOREGO_LOCAL_CACHE_MAX_SIZE (in the environment) is no key and is ignored; "
+            "did you mean GOREGO_LOCAL_CACHE_MAX_SIZE_GB?",
+        )
 
     def test_a_wrong_section_is_told_all_the_same(self) -> None:
         """A variable below a section that is none does not hide the fault of the file."""

@@ -148,6 +148,13 @@ class MakeServiceTests(SynchronousTestCase):
         verifyObject(IService, service)
         self.assertFalse(Path(folder).exists())
 
+    def test_doubts(self) -> None:
+        """What may be a slip in the environment is in the log."""
+        self.patch(os, "environ", {**os.environ, "GOREGO_LISTEN_ADDRR": ":1"})
+        with capturedLogs() as events:
+            makeService(options_of())
+        self.assertIn("GOREGO_LISTEN_ADDRR", formatEvent(events[0]))
+
 
 class GiveUpTests(SynchronousTestCase):
     def setUp(self) -> None:
