@@ -45,6 +45,7 @@ from gorego_tw.storage.remembered import Remembering
 from gorego_tw.storage.tier import LocalTier
 from gorego_tw.tracing.action_results import TracedActionResults, TracedUpstreamResults
 from gorego_tw.tracing.blobs import TracedSink
+from gorego_tw.tracing.recalled import Recall
 
 #: For how long a blob that was renewed in the backing cache is not renewed again, in seconds. A cache
 #: that evicts what was used an hour ago is too small for renewal to help.
@@ -140,9 +141,7 @@ class Backing:
         )
         both = Cache(self.blobs, self.action_results, ProxyUploads(local.uploads, self.policy))
 
-        def recall(key: ActionKey) -> StoredActionResult | None:
-            return here.recall(key) if rules.is_local_final(key.instance_name) else None
-
+        recall = here.recall if rules.are_all_local else _if_final(here.recall, rules)
         self.cache = served(both, tier.evicted, recall, "ProxyStore", sketch=sketch)
 
     def services(self) -> Iterator[IService]:
@@ -219,6 +218,15 @@ def make_backing(
     if peer is None:
         return None
     return Backing(configuration, peer, tier, limits, reactor, sketch=sketch)
+
+
+def _if_final(recall: Recall, rules: FreshnessRules) -> Recall:
+    """What is recalled, where that is final."""
+
+    def recalled(key: ActionKey) -> StoredActionResult | None:
+        return recall(key) if rules.is_local_final(key.instance_name) else None
+
+    return recalled
 
 
 def _rules(settings: BackingCache) -> FreshnessRules:

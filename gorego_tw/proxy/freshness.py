@@ -29,6 +29,11 @@ class FreshnessRules:
         self._default = default
         self._rules = dict(by_instance_name)
 
+    @property
+    def are_all_local(self) -> bool:
+        """Whether a local hit is final under every instance name."""
+        return self._default is _LOCAL and all(mode is _LOCAL for mode in self._rules.values())
+
     def is_local_final(self, instance_name: str) -> bool:
         """Whether a local hit is all there is to know."""
         return self.of(instance_name) is _LOCAL

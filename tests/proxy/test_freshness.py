@@ -45,3 +45,11 @@ class FreshnessRulesTests(SynchronousTestCase):
             rules = FreshnessRules(mode, {"final": Freshness.LOCAL})
             self.assertEqual(rules.is_local_final("ci"), mode is Freshness.LOCAL)
             self.assertTrue(rules.is_local_final("final"))
+
+    def test_all_local(self) -> None:
+        """Whether a local hit is final wherever it is can be told beforehand."""
+        local, strict = Freshness.LOCAL, Freshness.STRICT
+        self.assertTrue(FreshnessRules(local, {}).are_all_local)
+        self.assertTrue(FreshnessRules(local, {"ci": local}).are_all_local)
+        self.assertFalse(FreshnessRules(local, {"ci": strict}).are_all_local)
+        self.assertFalse(FreshnessRules(strict, {}).are_all_local)
