@@ -21,7 +21,7 @@ MOST_CONNECTIONS = 16
 #: How long one is kept that nobody uses, in seconds: the time between two builds is longer.
 IDLE_SECONDS = 30.0
 
-#: How long one may take to be made, in seconds.
+#: How long one may take to be made at most, in seconds.
 CONNECT_SECONDS = 10.0
 
 #: What says that gRPC goes through a proxy (its environment variables).
@@ -44,7 +44,7 @@ class BulkConnections:
         self, target: Target, reactor: Any, seconds: float, most: int = MOST_CONNECTIONS
     ) -> None:
         self.authority = "localhost" if target.scheme == "unix" else target.address
-        self._endpoint = _endpoint(target, reactor)
+        self._endpoint = _endpoint(target, reactor, min(CONNECT_SECONDS, seconds))
         self._clock = reactor
         self._seconds = seconds
         self._most = most
@@ -115,8 +115,8 @@ class BulkConnections:
             timer.cancel()
 
 
-def _endpoint(target: Target, reactor: Any) -> IStreamClientEndpoint:
+def _endpoint(target: Target, reactor: Any, seconds: float) -> IStreamClientEndpoint:
     if target.scheme == "unix":
-        return UNIXClientEndpoint(reactor, target.address, timeout=CONNECT_SECONDS)
+        return UNIXClientEndpoint(reactor, target.address, timeout=seconds)
     host, _, port = target.address.rpartition(":")
-    return HostnameEndpoint(reactor, host.strip("[]"), int(port), timeout=CONNECT_SECONDS)
+    return HostnameEndpoint(reactor, host.strip("[]"), int(port), timeout=seconds)
