@@ -37,9 +37,6 @@ from gorego_tw.storage.uploads import Uploads
 #: How often the clock is looked at for last uses, in seconds, which is as exact as they are.
 TICK_SECONDS = 1.0
 
-#: What slices of a flush leave to others between them, in seconds.
-_PAUSE_SECONDS = 0.004
-
 
 class Upkeep(NamedTuple):
     """How much is done for what is stored.
@@ -140,8 +137,10 @@ class LocalTier:
     @property
     def services(self) -> tuple[IService, ...]:
         """What has to run while the tier is in use: new services at each call."""
+        flush = Periodic("flush of last uses", self._flush_if_due, TICK_SECONDS, self.clock)
+        self.last_use.crowded = flush.wake
         return (
-            Periodic("flush of last uses", self._flush_if_due, TICK_SECONDS, self.clock),
+            flush,
             CheckpointSchedule(
                 self.checkpoints, self.upkeep.checkpoint_seconds, self.threads, self.clock
             ),
@@ -192,9 +191,9 @@ class LocalTier:
 
     async def _flush_if_due(self) -> None:
         self.last_use.tick()
-        if self.last_use.due:
+        while self.last_use.due:
             while self.last_use.flush_slice():
-                await deferLater(self.clock, _PAUSE_SECONDS)
+                await deferLater(self.clock, self.last_use.rest_seconds)
 
     @classmethod
     def _put_together(
