@@ -29,6 +29,7 @@ from gorego_tw.storage.inventory import Inventory
 from gorego_tw.storage.last_use import LastUse
 from gorego_tw.storage.local import LocalActionResults, LocalBlobs
 from gorego_tw.storage.reconciliation import Reconciliation
+from gorego_tw.storage.salvage import Salvage
 from gorego_tw.storage.scrub import Scrub
 from gorego_tw.storage.space import Space
 from gorego_tw.storage.stable_storage import boot_id
@@ -64,6 +65,7 @@ class LocalTier:
     :ivar evicted: what was evicted lately.
     :ivar ending: how the tier was found.
     :ivar reconciliation: compares index and files if they may not be in step.
+    :ivar salvage: brings back what is left in a damaged index.
     :ivar ballast: room for making room.
     :ivar scrub: compares what is stored with its hash.
     """
@@ -83,6 +85,7 @@ class LocalTier:
     uploads: Uploads
     arrivals: Arrivals
     reconciliation: Reconciliation
+    salvage: Salvage
     scrub: Scrub
     ballast: Ballast
     upkeep: Upkeep
@@ -145,6 +148,7 @@ class LocalTier:
                 self.checkpoints, self.upkeep.checkpoint_seconds, self.threads, self.clock
             ),
             self.reconciliation,
+            self.salvage,
             self.scrub,
         )
 
@@ -242,6 +246,15 @@ class LocalTier:
                 index,
                 inventory,
                 files=files,
+                last_use=last_use,
+                threads=threads,
+                clock=clock,
+            ),
+            salvage=Salvage(
+                folder,
+                environment,
+                index,
+                space=space,
                 last_use=last_use,
                 threads=threads,
                 clock=clock,
