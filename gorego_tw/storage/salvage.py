@@ -18,7 +18,9 @@ from collections import deque
 from contextlib import suppress
 from pathlib import Path
 from struct import Struct
+from typing import TypeVar
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from txaio.tx import make_logger
@@ -33,7 +35,7 @@ from gorego_tw.storage.index_opening import indexes_set_aside
 from gorego_tw.storage.last_use import LastUse
 from gorego_tw.storage.lmdb_pages import DamagedPage, Value, unpack_meta, values
 from gorego_tw.storage.reading import read_all
-from gorego_tw.storage.records import INLINE, INLINE_LIMIT, BlobRecord, DamagedRecord, disk_bytes
+from gorego_tw.storage.records import INLINE, INLINE_LIMIT, BlobRecord, disk_bytes
 from gorego_tw.storage.space import Space
 
 #: How often is looked whether there is something to bring back, in seconds.
@@ -47,7 +49,7 @@ SLICE_SECONDS = 0.001
 REST_SECONDS = 0.004
 
 #: How many blobs are kept in one transaction, which takes as long.
-BATCH_BLOBS = 64
+BATCH_BLOBS = 32
 
 #: How large pages may be, in bytes.
 _PAGE_SIZES = (4096, 8192, 16384, 32768, 65536)
@@ -55,6 +57,8 @@ _PAGE_SIZES = (4096, 8192, 16384, 32768, 65536)
 #: The next page; or that there is none.
 _POSITION = Struct("<Q")
 _DONE = b""
+T = TypeVar("T")
+
 _FUNCTIONS = {function.value: 1 + function.hash_bytes for function in DigestFunction}
 
 
@@ -126,7 +130,7 @@ class Salvage(Periodic):
             pages = os.fstat(fd).st_size // size
             number = self._position(path) or 0
             while self.running and number < pages:
-                piece = await self._threads.run(_read_pages, fd, number, size)
+                piece = await self._wait(self._threads.run(_read_pages, fd, number, size))
                 await self._look_through(fd, piece, number, size, used)
                 if self.running:
                     number += PIECE_PAGES
@@ -137,18 +141,14 @@ class Salvage(Periodic):
     async def _look_through(self, fd: int, piece: bytes, number: int, size: int, used: int) -> None:
         blobs: list[tuple[Digest, bytes]] = []
         for at in range(0, len(piece) - size + 1, size):
-            elsewhere: list[Value] = []
-            for value in values(piece[at : at + size], number + at // size):
-                if not _may_be_blob(value):
-                    continue
-                if value.page is None:
-                    _collect(value.key, value.data, blobs)
-                else:
-                    elsewhere.append(value)
+            here, elsewhere = self._unknown(piece[at : at + size], number + at // size)
             if elsewhere:
-                found = await self._threads.run(_read_values, fd, elsewhere, size)
-                for value, data in zip(elsewhere, found, strict=True):
-                    _collect(value.key, data, blobs)
+                found = await self._wait(self._threads.run(_read_values, fd, elsewhere, size))
+                here += zip((value.key for value in elsewhere), found, strict=True)
+            for key, data in here:
+                digest = digest_of(data, DigestFunction(key[0]))
+                if digest.key == key:
+                    blobs.append((digest, data))
             if len(blobs) >= BATCH_BLOBS:
                 self._keep(blobs, used)
                 blobs = []
@@ -157,12 +157,20 @@ class Salvage(Periodic):
                 break
         self._keep(blobs, used)
 
+    def _unknown(self, page: bytes, number: int) -> tuple[list[tuple[bytes, bytes]], list[Value]]:
+        """What may be blobs that are not stored: those whose bytes are in the page, and the others."""
+        found = [value for value in values(page, number) if _may_be_blob(value)]
+        records = self._index.blobs(value.key for value in found)
+        unknown = [value for value, record in zip(found, records, strict=True) if record is None]
+        here = [(value.key, value.data) for value in unknown if value.page is None]
+        return here, [value for value in unknown if value.page is not None]
+
     def _keep(self, blobs: list[tuple[Digest, bytes]], used: int) -> None:
         for start in range(0, len(blobs), BATCH_BLOBS):
             room = -self._space.excess_bytes
             with self._index.write() as txn:
                 for digest, data in dict(blobs[start : start + BATCH_BLOBS]).items():
-                    if self._is_there(digest.key):
+                    if self._index.blobs([digest.key]) != [None]:
                         continue
                     if room < disk_bytes(len(data)):
                         self.left_out += 1
@@ -171,11 +179,12 @@ class Salvage(Periodic):
                     txn.put_blob(digest.key, BlobRecord(used, INLINE, len(data), 0), data)
                     self.found += 1
 
-    def _is_there(self, key: bytes) -> bool:
-        try:
-            return self._index.blob(key) is not None
-        except DamagedRecord:  # found out when it is asked for
-            return True
+    async def _wait(self, reading: Deferred[T]) -> T:
+        """What is read, which is no work of this thread."""
+        began = self._clock.seconds()
+        result = await reading
+        self._slice_end += self._clock.seconds() - began
+        return result
 
     async def _rest(self) -> None:
         if not self._slice_end - SLICE_SECONDS <= self._clock.seconds() < self._slice_end:
@@ -230,9 +239,3 @@ def _read_values(fd: int, elsewhere: list[Value], size: int) -> list[bytes]:  # 
 def _may_be_blob(value: Value) -> bool:
     key = value.key
     return 0 < value.size_bytes <= INLINE_LIMIT and bool(key) and _FUNCTIONS.get(key[0]) == len(key)
-
-
-def _collect(key: bytes, data: bytes, blobs: list[tuple[Digest, bytes]]) -> None:
-    digest = digest_of(data, DigestFunction(key[0]))
-    if digest.key == key:
-        blobs.append((digest, data))
