@@ -29,6 +29,7 @@ from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.failures import telling
 from gorego_tw.storage.frame_file import FrameFile, WrongContent
 from gorego_tw.storage.records import FILE, BlobRecord
+from gorego_tw.storage.stored_file import DamagedFile, verified_file
 from gorego_tw.storage.tier import LocalTier
 from gorego_tw.zstd.seekable import FrameCompressor
 
@@ -174,20 +175,42 @@ class Compressing(Service):
 
     async def _try(self, waiting: _Waiting) -> None:
         try:
-            found = self._tier.inventory.find(waiting.digest)
-            if found is None or found[0].location != FILE:
+            record = await self._record(waiting.digest)
+            if record is None or record.location != FILE:
                 return
             room = self._tier.space.spare(waiting.digest.size_bytes)
             if room is None:
                 self.passed_over += 1
                 return
             with room:
-                await self._compress(waiting, found[0])
+                await self._compress(waiting, record)
         except StatusError:  # a disk that is full or broken, or the blob was evicted meanwhile
             self.passed_over += 1
         except Exception:  # what becomes of the next ones does not depend on it
             self.passed_over += 1
             self._log.failure("{blob} was not compressed", blob=str(waiting.digest))
+
+    async def _record(self, digest: Digest) -> BlobRecord | None:
+        """What is known of a blob, after a look that its file is as the index says: a process that was
+        killed may have compressed it, and not said so.
+        """
+        found = self._tier.inventory.find(digest)
+        if found is None or not found[0].is_file:
+            return None
+        record = found[0]
+        with telling():
+            stamp = self._tier.files.stamp(digest.key)
+        if stamp == record.stamp:
+            return record
+        try:
+            path = self._tier.files.path(digest.key)
+            right = await self._threads.run(verified_file, path, digest, record)
+        except (OSError, DamagedFile):  # found out by who reads it
+            return None
+        if self._tier.inventory.record(digest.key) != record:
+            return None
+        self._tier.inventory.restamp(digest.key, right)
+        return right
 
     async def _compress(self, waiting: _Waiting, record: BlobRecord) -> None:
         digest, files, run = waiting.digest, self._tier.files, self._threads.run

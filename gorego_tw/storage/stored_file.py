@@ -137,6 +137,15 @@ def verified_record(fd: int, digest: Digest, record: BlobRecord) -> BlobRecord:
     )
 
 
+def verified_file(path: str, digest: Digest, record: BlobRecord) -> BlobRecord:
+    """The same of a file that is not open."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        return verified_record(fd, digest, record)
+    finally:
+        os.close(fd)
+
+
 def recognized_record(fd: int, key: bytes, last_used: int) -> BlobRecord:
     """The record of an open file in the place of a blob of which nothing else is known. It takes long;
     any thread may.

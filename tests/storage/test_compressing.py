@@ -21,7 +21,7 @@ from gorego_tw.storage.disk_threads import HeldDiskThreads
 from gorego_tw.storage.folder import FolderError
 from gorego_tw.storage.frame_file import FrameFile
 from gorego_tw.storage.index_write import IndexWrite
-from gorego_tw.storage.records import COMPRESSED, FILE, disk_bytes
+from gorego_tw.storage.records import COMPRESSED, FILE, BlobRecord, disk_bytes
 from gorego_tw.storage.tier import LocalTier
 from tests.storage import contract
 from tests.storage.compression import CompressingTestCase, text
@@ -366,6 +366,23 @@ class NextProcessTests(BackgroundTestCase):
         self.assertEqual(self.notes, b"")
         self.assert_kept(digest, data, COMPRESSED)
 
+    def test_compressed_and_not_said(self) -> None:
+        """A file that was compressed when the process was killed, of which the index does not know yet, is
+        no damage.
+        """
+        digest, data = self.put_text(60_000)
+        notes = self.notes
+        self.go_on()
+        stamp = self.record(digest).stamp - 1
+        plain = BlobRecord(self.tier.last_use.now, FILE, digest.size_bytes, stamp)
+        self.tier.inventory.restamp(digest.key, plain)
+        self.close_tier(self.tier)
+        (self.folder / "compressing").write_bytes(notes)
+        self.open_tier()
+        self.go_on()
+        self.assertEqual(self.tier.inventory.damaged, 0)
+        self.assert_kept(digest, data, COMPRESSED)
+
     def test_no_notes(self) -> None:
         """Where nothing can be noted blobs are compressed all the same."""
         self.close_tier(self.tier)
@@ -554,7 +571,9 @@ class CrashTests(CompressingTestCase):
         self.assertEqual(self.record(digest).location, COMPRESSED)
 
     def test_killed(self) -> None:
-        """A process that is killed at any step has kept the blob, and leaves nothing else."""
+        """A process that is killed at any step has kept the blob, and leaves nothing else; the next one
+        compresses it if that was not done.
+        """
         command = [
             sys.executable,
             "-m",
@@ -569,6 +588,7 @@ class CrashTests(CompressingTestCase):
             for when in ("before", "after"):
                 self.folder = root / f"{when} {name}"
                 self.open_tier()
+                self.assertEqual(self.record(digest).location, COMPRESSED, self.folder.name)
                 self.assertEqual(self.successResultOf(read(self.tier.blobs, digest)), data)
                 length = self.path(digest).stat().st_size
                 self.assertEqual(self.tier.index.tallies[1], (1, disk_bytes(length)))
