@@ -1,10 +1,10 @@
 """``python -m crashtest SECONDS [SEED]``: kill -9 at random moments under load, for so long.
 
 Real clients write, read, break off and resume against a daemon in a process of its own. It is
-killed, started again, and asked for all that it has acknowledged. Four kinds of folders take turns:
+killed, started again, and asked for all that it has acknowledged. Five kinds of folders take turns:
 with room for everything, or with so little that blobs are evicted all the time; each alone, and
-with a backing cache, which has to get everything in the end. Only without one may anything be evicted
-for good.
+with a backing cache, which has to get everything in the end; and one in which blobs are compressed and
+scrubbed. Only without a backing cache may anything be evicted for good.
 
 The seed decides who does what in which order and how long each daemon lives; when a call meets
 the kill depends on the machine. The last lines say what was done and what was wrong, and the exit

@@ -11,15 +11,10 @@ import click
 
 from gorego_tw.command import archive
 from gorego_tw.command.access import Location, refused
-from gorego_tw.command.blobs import PIECE_BYTES, send_blob
+from gorego_tw.command.bringing import Bringing
 from gorego_tw.command.connection import NOT_ALL_WELL, Connection, Refused
-from gorego_tw.command.digests import text_of
 from gorego_tw.command.printing import bar, line
-from gorego_tw.errors import Code
 from gorego_tw.pb.gorego.control.v1 import control_pb2 as pb
-
-#: What ends an import: it is said of everything that follows, too.
-_HOPELESS = (Code.UNAVAILABLE,)
 
 
 @click.command("export")
@@ -125,38 +120,18 @@ def import_(location: Location, file: str, as_json: bool) -> None:
 
 
 def _import(connection: Connection, stream: IO[bytes]) -> Counter[str]:
-    counts: Counter[str] = Counter()
     with bar("import", 1) as progress:
-        for subject, size_bytes, data in archive.members(stream):
-            try:
-                counts[_import_one(connection, subject, size_bytes, data)] += 1
-            except Refused as error:
-                if error.code in _HOPELESS:
-                    raise
-                counts["refused"] += 1
-                click.echo(f"refused: {_shown(subject)}: {error.message}", err=True)
-            progress.length += 1
-            progress.update(1)
-    return counts
-
-
-def _import_one(
-    connection: Connection, subject: pb.BlobName | bytes, size_bytes: int, data: archive.Data
-) -> str:
-    """What became of it."""
-    if isinstance(subject, bytes):
-        if size_bytes > archive.MOST_RESULT_BYTES:
-            raise Refused(Code.RESOURCE_EXHAUSTED, f"{size_bytes} bytes")
-        result = pb.StoredResult(key=subject, value=data.read())
-        request = pb.WriteActionResultRequest(result=result)
-        connection.ask("WriteActionResult", request, pb.WriteActionResultResponse)
-        return "action_results"
-    pieces = iter(lambda: data.read(PIECE_BYTES), b"")
-    return "existed" if send_blob(connection, subject, pieces) else "blobs"
-
-
-def _shown(subject: pb.BlobName | bytes) -> str:
-    return subject.hex() if isinstance(subject, bytes) else text_of(subject)
+        bringing = Bringing(connection)
+        try:
+            for subject, size_bytes, data in archive.members(stream):
+                bringing.take(subject, size_bytes, data)
+                progress.length += 1
+                progress.update(1)
+        except archive.ArchiveError:
+            bringing.send()
+            raise
+        bringing.send()
+    return bringing.counts
 
 
 def _end(counts: Mapping[str, int], *, as_json: bool, damaged: str) -> None:

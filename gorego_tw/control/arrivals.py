@@ -6,8 +6,13 @@ from collections.abc import AsyncIterator
 from itertools import count
 
 from gorego_tw.control.names import digest_in
-from gorego_tw.errors import InvalidArgument
-from gorego_tw.pb.gorego.control.v1.control_pb2 import StoredResult, WriteRequest
+from gorego_tw.errors import InvalidArgument, StatusError
+from gorego_tw.pb.gorego.control.v1.control_pb2 import (
+    StoredResult,
+    WriteRequest,
+    WriteSeveralRequest,
+    WriteSeveralResponse,
+)
 from gorego_tw.storage.records import (
     ACTIONS,
     DamagedRecord,
@@ -56,6 +61,23 @@ class Brought:
             raise
         return False
 
+    async def several(
+        self, request: WriteSeveralRequest
+    ) -> AsyncIterator[WriteSeveralResponse.Outcome]:
+        """Keep each of those blobs and action results: what became of it."""
+        for blob in request.blobs:
+            try:
+                yield WriteSeveralResponse.Outcome(existed=await self.blob(_one(blob)))
+            except StatusError as error:
+                yield _refusal(error)
+        for result in request.results:
+            try:
+                self.action_result(result)
+            except StatusError as error:
+                yield _refusal(error)
+            else:
+                yield WriteSeveralResponse.Outcome()
+
     def action_result(self, stored: StoredResult) -> None:
         """Keep an action result as it was listed elsewhere.
 
@@ -72,3 +94,11 @@ class Brought:
         self._tier.space.check(disk_bytes(len(value)))
         with self._tier.index.write() as txn:
             txn.put_action(stored.key, value)
+
+
+async def _one(request: WriteRequest) -> AsyncIterator[WriteRequest]:
+    yield request
+
+
+def _refusal(error: StatusError) -> WriteSeveralResponse.Outcome:
+    return WriteSeveralResponse.Outcome(code=error.code, message=error.message)

@@ -30,6 +30,10 @@ _BLOBS = 100
 _RESULTS = 20
 
 
+#: How many small blobs are written before others have their turn: they take a millisecond.
+_TURN_WRITES = 16
+
+
 @implementer(IRPCService)
 class Control:
     """Answers what the command asks.
@@ -60,9 +64,7 @@ class Control:
             f"{SERVICE}ListActionResults": server_streaming(
                 pb.ListActionResultsRequest, self.list_action_results
             ),
-            f"{SERVICE}WriteActionResult": unary(
-                pb.WriteActionResultRequest, self.write_action_result
-            ),
+            f"{SERVICE}WriteSeveral": unary(pb.WriteSeveralRequest, self.write_several),
         }
 
     async def stat(self, request: pb.StatRequest, call: object) -> pb.StatResponse:
@@ -147,12 +149,17 @@ class Control:
                 yield pb.ListActionResultsResponse(results=results)
             await self._pause(0)
 
-    async def write_action_result(
-        self, request: pb.WriteActionResultRequest, call: object
-    ) -> pb.WriteActionResultResponse:
-        """An action result to be kept."""
-        self._brought.action_result(request.result)
-        return pb.WriteActionResultResponse()
+    async def write_several(
+        self, request: pb.WriteSeveralRequest, call: object
+    ) -> pb.WriteSeveralResponse:
+        """Blobs and action results to be kept; each is, or is not, for itself."""
+        response = pb.WriteSeveralResponse()
+        async with closing(self._brought.several(request)) as outcomes:
+            async for outcome in outcomes:
+                response.outcomes.append(outcome)
+                if not len(response.outcomes) % _TURN_WRITES:
+                    await self._pause(0)
+        return response
 
     def _listed(self, page: Sequence[tuple[bytes, bytes]]) -> pb.ListResponse:
         latest = self._tier.last_use.latest

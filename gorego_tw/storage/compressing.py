@@ -12,20 +12,24 @@ could share one.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from contextlib import suppress
 from contextvars import Context
 from typing import NamedTuple
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import deferLater
 from txaio.tx import make_logger
 
 from gorego_tw.digest import Digest
 from gorego_tw.errors import StatusError
+from gorego_tw.storage.backlog import Backlog, noted
 from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.failures import telling
 from gorego_tw.storage.frame_file import FrameFile, WrongContent
 from gorego_tw.storage.records import FILE, BlobRecord
+from gorego_tw.storage.stored_file import DamagedFile, verified_file
 from gorego_tw.storage.tier import LocalTier
 from gorego_tw.zstd.seekable import FrameCompressor
 
@@ -37,6 +41,12 @@ MOST_WAITING = 65_536
 #: of what files of a system take of the disk, those of less than 16 KiB, which are more than half
 #: of them, would save 4 %, and all others 56 %.
 LEAST_BYTES = 16 * 1024
+
+#: How many blobs are looked at before others have their turn.
+_TURN_BLOBS = 64
+
+#: In the place of a number of checkpoints: the blob may be on stable storage.
+_ANOTHER_PROCESS = -1
 
 #: Files of up to that many bytes are closed at once: to free their blocks takes less than a thread.
 _CLOSED_AT_ONCE = 1 << 20
@@ -50,9 +60,8 @@ class _Waiting(NamedTuple):
 
 
 class Compressing(Service):
-    """Compresses what becomes a file from its start on, one blob after the other.
-
-    What waits when it is stopped stays as it is.
+    """Compresses what becomes a file from its start on, one blob after the other; then, what waited when
+    the process before it ended, however that was.
 
     :param threads: one is enough, of low priority.
     :ivar compressed: how many blobs it has compressed.
@@ -75,6 +84,9 @@ class Compressing(Service):
         self._tier = tier
         self._threads = threads
         self._queue: deque[_Waiting] = deque()
+        self._backlog: Backlog | None = None
+        self._left: Iterator[bytes] = iter(())
+        self._unfinished = False
         self._compressor = FrameCompressor()
         self._file: FrameFile | None = None
         self._working: Deferred[None] = succeed(None)
@@ -89,6 +101,13 @@ class Compressing(Service):
         """Begin to be told of files."""
         super().startService()
         self._tier.inventory.filed = self._add
+        try:
+            self._backlog = Backlog(self._tier.folder.path / "compressing")
+        except OSError as error:
+            self._log.warn("what waits for compression cannot be noted: {error}", error=error)
+            return
+        if not self._backlog.is_empty:
+            self._working = Context().run(Deferred.fromCoroutine, self._go_on(self._backlog))
 
     def stopService(self) -> Deferred[None]:
         """Break off.
@@ -99,7 +118,8 @@ class Compressing(Service):
         self._tier.inventory.filed = bool
         if self._file is not None:
             self._file.wanted = False
-        return self._working
+            self._unfinished = True
+        return self._working.addCallback(self._let_go)
 
     def _add(self, digest: Digest) -> None:
         if digest.size_bytes < LEAST_BYTES:
@@ -108,34 +128,89 @@ class Compressing(Service):
             self.passed_over += 1
             return
         self._queue.append(_Waiting(digest, self._tier.environment.checkpoints))
+        if self._backlog is not None:
+            self._backlog.add(digest)
         if not self._busy:
             # Whose blob was the first has nothing to do with the others.
             self._working = Context().run(Deferred.fromCoroutine, self._work())
 
+    async def _go_on(self, backlog: Backlog) -> None:
+        """Begin with what the process before has left."""
+        self._busy = True
+        self._left = iter(await self._threads.run(backlog.read))
+        await self._work()
+        if self.running:
+            backlog.clear(at_once=True)
+
     async def _work(self) -> None:
         self._busy = True
+        looked_at = 0
         try:
-            while self._queue and self.running:
-                await self._try(self._queue.popleft())
+            while self.running and (waiting := self._next()) is not None:
+                await self._try(waiting)
+                looked_at += 1
+                if not looked_at % _TURN_BLOBS:  # of what was done before
+                    await deferLater(self._tier.clock, 0)
         finally:
             self._busy = False
+        if self._backlog is not None and self.running:
+            self._backlog.clear()
+
+    def _next(self) -> _Waiting | None:
+        """What comes now before what was left."""
+        if self._queue:
+            return self._queue.popleft()
+        for line in self._left:
+            digest = noted(line)
+            if digest is not None:
+                return _Waiting(digest, _ANOTHER_PROCESS)
+        return None
+
+    def _let_go(self, _: object) -> None:
+        backlog, self._backlog = self._backlog, None
+        if backlog is not None:
+            if not self._unfinished and not self._queue and next(self._left, None) is None:
+                backlog.clear(at_once=True)
+            backlog.close()
 
     async def _try(self, waiting: _Waiting) -> None:
         try:
-            found = self._tier.inventory.find(waiting.digest)
-            if found is None or found[0].location != FILE:
+            record = await self._record(waiting.digest)
+            if record is None or record.location != FILE:
                 return
             room = self._tier.space.spare(waiting.digest.size_bytes)
             if room is None:
                 self.passed_over += 1
                 return
             with room:
-                await self._compress(waiting, found[0])
+                await self._compress(waiting, record)
         except StatusError:  # a disk that is full or broken, or the blob was evicted meanwhile
             self.passed_over += 1
         except Exception:  # what becomes of the next ones does not depend on it
             self.passed_over += 1
             self._log.failure("{blob} was not compressed", blob=str(waiting.digest))
+
+    async def _record(self, digest: Digest) -> BlobRecord | None:
+        """What is known of a blob, after a look that its file is as the index says: a process that was
+        killed may have compressed it, and not said so.
+        """
+        found = self._tier.inventory.find(digest)
+        if found is None or not found[0].is_file:
+            return None
+        record = found[0]
+        with telling():
+            stamp = self._tier.files.stamp(digest.key)
+        if stamp == record.stamp:
+            return record
+        try:
+            path = self._tier.files.path(digest.key)
+            right = await self._threads.run(verified_file, path, digest, record)
+        except (OSError, DamagedFile):  # found out by who reads it
+            return None
+        if self._tier.inventory.record(digest.key) != record:
+            return None
+        self._tier.inventory.restamp(digest.key, right)
+        return right
 
     async def _compress(self, waiting: _Waiting, record: BlobRecord) -> None:
         digest, files, run = waiting.digest, self._tier.files, self._threads.run

@@ -6,9 +6,11 @@ down, so that a short look sees all branch pages and some leaves; only a long on
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from math import inf
 from pathlib import Path
 from time import monotonic
@@ -52,7 +54,7 @@ class IndexCheck:
     :ivar pages: how many pages of the trees it has seen.
     :ivar names: the keys in the root of all trees, which are the names of the databases.
     :raises DamagedPage: LMDB must not see it.
-    :raises OSError: it cannot be read.
+    :raises OSError: it cannot be read for another reason than that the disk fails there.
     """
 
     def __init__(
@@ -74,11 +76,15 @@ class IndexCheck:
             os.close(fd)
 
     def _check_head(self, head: bytes | None) -> MetaPage:
-        meta, _ = newest_meta(os.pread(self._fd, HEAD_BYTES, 0) if head is None else head)
+        meta, _ = newest_meta(self._head() if head is None else head)
         size = os.fstat(self._fd).st_size
         if size < (meta.last_page + 1) * meta.page_bytes:
             raise DamagedPage(f"{size} bytes of {meta.last_page + 1} pages")
         return meta
+
+    def _head(self) -> bytes:
+        with _as_damage("its first pages"):
+            return os.pread(self._fd, HEAD_BYTES, 0)
 
     def _check_trees(self, end: float, now: Callable[[], float]) -> None:
         roots = (_Place(self._meta.root), _Place(self._meta.free_root, numbers=True))
@@ -133,7 +139,19 @@ class IndexCheck:
         if number > self._meta.last_page:
             raise DamagedPage(f"page {number}: beyond the last one")
         size = size or self._meta.page_bytes
-        return os.pread(self._fd, size, number * self._meta.page_bytes)
+        with _as_damage(f"page {number}"):
+            return os.pread(self._fd, size, number * self._meta.page_bytes)
+
+
+@contextmanager
+def _as_damage(what: str) -> Iterator[None]:
+    """What the disk cannot read is damaged: LMDB would not be told, but ended by SIGBUS."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        raise DamagedPage(f"{what}: the disk cannot read it") from error
 
 
 def _check_keys(place: _Place, keys: list[bytes]) -> None:

@@ -7,6 +7,7 @@ it was closed               nothing
 kill -9                     nothing: what was written is in the hands of the kernel
 power cut                   the index goes back to the last checkpoint; then files are compared with it
 damaged, or not ours        the same, if that helps; else it is set aside, and made anew from the files
+                            and the small blobs that are left in it; action results are lost
 ==========================  ======================================================================
 
 A power cut is told from a kill by the boot: without a clean end, and in another boot than now.
@@ -35,6 +36,7 @@ from gorego_tw.storage.stable_storage import sync_file
 
 #: How many damaged indexes are kept for whoever wants to know more.
 MOST_SET_ASIDE = 2
+_SET_ASIDE = "index.damaged-"
 
 #: After so many starts in a row that ended badly and soon the trees are looked at for longer, in
 #: seconds: an index with a damaged page may be what ends the process.
@@ -87,7 +89,7 @@ def open_index(folder: Folder, limit_bytes: int, boot_id: str) -> OpenedIndex:
     except (DamagedPage, IndexDamaged) as error:
         kept = set_aside(folder)
         _log.error(
-            "the index is damaged: {error}; kept as {kept}, a new one is made from the files",
+            "the index is damaged: {error}; kept as {kept}, a new one is made from the files and what is left in it",
             error=error,
             kept=kept,
         )
@@ -113,17 +115,22 @@ def set_aside(folder: Folder) -> Path:
     :returns: the name.
     :raises OSError: it cannot be moved.
     """
-    kept = sorted(folder.path.glob("index.damaged-*"))
+    kept = indexes_set_aside(folder)
     for old in kept[: max(0, len(kept) - MOST_SET_ASIDE + 1)]:
         shutil.rmtree(old, ignore_errors=True)
     seconds, nanoseconds = divmod(time_ns(), 1_000_000_000)
     now = strftime("%Y%m%d-%H%M%S", gmtime(seconds))
-    name = folder.path / f"index.damaged-{now}.{nanoseconds:09d}"
+    name = folder.path / f"{_SET_ASIDE}{now}.{nanoseconds:09d}"
     folder.index.rename(name)
     folder.index.mkdir()
     with suppress(OSError):
         sync_file(folder.path)
     return name
+
+
+def indexes_set_aside(folder: Folder) -> list[Path]:
+    """The damaged indexes that are kept, the oldest first."""
+    return sorted(folder.path.glob(f"{_SET_ASIDE}*"))
 
 
 def _ending(folder: Folder, record: CheckpointRecord | None, boot_id: str) -> Ending:

@@ -2,54 +2,127 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
+from itertools import islice
 
 from twisted.internet.interfaces import IReactorTime
 
 from gorego_tw.digest import Digest
+from gorego_tw.errors import StatusError
 from gorego_tw.storage.index import Index
 
-#: How many uses are collected at most. One takes about 200 bytes, so that is 40 MB; those
-#: of other entries are not noted until the next flush, which is asked for at half of it.
+#: How many uses are collected, those that are being written included. One takes about 200 bytes, so that
+#: is 40 MB. Half of them make a flush due; who brings more than all waits until as many are written.
 MOST_PENDING = 200_000
 
 #: How long a slice of a flush may take, in seconds: as long as other calls have to wait for it.
 SLICE_SECONDS = 0.001
 
+#: What slices leave to others between them, in seconds, while there is room enough.
+REST_SECONDS = 0.004
+
 #: How old uses get before they are written, in seconds. A crash forgets so many of them.
 FLUSH_SECONDS = 60.0
+
+#: How many are written at once by who brings too many: 0.2 ms, a tenth of which is the commit.
+_BATCH = 32
+
+#: The most that one call writes of a large batch it brings: as long as a slice.
+_MOST_AT_ONCE = 256
+
+#: How many keys are put in order in the time that it takes to write one.
+_ORDERED_FOR_ONE = 16
+
+#: In the place of a time: the entry is gone. Its key stays where it is while it is put in order.
+_GONE = 0
+
+
+class InOrder:
+    """Keys, by and by sorted: to sort all of them at once, or only to list them, would hold up calls.
+
+    Entries that are neighbours share a page. To write them one after the other takes half of the
+    time, and of the disk.
+
+    :param keys: none may come or go until all have been looked at.
+    """
+
+    def __init__(self, keys: Iterable[bytes]) -> None:
+        self._keys = iter(keys)
+        self._prepared = False
+        self._folders: dict[bytes, list[bytes]] = {}
+        self._sorted: list[bytes] = []
+
+    def prepare(self, count: int) -> bool:
+        """Look at so many; whether there are more to be looked at before any is taken."""
+        if self._prepared:
+            return False
+        folders = self._folders
+        looked_at = list(islice(self._keys, count))
+        for key in looked_at:
+            folder = folders.get(key[:2])
+            if folder is None:
+                folders[key[:2]] = [key]
+            else:
+                folder.append(key)
+        self._prepared = len(looked_at) < count
+        if self._prepared:
+            self._folders = dict(sorted(folders.items(), reverse=True))
+        return not self._prepared
+
+    def take(self, count: int) -> list[bytes]:
+        """The next ones, at most so many; none if there are no more."""
+        if not self._sorted:
+            if not self._folders:
+                return []
+            self._sorted = sorted(self._folders.popitem()[1], reverse=True)
+        taken = self._sorted[-count:]
+        del self._sorted[-count:]
+        return taken[::-1]
 
 
 class LastUse:
     """The times, in whole seconds since the epoch, of the clock's last :meth:`tick`; later than those by
     as much as the clock was set back between this process and an earlier one.
 
+    No use is lost as long as the index can be written, however many there are: then each call that
+    brings one writes one.
+
     :param index: where they are kept.
     :ivar observers: each told of the blobs whose uses were written, a slice at a time.
+    :ivar crowded: called when a flush should not wait any more.
     """
 
     def __init__(self, index: Index, clock: IReactorTime) -> None:
         self.observers: list[Callable[[list[Digest]], object]] = []
+        self.crowded: Callable[[], object] = bool
         self._index = index
         self._clock = clock
         self._pending: dict[bytes, int] = {}
         self._flushing: dict[bytes, int] = {}
+        self._order = InOrder(())
+        # How many may be pending until something has to be done about it.
+        self._room = MOST_PENDING // 2
         self._flushed_at = clock.seconds()
         # A machine whose clock was set back, or which has none, would take what is used now for older
         # than what was used before, and evict that first: time goes on where it was.
         self._ahead = max(0.0, index.latest_use - clock.seconds())
         self.now = max(0, int(clock.seconds() + self._ahead))
 
+    def __len__(self) -> int:
+        return len(self._pending) + len(self._flushing)
+
     def touch(self, key: bytes) -> None:
-        """The entry with that key is used now."""
+        """The entry with that key is used now. Not inside of a write transaction."""
         pending = self._pending
-        if len(pending) < MOST_PENDING:
-            pending[key] = self.now
+        pending[key] = self.now
+        if len(pending) >= self._room:
+            self._make_room(_BATCH)
 
     def touch_all(self, keys: Collection[bytes]) -> None:
-        """All of those entries are used now."""
-        if len(self._pending) < MOST_PENDING:
-            self._pending.update(dict.fromkeys(keys, self.now))
+        """All of those entries are used now. Not inside of a write transaction."""
+        self._pending.update(dict.fromkeys(keys, self.now))
+        if len(self._pending) >= self._room:
+            self._make_room(min(len(keys), _MOST_AT_ONCE))
 
     def latest(self, key: bytes, recorded: int) -> int:
         """The last use of an entry whose record says ``recorded``."""
@@ -57,12 +130,13 @@ class LastUse:
 
     def is_pending(self, key: bytes) -> bool:
         """Whether a use of that entry has still to be written."""
-        return key in self._pending or key in self._flushing
+        return key in self._pending or bool(self._flushing.get(key))
 
     def forget(self, key: bytes) -> None:
         """The entry is gone."""
         self._pending.pop(key, None)
-        self._flushing.pop(key, None)
+        if key in self._flushing:
+            self._flushing[key] = _GONE
 
     def tick(self) -> None:
         """Look at the clock. Times never go backwards, whatever the clock does."""
@@ -74,32 +148,76 @@ class LastUse:
         overdue = self._clock.seconds() - self._flushed_at >= FLUSH_SECONDS
         return bool(self._flushing) or overdue or len(self._pending) >= MOST_PENDING // 2
 
+    @property
+    def rest_seconds(self) -> float:
+        """How long the flush leaves to others before its next slice, in seconds."""
+        return REST_SECONDS if len(self) < MOST_PENDING * 3 // 4 else 0.0
+
     def flush_slice(self) -> bool:
         """Write some of them, for as long as SLICE_SECONDS.
 
         :returns: whether some are left of those that were pending at the first slice.
         """
         if not self._flushing:
-            self._flushing, self._pending = self._pending, {}
-            self._flushed_at = self._clock.seconds()
-        flushing = self._flushing
+            self._begin()
         seconds = self._clock.seconds
         end = seconds() + SLICE_SECONDS
-        blobs: list[Digest] = []
-        with self._index.write() as txn:
-            if flushing:
-                txn.note_latest_use(self.now)
-            while flushing:
-                blob = txn.renew(*flushing.popitem())
-                if blob is not None:
-                    blobs.append(blob)
-                if seconds() >= end:
-                    break
-        for observe in self.observers:
-            observe(blobs)
-        return bool(flushing)
+        while self._order.prepare(_BATCH * _ORDERED_FOR_ONE):
+            if seconds() >= end:
+                return True
+        self._write(lambda _written: seconds() < end)
+        return bool(self._flushing)
 
     def note(self) -> None:
         """Write down what time it is by now, for the next process."""
         with self._index.write() as txn:
             txn.note_latest_use(self.now)
+
+    def _begin(self) -> None:
+        self._flushing, self._pending = self._pending, {}
+        self._order = InOrder(self._flushing)
+        self._flushed_at = self._clock.seconds()
+        self._room = MOST_PENDING // 2
+
+    def _write(self, goes_on: Callable[[int], bool]) -> None:
+        """Write the next ones.
+
+        :param goes_on: given how many were written, whether more may be.
+        :raises StatusError: LMDB fails; those of this call are forgotten.
+        """
+        flushing, order, written = self._flushing, self._order, 0
+        blobs: list[Digest] = []
+        with self._index.write() as txn:
+            if flushing:
+                txn.note_latest_use(self.now)
+            while flushing and (keys := order.take(_BATCH)):
+                for key in keys:
+                    used = flushing.pop(key)
+                    if used != _GONE and (blob := txn.renew(key, used)) is not None:
+                        blobs.append(blob)
+                written += len(keys)
+                if not goes_on(written):
+                    break
+        for observe in self.observers:
+            observe(blobs)
+
+    def _make_room(self, count: int) -> None:
+        """There are many: let them be written soon; if there are too many, write some.
+
+        :param count: how many came.
+        """
+        if not self._flushing:
+            self.crowded()
+            if len(self._pending) < MOST_PENDING:
+                self._room = MOST_PENDING
+                return
+            self._begin()
+        if len(self) >= MOST_PENDING:
+            try:
+                # Twice as many as have come, since some that come are not written but put in order.
+                if not self._order.prepare(2 * count * _ORDERED_FOR_ONE):
+                    self._write(lambda written: written < 2 * count)
+            except StatusError:  # nothing can be written for now
+                while len(self) > MOST_PENDING and self._pending:
+                    self._pending.popitem()
+        self._room = max(len(self._pending), MOST_PENDING - len(self._flushing)) + _BATCH

@@ -7,6 +7,8 @@ here.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from struct import Struct, error
 from typing import NamedTuple
 
@@ -73,6 +75,15 @@ class Node(NamedTuple):
     overflow: int | None
     overflow_bytes: int
     root: int | None
+
+
+class Value(NamedTuple):
+    """An entry of a leaf with its value: here, or at the beginning of the page of that number."""
+
+    key: bytes
+    data: bytes
+    page: int | None
+    size_bytes: int
 
 
 def unpack_meta(page: bytes) -> MetaPage:
@@ -178,6 +189,30 @@ def nodes(page: bytes, number: int) -> list[Node]:
         key = page[at + _NODE.size : begin]
         found.append(Node(key, overflow, size if overflow is not None else 0, root))
     return found
+
+
+def values(page: bytes, number: int) -> Iterator[Value]:
+    """Entries of what may be a leaf page, damaged or not: all that are not beyond its end.
+
+    Nothing says that they are what they seem. Of a page that does not begin like a leaf there are none.
+    """
+    with suppress(DamagedPage):
+        if kind_of(page, number) == LEAF:
+            lower = min(_PAGE.unpack_from(page)[3], len(page))
+            count = max(0, (lower - _PAGE.size) // 2)
+            for at in Struct(f"<{count}H").unpack_from(page, _PAGE.size):
+                if lower <= at <= len(page) - _NODE.size:
+                    yield from _value(page, at)
+
+
+def _value(page: bytes, at: int) -> Iterator[Value]:
+    low, high, flags, key_bytes = _NODE.unpack_from(page, at)
+    begin, size = at + _NODE.size + key_bytes, low | high << 16
+    key = page[at + _NODE.size : begin]
+    if flags & _BIG_DATA and begin + _NUMBER.size <= len(page):
+        yield Value(key, b"", int(_NUMBER.unpack_from(page, begin)[0]), size)
+    elif not flags & (_BIG_DATA | _SUB_DATA) and begin + size <= len(page):
+        yield Value(key, page[begin : begin + size], None, size)
 
 
 def _nodes(page: bytes, number: int) -> tuple[int, ...]:

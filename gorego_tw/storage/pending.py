@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf, nextafter
 
 import lmdb
 from twisted.internet.interfaces import IReactorTime
@@ -84,8 +85,11 @@ class Pending:
         self._max_bytes = max_bytes
         self._entries: dict[bytes, Entry] = {}
         self._size_bytes = 0
+        self._latest = 0.0
         self.is_pinned = self._entries.__contains__
         self._load()
+        # If the clock was set back since the process before, time goes on where it was.
+        self._ahead = max(0.0, self._latest - clock.seconds())
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -106,7 +110,7 @@ class Pending:
     def oldest_age_seconds(self) -> float:
         """How long the oldest entry has been waiting, in seconds; 0 if there is none."""
         for entry in self._entries.values():
-            return max(0.0, self._clock.seconds() - entry.record.added)
+            return max(0.0, self._clock.seconds() + self._ahead - entry.record.added)
         return 0.0
 
     def add_blob(self, digest: Digest) -> list[bytes]:
@@ -116,7 +120,7 @@ class Pending:
         :raises ResourceExhausted: too much is waiting already.
         :raises Unavailable: the blob is not here any more, or LMDB fails.
         """
-        record = PendingRecord(digest, digest.size_bytes, self._clock.seconds())
+        record = PendingRecord(digest, digest.size_bytes, self._time())
         if digest.key in self._entries:
             self._entries[digest.key].times += 1
             return []
@@ -137,7 +141,7 @@ class Pending:
         :raises ResourceExhausted: too much is waiting already.
         :raises Unavailable: the action result is not here any more, or LMDB fails.
         """
-        packed, now = action_key(key), self._clock.seconds()
+        packed, now = action_key(key), self._time()
         with self._write() as txn:
             if txn.get(packed, db=self._environment.actions) is None:
                 raise Unavailable(f"local tier: result of action {key.action} was evicted at once")
@@ -162,6 +166,15 @@ class Pending:
         with self._write() as txn:
             txn.delete(key, db=self._database)
         self._size_bytes -= self._entries.pop(key).record.size_bytes
+
+    def _time(self) -> float:
+        """When something is added now: after all that was added before, whatever the clock says.
+
+        The next process takes the order from that.
+        """
+        now = self._clock.seconds() + self._ahead
+        self._latest = max(now, nextafter(self._latest, inf))
+        return self._latest
 
     def _put(self, txn: lmdb.Transaction[bytes], records: dict[bytes, PendingRecord]) -> None:
         if records and (len(self) >= self._max_entries or self._size_bytes >= self._max_bytes):
@@ -201,3 +214,4 @@ class Pending:
         # An action result that was added together with its blobs comes after them.
         oldest_first = sorted(records, key=lambda key: (records[key].added, records[key].is_action))
         self._added({key: records[key] for key in oldest_first})
+        self._latest = max((record.added for record in records.values()), default=0.0)

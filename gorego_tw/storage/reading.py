@@ -1,4 +1,4 @@
-"""Reading a file without waiting for the disk."""
+"""Reading a file: without waiting for the disk, to the end of what is asked for, or without a trace."""
 
 from __future__ import annotations
 
@@ -26,3 +26,25 @@ def read_now(fd: int, into: memoryview, offset: int) -> int | None:
         if error.errno in _NOT_NOW:
             return None
         raise
+
+
+def read_all(fd: int, into: memoryview, offset: int) -> int:
+    """Read until ``into`` is full or the file ends. It takes long; any thread may.
+
+    :returns: how many bytes.
+    :raises OSError: it cannot be read.
+    """
+    done = 0
+    while done < len(into) and (count := os.preadv(fd, (into[done:],), offset + done)):
+        done += count
+    return done
+
+
+def read_without_trace(fd: int, into: memoryview, offset: int) -> int:
+    """The same, and what had to be read for it does not stay in memory afterwards."""
+    found = read_now(fd, into, offset) or 0
+    # The attempt itself may have begun to bring the rest to memory (Linux reads ahead even then).
+    more = read_all(fd, into[found:], offset + found) if found < len(into) else 0
+    if more:
+        os.posix_fadvise(fd, offset + found, more, os.POSIX_FADV_DONTNEED)
+    return found + more

@@ -8,22 +8,19 @@ from twisted.internet.interfaces import IReactorTime
 from txaio.tx import make_logger
 
 from gorego_tw.concurrency import Periodic
-from gorego_tw.digest import Digest, DigestFunction, Hasher, digest_of
+from gorego_tw.digest import Digest, DigestFunction, digest_of
 from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.environment import Environment
 from gorego_tw.storage.files import BlobFiles
 from gorego_tw.storage.index import Index
 from gorego_tw.storage.inventory import Inventory
 from gorego_tw.storage.pace import Pace
-from gorego_tw.storage.reading import read_now
-from gorego_tw.storage.records import ACTIONS, COMPRESSED, BlobRecord, DamagedRecord, unpack_action
-from gorego_tw.storage.stored_file import DamagedFile, verified_record
+from gorego_tw.storage.reading import read_without_trace
+from gorego_tw.storage.records import ACTIONS, BlobRecord, DamagedRecord, unpack_action
+from gorego_tw.storage.stored_file import ContentHash, DamagedFile
 
 #: How long after the end of a pass the next one begins, in seconds, and the first one after the start.
 LOOK_SECONDS = 10.0
-
-#: How much is read at once, in bytes.
-PIECE_BYTES = 256 * 1024
 
 #: How many entries are looked up at once, and how often it is noted where it is, in seconds.
 BATCH_ENTRIES = 32
@@ -75,7 +72,6 @@ class Scrub(Periodic):
         self._threads = threads
         self._clock = clock
         self._noted_at = clock.seconds()
-        self._memory = bytearray(PIECE_BYTES)
         self._position = environment.position(_NAME) or b""
 
     @property
@@ -161,40 +157,25 @@ class Scrub(Periodic):
         except OSError:  # it says nothing of the file; there will be another pass
             return LEAST_BYTES
         try:
-            if record.location == COMPRESSED:
-                return await self._expand(key, record, fd)
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
             await self._compare(pace, key, record, fd)
         finally:
             os.close(fd)
         return 0
 
-    async def _expand(self, key: bytes, record: BlobRecord, fd: int) -> int:
-        """Compare a compressed file as a whole."""
+    async def _compare(self, pace: Pace, key: bytes, record: BlobRecord, fd: int) -> None:
         digest = Digest(key, record.size_bytes)
         try:
-            await self._threads.run(verified_record, fd, digest, record)
-        except (OSError, DamagedFile) as error:
-            self._damaged(key, record, str(error))
-        self.scrubbed_bytes += record.stored_bytes
-        return max(record.stored_bytes, LEAST_BYTES)
-
-    async def _compare(self, pace: Pace, key: bytes, record: BlobRecord, fd: int) -> None:
-        hasher = DigestFunction(key[0]).hasher()
-        offset = 0
-        while self.running:
-            try:
-                count = await self._threads.run(_hash_piece, fd, offset, self._memory, hasher)
-            except OSError as error:
-                self._damaged(key, record, str(error.strerror))
-                return
-            offset += count
-            self.scrubbed_bytes += count
-            if not count or offset > record.size_bytes:
-                break
-            await pace.keep(max(count, LEAST_BYTES), self._goes_on)
-        if self.running and (offset != record.size_bytes or hasher.digest() != key[1:]):
-            self._damaged(key, record, "wrong hash, found by scrub")
+            content = ContentHash(fd, digest, read_without_trace)
+            while self.running and (count := await self._threads.run(content.take)):
+                self.scrubbed_bytes += count
+                await pace.keep(max(count, LEAST_BYTES), self._goes_on)
+            if self.running:
+                content.check()
+        except OSError as error:
+            self._damaged(key, record, str(error.strerror))
+        except DamagedFile as error:
+            self._damaged(key, record, f"{error}, found by scrub")
 
     def _damaged(self, key: bytes, record: BlobRecord, damage: str) -> None:
         # It may have been evicted meanwhile, and put again.
@@ -210,17 +191,3 @@ class Scrub(Periodic):
         if at_once or not 0 <= self._clock.seconds() - self._noted_at < NOTE_SECONDS:
             self._noted_at = self._clock.seconds()
             self._environment.note_position(_NAME, self._position)
-
-
-def _hash_piece(fd: int, offset: int, memory: bytearray, hasher: Hasher) -> int:  # in a thread
-    """Take the next piece of a file in; what has to be read for it does not stay in memory."""
-    with memoryview(memory) as whole:
-        count = read_now(fd, whole, offset) or 0
-        # The attempt itself may have begun to bring the rest to memory (Linux reads ahead even then).
-        with whole[count:] as rest:
-            more = os.preadv(fd, [rest], offset + count) if rest else 0
-        if more:
-            os.posix_fadvise(fd, offset + count, more, os.POSIX_FADV_DONTNEED)
-        with whole[: count + more] as piece:
-            hasher.update(piece)
-    return count + more

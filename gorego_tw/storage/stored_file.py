@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from gorego_tw.digest import Digest
 from gorego_tw.interfaces import IBlobBody
-from gorego_tw.storage.blob_writer import hash_file
 from gorego_tw.storage.compressed_body import CompressedBody
 from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.file_body import FileBody
+from gorego_tw.storage.reading import read_all
 from gorego_tw.storage.records import COMPRESSED, FILE, BlobRecord
 from gorego_tw.zstd.seekable import (
     FOOT_BYTES,
+    FRAME_BYTES,
     DamagedFrames,
     FrameDecompressor,
     FrameTable,
@@ -23,9 +24,86 @@ from gorego_tw.zstd.seekable import (
     table_bytes,
 )
 
+#: How much of a plain file is taken in at once, in bytes.
+_PLAIN_BYTES = 256 * 1024
+
+#: How long a compressed frame is at most, in bytes: FRAME_BYTES that cannot be compressed, and zstd's own.
+_PIECE_BYTES = FRAME_BYTES + 4096
+
 
 class DamagedFile(Exception):
     """A file that is not the blob, in any form."""
+
+
+class ContentHash:
+    """The hash of the blob in an open file, taken piece by piece, in whatever form the blob is there.
+
+    The length decides which form that is: a crash may leave the one where the index has the other, and
+    what is compressed is shorter than the blob. One call at a time, in any thread.
+
+    :param read: fills memory from an offset on; how much it has read.
+    :ivar file_bytes: how long the file is.
+    :raises OSError: by every method, if the file cannot be read.
+    """
+
+    def __init__(
+        self, fd: int, digest: Digest, read: Callable[[int, memoryview, int], int] = read_all
+    ) -> None:
+        self.file_bytes = os.fstat(fd).st_size
+        self.is_compressed = self.file_bytes != digest.size_bytes
+        self._fd = fd
+        self._digest = digest
+        self._read = read
+        self._hasher = digest.function.hasher()
+        self._memory = memoryview(bytearray(_PIECE_BYTES))
+        self._pieces = self._frames() if self.is_compressed else self._plain()
+
+    def take(self) -> int:
+        """Take in the next piece.
+
+        :returns: how long it is in the file, in bytes; 0 at the end.
+        :raises DamagedFile: it is not of the blob.
+        """
+        return next(self._pieces, 0)
+
+    def check(self) -> None:
+        """Compare the hash, when all was taken in.
+
+        :raises DamagedFile: the file is not the blob.
+        """
+        if self._hasher.digest() != self._digest.key[1:]:
+            raise DamagedFile("wrong hash")
+
+    def _plain(self) -> Iterator[int]:
+        offset = 0
+        while count := self._read(self._fd, self._memory[:_PLAIN_BYTES], offset):
+            self._hasher.update(self._memory[:count])
+            offset += count
+            yield count
+
+    def _frames(self) -> Iterator[int]:
+        try:
+            table = FrameTable(self._table(), self._digest.size_bytes, self.file_bytes)
+            decompressor = FrameDecompressor()
+            for start, end, _, size_bytes in table.frames():
+                self._hasher.update(decompressor.expand(self._frame(start, end), size_bytes))
+                yield end - start
+        except DamagedFrames as error:
+            raise DamagedFile(f"wrong size, and {error}") from None
+
+    def _table(self) -> bytes:
+        length = table_bytes(self._digest.size_bytes)
+        if not length < self.file_bytes < self._digest.size_bytes:
+            raise DamagedFile("wrong size")
+        return os.pread(self._fd, length, self.file_bytes - length)
+
+    def _frame(self, start: int, end: int) -> bytes:
+        if end - start > _PIECE_BYTES:
+            raise DamagedFrames("a frame that is too long")
+        frame = self._memory[: end - start]
+        if self._read(self._fd, frame, start) != end - start:
+            raise DamagedFrames("truncated")
+        return bytes(frame)
 
 
 def body_of(
@@ -44,23 +122,28 @@ def body_of(
 def verified_record(fd: int, digest: Digest, record: BlobRecord) -> BlobRecord:
     """The record of an open file that is found to be the blob. It takes long; any thread may.
 
-    The length decides which form it is taken to have: a crash may leave the one where the record
-    has the other, and what is compressed is shorter than the blob.
-
     :raises DamagedFile: it is not the blob.
     :raises OSError: it cannot be read.
     """
-    found = os.fstat(fd)
-    if found.st_size == digest.size_bytes:
-        location, compressed_bytes, hashed = FILE, 0, hash_file(fd, digest.function)
-    else:
-        location = COMPRESSED
-        compressed_bytes, hashed = found.st_size, _hash_frames(fd, digest, found.st_size)
-    if hashed != digest.key[1:]:
-        raise DamagedFile("wrong hash")
+    stamp = os.fstat(fd).st_ctime_ns
+    content = ContentHash(fd, digest)
+    while content.take():
+        pass
+    content.check()
     return record._replace(
-        location=location, stamp=found.st_ctime_ns, compressed_bytes=compressed_bytes
+        location=COMPRESSED if content.is_compressed else FILE,
+        stamp=stamp,
+        compressed_bytes=content.file_bytes if content.is_compressed else 0,
     )
+
+
+def verified_file(path: str, digest: Digest, record: BlobRecord) -> BlobRecord:
+    """The same of a file that is not open."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        return verified_record(fd, digest, record)
+    finally:
+        os.close(fd)
 
 
 def recognized_record(fd: int, key: bytes, last_used: int) -> BlobRecord:
@@ -85,18 +168,3 @@ def apparent_size(fd: int, file_bytes: int) -> int:
     if length is None or length >= file_bytes:
         return file_bytes
     return size_by_table(os.pread(fd, length, file_bytes - length))
-
-
-def _hash_frames(fd: int, digest: Digest, file_bytes: int) -> bytes:
-    length = table_bytes(digest.size_bytes)
-    hasher = digest.function.hasher()
-    decompressor = FrameDecompressor()
-    try:
-        if not length < file_bytes < digest.size_bytes:
-            raise DamagedFile("wrong size")
-        packed = os.pread(fd, length, file_bytes - length)
-        for start, end, _, size_bytes in FrameTable(packed, digest.size_bytes, file_bytes).frames():
-            hasher.update(decompressor.expand(os.pread(fd, end - start, start), size_bytes))
-    except DamagedFrames as error:
-        raise DamagedFile(f"wrong size, and {error}") from None
-    return hasher.digest()

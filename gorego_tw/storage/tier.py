@@ -29,6 +29,7 @@ from gorego_tw.storage.inventory import Inventory
 from gorego_tw.storage.last_use import LastUse
 from gorego_tw.storage.local import LocalActionResults, LocalBlobs
 from gorego_tw.storage.reconciliation import Reconciliation
+from gorego_tw.storage.salvage import Salvage
 from gorego_tw.storage.scrub import Scrub
 from gorego_tw.storage.space import Space
 from gorego_tw.storage.stable_storage import boot_id
@@ -36,9 +37,6 @@ from gorego_tw.storage.uploads import Uploads
 
 #: How often the clock is looked at for last uses, in seconds, which is as exact as they are.
 TICK_SECONDS = 1.0
-
-#: What slices of a flush leave to others between them, in seconds.
-_PAUSE_SECONDS = 0.004
 
 
 class Upkeep(NamedTuple):
@@ -67,6 +65,7 @@ class LocalTier:
     :ivar evicted: what was evicted lately.
     :ivar ending: how the tier was found.
     :ivar reconciliation: compares index and files if they may not be in step.
+    :ivar salvage: brings back what is left in a damaged index.
     :ivar ballast: room for making room.
     :ivar scrub: compares what is stored with its hash.
     """
@@ -86,6 +85,7 @@ class LocalTier:
     uploads: Uploads
     arrivals: Arrivals
     reconciliation: Reconciliation
+    salvage: Salvage
     scrub: Scrub
     ballast: Ballast
     upkeep: Upkeep
@@ -140,12 +140,15 @@ class LocalTier:
     @property
     def services(self) -> tuple[IService, ...]:
         """What has to run while the tier is in use: new services at each call."""
+        flush = Periodic("flush of last uses", self._flush_if_due, TICK_SECONDS, self.clock)
+        self.last_use.crowded = flush.wake
         return (
-            Periodic("flush of last uses", self._flush_if_due, TICK_SECONDS, self.clock),
+            flush,
             CheckpointSchedule(
                 self.checkpoints, self.upkeep.checkpoint_seconds, self.threads, self.clock
             ),
             self.reconciliation,
+            self.salvage,
             self.scrub,
         )
 
@@ -192,9 +195,9 @@ class LocalTier:
 
     async def _flush_if_due(self) -> None:
         self.last_use.tick()
-        if self.last_use.due:
+        while self.last_use.due:
             while self.last_use.flush_slice():
-                await deferLater(self.clock, _PAUSE_SECONDS)
+                await deferLater(self.clock, self.last_use.rest_seconds)
 
     @classmethod
     def _put_together(
@@ -243,6 +246,15 @@ class LocalTier:
                 index,
                 inventory,
                 files=files,
+                last_use=last_use,
+                threads=threads,
+                clock=clock,
+            ),
+            salvage=Salvage(
+                folder,
+                environment,
+                index,
+                space=space,
                 last_use=last_use,
                 threads=threads,
                 clock=clock,

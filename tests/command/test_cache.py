@@ -247,6 +247,12 @@ class TransferTests(CommandTestCase):
         for length in (1000, len(data) // 2, data.index(b"ac/")):
             self.fail_with(1, "damaged", "import", folder=self.other, data=data[:length])
 
+    def test_what_came_before_the_cut(self) -> None:
+        """What is whole in an archive that ends too early is imported."""
+        data = self.archive()
+        self.run_command("import", folder=self.other, data=data[: data.index(b"ac/")])
+        self.assertEqual(len(self.succeed("ls", folder=self.other).splitlines()), 2)
+
     def test_no_archive(self) -> None:
         """What is something else is told as such."""
         self.fail_with(1, "no archive of a cache", "import", data=b"something else" * 100)

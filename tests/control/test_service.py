@@ -13,7 +13,7 @@ from gorego_tw.concurrency import closing
 from gorego_tw.control.names import message_of
 from gorego_tw.control.service import Control
 from gorego_tw.digest import Digest
-from gorego_tw.errors import DataLoss, FailedPrecondition, InvalidArgument, NotFound
+from gorego_tw.errors import Code, DataLoss, FailedPrecondition, InvalidArgument, NotFound
 from gorego_tw.grpc.router import IRPCService
 from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.pb.gorego.control.v1 import control_pb2 as pb
@@ -275,9 +275,12 @@ class ActionResultTests(ControlTestCase):
         replies = self.stream(self.control.list_action_results(pb.ListActionResultsRequest(), None))
         return [result for reply in replies for result in reply.results]
 
-    def write(self, result: pb.StoredResult) -> Deferred[pb.WriteActionResultResponse]:
-        request = pb.WriteActionResultRequest(result=result)
-        return Deferred.fromCoroutine(self.control.write_action_result(request, None))
+    def write(self, result: pb.StoredResult) -> int:
+        """Why it was not kept; 0 if it was."""
+        request = pb.WriteSeveralRequest(results=[result])
+        writing = Deferred.fromCoroutine(self.control.write_several(request, None))
+        (outcome,) = self.successResultOf(writing).outcomes
+        return outcome.code
 
     def test_there_and_back(self) -> None:
         """What is listed can be written elsewhere, and is the same there."""
@@ -287,7 +290,7 @@ class ActionResultTests(ControlTestCase):
         (result,) = self.listed()
         self.tier.inventory.evict([action_key(key)])
         self.assertEqual(self.listed(), [])
-        self.successResultOf(self.write(result))
+        self.assertEqual(self.write(result), 0)
         found = self.successResultOf(self.tier.action_results.get(key))
         self.assertEqual(found, StoredActionResult(b"result", (digest,)))
 
@@ -301,4 +304,39 @@ class ActionResultTests(ControlTestCase):
             (result.key[1:], result.value),
             (b"\1" + result.key[1:], result.value),
         ):
-            self.failureResultOf(self.write(pb.StoredResult(key=key, value=value)), InvalidArgument)
+            refused = self.write(pb.StoredResult(key=key, value=value))
+            self.assertEqual(refused, Code.INVALID_ARGUMENT)
+
+
+class SeveralTests(ControlTestCase):
+    def test_each_for_itself(self) -> None:
+        """Of blobs and action results in one message each is kept or not, whatever the others are."""
+        there, there_data = self.put(10)
+        good, good_data = blob(5000)
+        small, small_data = blob(20)
+        bad, _ = blob(30)
+        self.put_result(there)
+        listing = self.control.list_action_results(pb.ListActionResultsRequest(), None)
+        ((result,),) = (reply.results for reply in self.stream(listing))
+        request = pb.WriteSeveralRequest(
+            blobs=[
+                pb.WriteRequest(name=message_of(there), data=there_data),
+                pb.WriteRequest(name=message_of(bad), data=b"?" * 30),
+                pb.WriteRequest(name=message_of(bad), data=b"?" * 29),
+                pb.WriteRequest(name=pb.BlobName(digest_function=99)),
+                pb.WriteRequest(name=message_of(good), data=good_data),
+                pb.WriteRequest(name=message_of(small), data=small_data),
+            ],
+            results=[pb.StoredResult(key=result.key, value=b"?"), result],
+        )
+        writing = Deferred.fromCoroutine(self.control.write_several(request, None))
+        outcomes = self.successResultOf(writing).outcomes
+        wrong = Code.INVALID_ARGUMENT
+        self.assertEqual(
+            [outcome.code for outcome in outcomes], [0, wrong, wrong, wrong, 0, 0, wrong, 0]
+        )
+        self.assertEqual([outcome.existed for outcome in outcomes], [True, *[False] * 7])
+        self.assertTrue(all(bool(outcome.message) == bool(outcome.code) for outcome in outcomes))
+        missing = self.successResultOf(self.tier.blobs.find_missing([there, bad, good, small]))
+        self.assertEqual(missing, [bad])
+        self.assertEqual(self.left_behind(), [])

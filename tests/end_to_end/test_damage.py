@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import random
 import re
 import signal
@@ -9,6 +10,7 @@ import urllib.request
 from collections.abc import Callable
 
 from gorego_tw.storage.checkpoint_record import CheckpointRecord
+from gorego_tw.storage.lmdb_pages import newest_meta
 from tests.end_to_end.client import Client, digest_of, read_name
 from tests.end_to_end.daemon import Daemon, DaemonTestCase, eventually, free_port
 
@@ -72,6 +74,23 @@ class DamageTests(DaemonTestCase):
         daemon.stop()
         daemon.start()
         self.assert_served(self.connect(daemon), self.small + self.large)
+
+    def test_small_blobs_come_back(self) -> None:
+        """Of an index with a damaged page small blobs come back too, while the daemon serves."""
+        daemon = self.start()
+        daemon.stop()
+        path = daemon.cache_dir / "index" / "data.mdb"
+        data = bytearray(path.read_bytes())
+        root = newest_meta(bytes(data))[0].root * mmap.PAGESIZE
+        data[root : root + mmap.PAGESIZE] = bytes(mmap.PAGESIZE)
+        path.write_bytes(data)
+        daemon.start()
+        client = self.connect(daemon)
+        self.assertEqual(len(list(daemon.cache_dir.glob("index.damaged-*"))), 1)
+        digests = [digest_of(data) for data in self.small]
+        eventually(lambda: not client.find_missing(digests), "small blobs are back")
+        self.assert_served(client, self.small)
+        self.assertNotIn("Traceback", daemon.log)
 
     def test_killed_before_any_checkpoint(self) -> None:
         """Kill -9 loses nothing, though nothing had come to the disk since the start."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ from gorego_tw.storage.disk_threads import HeldDiskThreads
 from gorego_tw.storage.folder import FolderError
 from gorego_tw.storage.frame_file import FrameFile
 from gorego_tw.storage.index_write import IndexWrite
-from gorego_tw.storage.records import COMPRESSED, FILE, disk_bytes
+from gorego_tw.storage.records import COMPRESSED, FILE, BlobRecord, disk_bytes
 from gorego_tw.storage.tier import LocalTier
 from tests.storage import contract
 from tests.storage.compression import CompressingTestCase, text
@@ -277,6 +278,122 @@ class BackgroundTests(BackgroundTestCase):
         self.assertEqual((self.compressing.compressed, self.compressing.passed_over), (3, 2))
 
 
+class NextProcessTests(BackgroundTestCase):
+    """What waits when a process ends is compressed by the next one."""
+
+    @property
+    def notes(self) -> bytes:
+        return (self.folder / "compressing").read_bytes()
+
+    def next_process(self) -> None:
+        """The same folder in another process, as it were."""
+        self.reopen()
+        self.assertEqual(self.compressing.compressed, 0)
+
+    def go_on(self) -> None:
+        """Let it come to its end."""
+        for _ in range(20):
+            self.held.release()
+            self.clock.advance(0)
+
+    def test_stopped(self) -> None:
+        """Those that waited, and the one that was broken off; then nothing is noted any more."""
+        kept = [self.put_text(100_000, seed) for seed in range(3)]
+        self.next_process()
+        self.go_on()
+        for digest, data in kept:
+            self.assert_kept(digest, data, COMPRESSED)
+        self.assertEqual(self.notes, b"")
+
+    def test_broken_off(self) -> None:
+        """One that was being compressed, when no other waited."""
+        digest, data = self.put_text(1_000_000)
+        self.next_process()
+        self.go_on()
+        self.assert_kept(digest, data, COMPRESSED)
+
+    def test_killed(self) -> None:
+        """Those of a process that had no time to say anything."""
+        kept = [self.put_text(100_000, seed) for seed in range(3)]
+        killed = Path(self.mktemp())
+        shutil.copytree(self.folder, killed)
+        self.close_tier(self.tier)
+        self.folder = killed
+        self.open_tier()
+        self.go_on()
+        self.assertEqual(self.compressing.compressed, 3)
+        for digest, data in kept:
+            self.assert_kept(digest, data, COMPRESSED)
+
+    def test_new_ones_first(self) -> None:
+        """What comes meanwhile is done before what was left, and nothing is forgotten at a third start."""
+        left = [self.put_text(100_000, seed) for seed in range(3)]
+        self.next_process()
+        self.held.held.pop(0)()  # the notes are read
+        come = self.put_text(50_000)
+        for _ in range(3):  # the first that was left is made and synced, then this
+            self.held.held.pop(0)()
+        self.assertEqual(self.record(come[0]).location, COMPRESSED)
+        self.assertEqual(self.compressing.compressed, 2)
+        self.next_process()
+        self.go_on()
+        for digest, data in left:
+            self.assert_kept(digest, data, COMPRESSED)
+
+    def test_stable_storage(self) -> None:
+        """They may be on stable storage, so what replaces them is brought there first."""
+        self.put_text(100_000)
+        self.next_process()
+        synced: list[int] = []
+        self.patch(os, "fsync", synced.append)
+        self.go_on()
+        self.assertEqual((self.compressing.compressed, len(synced)), (1, 1))
+
+    def test_done_since(self) -> None:
+        """Notes of what was evicted or compressed, and lines that are no notes, are passed over."""
+        gone, _ = self.put_text(100_000, 1)
+        digest, data = self.put_text(100_000, 2)
+        notes = self.notes
+        self.go_on()
+        self.tier.inventory.evict([gone.key])
+        self.close_tier(self.tier)
+        garbage = b"\xff\n\n01 5\n01zz 6\n99ff 7\n" + notes[:50]
+        (self.folder / "compressing").write_bytes(notes * 100 + garbage)
+        self.open_tier()
+        self.go_on()
+        self.assertEqual(self.compressing.compressed, 0)
+        self.assertEqual(self.compressing.passed_over, 0)
+        self.assertEqual(self.notes, b"")
+        self.assert_kept(digest, data, COMPRESSED)
+
+    def test_compressed_and_not_said(self) -> None:
+        """A file that was compressed when the process was killed, of which the index does not know yet, is
+        no damage.
+        """
+        digest, data = self.put_text(60_000)
+        notes = self.notes
+        self.go_on()
+        stamp = self.record(digest).stamp - 1
+        plain = BlobRecord(self.tier.last_use.now, FILE, digest.size_bytes, stamp)
+        self.tier.inventory.restamp(digest.key, plain)
+        self.close_tier(self.tier)
+        (self.folder / "compressing").write_bytes(notes)
+        self.open_tier()
+        self.go_on()
+        self.assertEqual(self.tier.inventory.damaged, 0)
+        self.assert_kept(digest, data, COMPRESSED)
+
+    def test_no_notes(self) -> None:
+        """Where nothing can be noted blobs are compressed all the same."""
+        self.close_tier(self.tier)
+        (self.folder / "compressing").unlink()
+        (self.folder / "compressing").mkdir()
+        self.open_tier()
+        digest, data = self.put_text(100_000)
+        self.go_on()
+        self.assert_kept(digest, data, COMPRESSED)
+
+
 class TroubleTests(BackgroundTestCase):
     """Whatever fails, the blob is there as it was, and the next one is compressed."""
 
@@ -454,7 +571,9 @@ class CrashTests(CompressingTestCase):
         self.assertEqual(self.record(digest).location, COMPRESSED)
 
     def test_killed(self) -> None:
-        """A process that is killed at any step has kept the blob, and leaves nothing else."""
+        """A process that is killed at any step has kept the blob, and leaves nothing else; the next one
+        compresses it if that was not done.
+        """
         command = [
             sys.executable,
             "-m",
@@ -469,6 +588,7 @@ class CrashTests(CompressingTestCase):
             for when in ("before", "after"):
                 self.folder = root / f"{when} {name}"
                 self.open_tier()
+                self.assertEqual(self.record(digest).location, COMPRESSED, self.folder.name)
                 self.assertEqual(self.successResultOf(read(self.tier.blobs, digest)), data)
                 length = self.path(digest).stat().st_size
                 self.assertEqual(self.tier.index.tallies[1], (1, disk_bytes(length)))

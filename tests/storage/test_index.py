@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import lmdb
@@ -214,3 +216,22 @@ class FailureTests(IndexTestCase):
         """The same while a transaction is under way."""
         with self.assertRaises(Unavailable), self.index.write():
             raise lmdb.Error("broken")
+
+    def test_no_room(self) -> None:
+        """LMDB tells of a full disk, a quota that is used up and a limit of files in words alone; what is
+        refused for that can be tried again.
+        """
+        for code, kind in (
+            (errno.ENOSPC, ResourceExhausted),
+            (errno.EDQUOT, ResourceExhausted),
+            (errno.EFBIG, ResourceExhausted),
+            (errno.EIO, Unavailable),
+        ):
+            error = self.assertRaises(kind, self.fail_within, f"mdb_put: {os.strerror(code)}")
+            self.assertEqual(len(error.details), kind is ResourceExhausted)
+
+    def fail_within(self, words: str) -> None:
+        """Let LMDB fail while a transaction is under way."""
+        with self.index.write() as txn:
+            txn.announce(b"announced")
+            raise lmdb.Error(words)

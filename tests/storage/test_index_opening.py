@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +16,12 @@ from gorego_tw.digest import Digest
 from gorego_tw.errors import NotFound
 from gorego_tw.storage.checkpoint_record import CheckpointRecord
 from gorego_tw.storage.disk_threads import HeldDiskThreads, NoDiskThreads
+from gorego_tw.storage.folder import FolderError
 from gorego_tw.storage.index_opening import MOST_SET_ASIDE, SUSPICIOUS_STARTS, Ending
 from gorego_tw.storage.lmdb_pages import newest_meta
 from gorego_tw.storage.reconciliation import FOLDERS
 from gorego_tw.storage.tier import LocalTier
+from tests.storage.test_local import failing
 from tests.storage.tiers import LIMIT_BYTES, TierTestCase, blob, put, read
 
 PAGE = 4096
@@ -195,6 +199,46 @@ class DamageTests(OpeningTestCase):
 
         self.change(overwrite)
         self.assert_made_anew()
+
+    def fail_to_read(self, *pages: int) -> None:
+        """Let the disk have bad sectors in the index."""
+        pread = os.pread
+
+        def broken(fd: int, size: int, offset: int) -> bytes:
+            name = Path(f"/proc/self/fd/{fd}").readlink().name
+            touched = range(offset // PAGE, (offset + size - 1) // PAGE + 1)
+            if name == "data.mdb" and any(page in touched for page in pages):
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return pread(fd, size, offset)
+
+        self.patch(os, "pread", broken)
+
+    def test_page_that_cannot_be_read(self) -> None:
+        """A page of the trees that the disk cannot read, which would end the process with SIGBUS."""
+        self.close_tier(self.tier)
+        meta, _ = newest_meta(self.data.read_bytes())
+        self.fail_to_read(meta.root)
+        self.open_tier()
+        self.assertEqual(len(self.set_aside()), 1)
+        self.assert_made_anew()
+
+    def test_first_pages_that_cannot_be_read(self) -> None:
+        """The same with those that say where everything is: the checkpoint says so, too."""
+        self.close_tier(self.tier)
+        self.fail_to_read(0, 1)
+        self.open_tier()
+        self.assertIs(self.tier.ending, Ending.POWER_CUT)
+        self.assertEqual(self.served(), set(self.blobs))
+
+    def test_disk_that_says_something_else(self) -> None:
+        """Trouble that says nothing of the file stops the start, and the index stays where it is."""
+        self.close_tier(self.tier)
+        patch = self.patch(os, "pread", failing(errno.ENOMEM))
+        self.assertRaises(FolderError, self.open_tier)
+        patch.restore()
+        self.assertEqual(self.set_aside(), [])
+        self.open_tier()
+        self.assertEqual(self.served(), set(self.blobs))
 
     def test_of_another_program(self) -> None:
         """An LMDB file that has other databases is left as it was."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from random import Random
+from typing import NoReturn
+
 from gorego_tw.digest import Digest
+from gorego_tw.errors import Unavailable
 from gorego_tw.storage import last_use
-from gorego_tw.storage.last_use import FLUSH_SECONDS
+from gorego_tw.storage.last_use import FLUSH_SECONDS, InOrder
 from tests.storage.tiers import TierTestCase
 
 
@@ -19,6 +23,18 @@ class LastUseTests(TierTestCase):
 
     def recorded(self) -> int:
         return self.tier.index.neighbours(self.key, 1)[0][1]
+
+    def recorded_of(self, digests: list[Digest]) -> set[int]:
+        return {self.tier.index.neighbours(digest.key, 1)[0][1] for digest in digests}
+
+    def let_pend(self, count: int) -> None:
+        self.patch(last_use, "MOST_PENDING", count)
+        self.write_all()
+        self.last_use.flush_slice()
+
+    def write_all(self) -> None:
+        while len(self.last_use):
+            self.last_use.flush_slice()
 
     def later(self, seconds: float) -> None:
         self.clock.advance(seconds)
@@ -88,12 +104,111 @@ class LastUseTests(TierTestCase):
         self.assertFalse(self.last_use.flush_slice())
         self.assertIsNone(self.tier.inventory.find(self.digest))
 
-    def test_bounded(self) -> None:
-        """No more than MOST_PENDING are collected; those known are renewed as soon as flushed."""
-        self.patch(last_use, "MOST_PENDING", 4)
-        for number in range(10):
-            self.last_use.touch(b"\1%d" % number)
-        self.assertEqual(len(self.last_use._pending), 4)
+    def test_forgotten_while_others_are_written(self) -> None:
+        """What goes while uses are being written is not pending any more, and the others are written."""
+        seconds = self.clock.seconds
+
+        def slow() -> float:
+            self.clock.rightNow += 0.0006
+            return seconds()
+
+        digests = [self.put(10, seed)[0] for seed in range(100)]
+        self.later(10)
+        self.last_use.touch_all([digest.key for digest in digests])
+        self.patch(self.clock, "seconds", slow)
+        self.assertTrue(self.last_use.flush_slice())
+        *others, gone = (digest for digest in digests if self.last_use.is_pending(digest.key))
+        self.tier.inventory.evict([gone.key])
+        self.assertFalse(self.last_use.is_pending(gone.key))
+        self.assertEqual(self.last_use.latest(gone.key, 7), 7)
+        self.write_all()
+        self.assertEqual(self.recorded_of(others), {1_000_010})
+
+    def test_more_than_there_is_room_for(self) -> None:
+        """However many entries are used between two flushes, none is forgotten, and memory is bounded."""
+        digests = [self.put(10, seed)[0] for seed in range(2000)]
+        self.let_pend(200)
+        self.later(10)
+        most = 0
+        for digest in digests:
+            self.last_use.touch(digest.key)
+            most = max(most, len(self.last_use))
+        self.assertLess(most, 200 + 2 * 64)
+        self.write_all()
+        self.assertEqual(self.recorded_of(digests), {1_000_010})
+
+    def test_more_at_once_than_there_is_room_for(self) -> None:
+        """So it is with those that come in one piece, such as what an action result refers to."""
+        digests = [self.put(10, seed)[0] for seed in range(2000)]
+        self.let_pend(200)
+        self.later(10)
+        most = 0
+        for at in range(0, len(digests), 50):
+            self.last_use.touch_all([digest.key for digest in digests[at : at + 50]])
+            most = max(most, len(self.last_use))
+        self.assertLess(most, 200 + 2 * 64)
+        self.write_all()
+        self.assertEqual(self.recorded_of(digests), {1_000_010})
+
+    def test_price_of_a_use(self) -> None:
+        """Who brings more than there is room for waits for two writes each at most, with some slack."""
+        digests = [self.put(10, seed)[0] for seed in range(1000)]
+        self.let_pend(200)
+        written: list[Digest] = []
+        self.last_use.observers.append(written.extend)
+        self.later(10)
+        for number, digest in enumerate(digests, 1):
+            before = len(written)
+            self.last_use.touch(digest.key)
+            self.assertLessEqual(len(written) - before, 96)
+            self.assertLessEqual(len(written), 2 * number)
+
+    def test_full_and_nothing_can_be_written(self) -> None:
+        """When the index cannot be written, uses are forgotten, calls go on and memory is bounded."""
+
+        def broken() -> NoReturn:
+            raise Unavailable("no disk")
+
+        self.let_pend(200)
+        self.patch(self.tier.index, "write", broken)
+        for number in range(1000):
+            self.last_use.touch(b"\1%032d" % number)
+        self.assertLess(len(self.last_use), 200 + 2 * 32)
+
+    def test_flush_is_called(self) -> None:
+        """When half of the room is taken, the flush does not wait for its time."""
+        called: list[int] = []
+        self.last_use.crowded = lambda: called.append(len(self.last_use))
+        self.let_pend(200)
+        for number in range(150):
+            self.last_use.touch(b"\1%032d" % number)
+        self.assertEqual(called, [100])
+
+    def test_flush_wakes(self) -> None:
+        """The tier's flush begins at the next turn when it is called, and writes all there is."""
+        services = self.tier.services
+        services[0].startService()
+        self.addCleanup(services[0].stopService)
+        self.let_pend(20)
+        digests = [self.put(10, seed)[0] for seed in range(12)]
+        self.clock.rightNow += 0.1
+        self.last_use.now += 10
+        for digest in digests:
+            self.last_use.touch(digest.key)
+        self.clock.advance(0)
+        self.assertEqual(self.recorded_of(digests), {1_000_010})
+
+    def test_in_order(self) -> None:
+        """Keys come out sorted, each once, whatever the steps are."""
+        random = Random(7)
+        keys = [bytes([random.choice((1, 9))]) + random.randbytes(8) for _ in range(2000)]
+        order = InOrder(keys)
+        while order.prepare(70):
+            pass
+        taken: list[bytes] = []
+        while some := order.take(13):
+            taken += some
+        self.assertEqual(taken, sorted(keys))
 
     def test_due(self) -> None:
         """A flush is due after a while, or when half of the room is taken."""

@@ -11,12 +11,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from gorego_tw.storage.lmdb_pages import (
     LEAF,
     DamagedPage,
+    Value,
     children,
     kind_of,
     newest_meta,
     nodes,
     two_metas,
     unpack_meta,
+    values,
 )
 
 
@@ -111,3 +113,51 @@ class NodeTests(PagesTestCase):
                 except DamagedPage:
                     damaged += 1
         self.assertGreater(damaged, 1000)
+
+
+class ValueTests(SynchronousTestCase):
+    """What a page gives to who has to take it as it is."""
+
+    def setUp(self) -> None:
+        path = Path(self.mktemp())
+        with lmdb.open(str(path)) as environment:
+            self.size = environment.stat()["psize"]
+            with environment.begin(write=True) as txn:
+                for number in range(5):
+                    txn.put(b"key %d" % number, b"value %d" % number)
+                txn.put(b"large", b"x" * self.size)
+        data = (path / "data.mdb").read_bytes()
+        self.number = newest_meta(data)[0].root
+        self.page = data[self.number * self.size :][: self.size]
+
+    def test_all(self) -> None:
+        """Of a whole page every entry, with the page that a large value begins at."""
+        found = list(values(self.page, self.number))
+        self.assertEqual(
+            [(value.key, value.data) for value in found[:5]],
+            [(b"key %d" % number, b"value %d" % number) for number in range(5)],
+        )
+        (node,) = (node for node in nodes(self.page, self.number) if node.overflow is not None)
+        self.assertEqual(found[5], Value(b"large", b"", node.overflow, self.size))
+        self.assertEqual(len(found), 6)
+
+    def test_other_pages(self) -> None:
+        """Of what is no leaf, of another number, or too short, there is nothing."""
+        for page, number in (
+            (self.page, self.number + 1),
+            (bytes(self.size), 0),
+            (self.page[:10], self.number),
+            (b"", 0),
+        ):
+            self.assertEqual(list(values(page, number)), [])
+
+    def test_damaged_in_any_way(self) -> None:
+        """Whatever bytes are other ones, all that is found is within the page."""
+        random = Random(5)
+        for _ in range(2000):
+            page = bytearray(self.page)
+            for _ in range(random.randint(1, 20)):
+                page[random.randrange(8, len(page))] = random.randrange(256)
+            for value in values(bytes(page), self.number):
+                self.assertLessEqual(len(value.key) + len(value.data), len(page))
+                self.assertEqual(len(value.data), 0 if value.page is not None else value.size_bytes)

@@ -47,6 +47,35 @@ class PendingTests(PendingTestCase):
         self.assertEqual(self.pending.oldest_age_seconds, 0)
         self.assertEqual(list(self.pending), [])
 
+    def test_order_when_the_clock_goes_back(self) -> None:
+        """What was added first comes first, though the clock was set back between two processes or
+        while one was running.
+        """
+        keys: list[bytes] = []
+        pending = self.pending
+        for start in (self.clock.seconds(), 500.0, 20.0):
+            self.clock.rightNow = start
+            pending = self.open_pending(self.reopen())
+            self.assertEqual(list(pending), keys)
+            for back in (5.0, -3.0, 0.0):
+                digest, _ = self.put(10 + len(keys))
+                pending.add_blob(digest)
+                keys.append(digest.key)
+                self.clock.rightNow += back
+        action = self.put_action(1)
+        pending.add_action(action, 6, ())
+        self.assertEqual(list(self.again()), [*keys, action_key(action)])
+
+    def test_age_when_the_clock_goes_back(self) -> None:
+        """After the clock was set back ages go on from the latest time that is known."""
+        self.pending.add_blob(self.put(10)[0])
+        self.clock.advance(30)
+        self.pending.add_blob(self.put(11)[0])
+        self.clock.rightNow = 500.0
+        pending = self.open_pending(self.reopen())
+        self.clock.advance(5)
+        self.assertEqual(pending.oldest_age_seconds, 35)
+
     def test_kept(self) -> None:
         """What was added is there after a restart, as it was, in the order in which it was added."""
         digests = [self.put(size_bytes)[0] for size_bytes in (9000, 10, 500, 8000)]

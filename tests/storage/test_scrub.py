@@ -15,7 +15,9 @@ from gorego_tw.digest import Digest, DigestFunction
 from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.storage.disk_threads import HeldDiskThreads, NoDiskThreads
 from gorego_tw.storage.local import action_key
-from gorego_tw.storage.scrub import LOOK_SECONDS, PIECE_BYTES, Scrub
+from gorego_tw.storage.records import FILE, BlobRecord
+from gorego_tw.storage.scrub import LOOK_SECONDS, Scrub
+from tests.storage.compression import CompressingTestCase
 from tests.storage.test_local import failing
 from tests.storage.tiers import TierTestCase, blob, put, read
 
@@ -81,7 +83,7 @@ class ScrubTests(ScrubTestCase):
         blobs = [
             blob(size, function=function)
             for function in DigestFunction
-            for size in (100, 5000, PIECE_BYTES, PIECE_BYTES + 1)
+            for size in (100, 5000, 256 * 1024, 256 * 1024 + 1)
         ]
         for digest, data in blobs:
             self.successResultOf(put(self.tier.blobs, digest, data))
@@ -202,6 +204,52 @@ class PaceTests(ScrubTestCase):
         self.stop(scrub)
         self.assertLess(scrub.scrubbed_bytes, 600_000)
         self.assertEqual(self.tier.inventory.damaged, 0)
+
+
+class CompressedTests(ScrubTestCase, CompressingTestCase):
+    def test_good(self) -> None:
+        """What is compressed stays when it is right, and is read as it is stored, at the same pace."""
+        digest, data = self.put_text(1_500_000)
+        stored = self.record(digest).compressed_bytes
+        self.assertLess(stored, 1_000_000)
+        scrub = self.make_scrub()
+        self.assertApproximates(self.go_through(scrub), stored / RATE, 0.2)
+        self.assertApproximates(scrub.scrubbed_bytes, stored, 100)
+        self.assertEqual(self.tier.inventory.damaged, 0)
+        self.assertEqual(self.successResultOf(read(self.tier.blobs, digest)), data)
+
+    def test_damaged(self) -> None:
+        """A flipped byte in its first frame or in its table is found."""
+        for at in (1000, -5):
+            digest, _ = self.put_text(600_000, at)
+            data = bytearray(self.path(digest).read_bytes())
+            data[at] ^= 1
+            self.path(digest).write_bytes(data)
+            stamp = self.path(digest).stat().st_ctime_ns
+            self.tier.inventory.restamp(digest.key, self.record(digest)._replace(stamp=stamp))
+            self.go_through(self.make_scrub())
+            self.assert_absent(digest)
+
+    def test_in_pieces(self) -> None:
+        """A large one is read frame by frame: others have their turn, and a stop need not wait."""
+        self.put_text(1_500_000)
+        threads = HeldDiskThreads()
+        scrub = self.make_scrub(1000, threads)
+        self.clock.advance(LOOK_SECONDS)
+        threads.held.pop(0)()
+        self.stop(scrub)
+        self.assertTrue(0 < scrub.scrubbed_bytes < 256 * 1024)
+        self.assertEqual(self.tier.inventory.damaged, 0)
+
+    def test_other_form_after_a_crash(self) -> None:
+        """A crash may leave a compressed file that the index takes for a plain one: it is no damage."""
+        digest, data = self.put_text(600_000)
+        stamp = self.path(digest).stat().st_ctime_ns - 1
+        plain = BlobRecord(self.tier.last_use.now, FILE, digest.size_bytes, stamp)
+        self.tier.inventory.restamp(digest.key, plain)
+        self.go_through(self.make_scrub())
+        self.assertEqual(self.tier.inventory.damaged, 0)
+        self.assertEqual(self.successResultOf(read(self.tier.blobs, digest)), data)
 
 
 class PageCacheTests(ScrubTestCase):
