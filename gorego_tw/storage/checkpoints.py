@@ -18,11 +18,10 @@ The last is what happens here. After a power cut the meta page of the checkpoint
 is as it was then: whole, without a look at it, however large it is.
 
 What it costs: pages that were freed since the checkpoint are not used again before the next one, so that
-each commit writes to new ones: 55 to 95 KiB reach the disk for each blob that is a file, in place of 5, and
-the file grows by as much as comes between two checkpoints, which is used again afterwards. 20,000
-small blobs in a second, without gRPC, become 10,000 to 20,000 where they were 30,000 to 45,000, and leave
-a file of 0.6 to 0.9 GB with 40 MB in it; what the services can take in is less than that. So a checkpoint
-comes earlier when there were many commits.
+each commit writes to other ones: 11 to 15 for a small blob, 13 to 17 for one that is a file. The file
+grows by those that were freed between two checkpoints, which are used again afterwards. So these are
+counted (a commit may be one insert, or the last uses of hundreds of entries all over the index), and a
+checkpoint comes earlier when there are many.
 """
 
 from __future__ import annotations
@@ -41,16 +40,23 @@ from gorego_tw.storage.checkpoint_record import CheckpointRecord
 from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.environment import Environment
 from gorego_tw.storage.failures import telling
+from gorego_tw.storage.free_pages import FreePages
 from gorego_tw.storage.lmdb_pages import DamagedPage, newest_meta
 from gorego_tw.storage.stable_storage import sync_file_system
 
-#: How many commits there are at most between two checkpoints, if the disk can follow. Each writes some
-#: 6 to 12 pages: up to 200 MB of a file.
-MOST_COMMITS = 4096
-#: In a small cache there are fewer, so that its index does not grow beyond 1/32 of the limit by them.
-_GROWTH_SHARE = 32
-_COMMIT_BYTES = 48 << 10
-_LEAST_COMMITS = 256
+#: How much of the index's file waits for the next checkpoint at most, if the disk can follow, in bytes:
+#: 1/128 of the limit, so that the file grows by 1/64 of it: one part waits while the other is used.
+_GROWTH_SHARE = 128
+MOST_WAITING_BYTES = 128 << 20
+LEAST_WAITING_BYTES = 4 << 20
+
+#: After so many commits those pages are counted. The largest ones free some 200.
+_COUNT_EVERY = 64
+
+
+def most_waiting_bytes(limit_bytes: int) -> int:
+    """How much of the index's file may wait for the next checkpoint, by the limit of the cache."""
+    return max(LEAST_WAITING_BYTES, min(MOST_WAITING_BYTES, limit_bytes // _GROWTH_SHARE))
 
 
 @dataclass
@@ -67,8 +73,8 @@ class Checkpoints:
     """Takes them, one after the other.
 
     :param folder: of the index.
-    :param most_commits: after so many commits the next one is due.
     :ivar taken: how many there were.
+    :ivar wanted: called when one has become due.
     :ivar distrust: told from when on, in nanoseconds since the epoch, what was written to files may not
         come to the disk any more: the kernel tells once that it could not, and forgets what it was.
     """
@@ -77,13 +83,14 @@ class Checkpoints:
         self, environment: Environment, folder: Path, boot_id: str, limit_bytes: int
     ) -> None:
         self.taken = 0
+        self.wanted: Callable[[], object] = bool
         self.distrust: Callable[[int], object] = lambda _since: None
         self._environment = environment
         self._folder = folder
         self._boot_id = boot_id
-        self._most_commits = max(
-            _LEAST_COMMITS, min(MOST_COMMITS, limit_bytes // _GROWTH_SHARE // _COMMIT_BYTES)
-        )
+        self._most_waiting_bytes = most_waiting_bytes(limit_bytes)
+        self._free_pages = FreePages(environment.file, environment.page_bytes)
+        self._uncounted = 0
         self._last: Checkpoint | None = None
         self._starts = 0
         self._whole = False
@@ -107,11 +114,28 @@ class Checkpoints:
         self._environment.sync()
         self._record(point, clean=False)
         self._last = point
+        self._environment.committed = self._look
 
     @property
     def due(self) -> bool:
         """Whether there is reason enough not to wait for the next one."""
-        return not self._whole or self._commits >= self._most_commits
+        if not self._whole:
+            return True
+        try:
+            waiting = self._free_pages.freed_since(self._last_transaction)
+        except (OSError, DamagedPage):
+            return True  # which will tell what is wrong
+        return waiting * self._free_pages.page_bytes >= self._most_waiting_bytes
+
+    async def take_if_due(self, threads: DiskThreads) -> None:
+        """Take one if it is due, or wait for the one that is being taken.
+
+        :raises StatusError: as :meth:`take`.
+        """
+        if self.due:
+            async with self._lock:
+                if self.due:
+                    await self._take(threads, clean=False)
 
     async def take(self, threads: DiskThreads, *, clean: bool = False) -> None:
         """Bring the index and all files as they are now to stable storage.
@@ -120,21 +144,8 @@ class Checkpoints:
         :raises StatusError: the disk fails; the one before is still what a power cut leads back to.
         """
         async with self._lock:
-            if self._idle and not clean:
-                return
-            self._environment.checkpoints += 1
-            point = self._begin()
-            try:
-                await threads.run(self._bring_home, point, clean)
-            except BaseException as error:
-                point.reader.abort()
-                if isinstance(error, StatusError) and self._last is not None:
-                    self.distrust(self._last.since)
-                raise
-            self.taken += 1
-            self._whole = True
-            self._release()
-            self._last = point
+            if clean or not self._idle:
+                await self._take(threads, clean=clean)
 
     def file_system_time(self) -> int:
         """Files that are written from now on have this change time, or a later one."""
@@ -150,15 +161,39 @@ class Checkpoints:
     def close(self) -> None:
         """Let go of everything."""
         self._release()
+        self._free_pages.close()
         os.close(self._fd)
+
+    async def _take(self, threads: DiskThreads, *, clean: bool) -> None:
+        self._environment.checkpoints += 1
+        point = self._begin()
+        try:
+            await threads.run(self._bring_home, point, clean)
+        except BaseException as error:
+            point.reader.abort()
+            if isinstance(error, StatusError) and self._last is not None:
+                self.distrust(self._last.since)
+            raise
+        self.taken += 1
+        self._whole = True
+        self._release()
+        self._last = point
+
+    def _look(self) -> None:
+        """Something was committed."""
+        self._uncounted += 1
+        if self._uncounted >= _COUNT_EVERY:
+            self._uncounted = 0
+            if self.due:
+                self.wanted()
 
     @property
     def _idle(self) -> bool:
-        return self._whole and not self._commits
+        return self._whole and self._environment.last_transaction == self._last_transaction
 
     @property
-    def _commits(self) -> int:
-        return self._environment.last_transaction - (self._last.transaction if self._last else 0)
+    def _last_transaction(self) -> int:
+        return self._last.transaction if self._last else 0
 
     def _begin(self) -> Checkpoint:
         """This moment, not yet on stable storage. No write may be under way.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import lmdb
@@ -38,6 +39,8 @@ class Environment:
 
     :param path: its folder.
     :param limit_bytes: the index never grows beyond twice this, in bytes.
+    :ivar file: where it is.
+    :ivar page_bytes: the size of its pages, in bytes.
     :ivar begin: makes a transaction.
     :ivar blobs: the record of each blob.
     :ivar small: the bytes of the small ones.
@@ -45,13 +48,15 @@ class Environment:
     :ivar meta: tallies and announcements.
     :ivar pending: what has still to be uploaded.
     :ivar checkpoints: how many were begun; whoever begins one counts it.
+    :ivar committed: called after each change of the entries.
     :raises IndexDamaged: LMDB refuses the file.
     :raises StatusError: the disk fails, or is full.
     """
 
     def __init__(self, path: Path, limit_bytes: int) -> None:
-        self._file = path / "data.mdb"
+        self.file = path / "data.mdb"
         self.checkpoints = 0
+        self.committed: Callable[[], object] = bool
         try:
             # Without sync a commit waits for no disk; checkpoints do. Without readahead a lookup
             # in an index larger than memory reads one page, not thirty-two.
@@ -78,6 +83,7 @@ class Environment:
             self._environment.close()
             raise _refusal(error) from error
         self.begin = self._environment.begin
+        self.page_bytes = self._environment.stat()["psize"]
 
     @property
     def last_transaction(self) -> int:
@@ -89,7 +95,7 @@ class Environment:
 
         :raises OSError: they cannot be read.
         """
-        with self._file.open("rb") as file:
+        with self.file.open("rb") as file:
             return file.read(HEAD_BYTES)
 
     def position(self, name: bytes) -> bytes | None:

@@ -153,7 +153,7 @@ class Index:
             except lmdb.Error as error:
                 raise trouble(error) from error
             pages = sum(s["branch_pages"] + s["leaf_pages"] + s["overflow_pages"] for s in stats)
-            self._page_bytes = pages * stats[0]["psize"]
+            self._page_bytes = pages * self._environment.page_bytes
             self._unmeasured = 0
         return self._page_bytes
 
@@ -173,6 +173,7 @@ class Index:
         self._tallies.update(tallies)
         self._page_bytes += added_bytes
         self._unmeasured += 1 if added_bytes else _MEASURE_EVERY
+        self._environment.committed()
 
     def _meta_entries(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
         entries = []

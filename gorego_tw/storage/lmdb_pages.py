@@ -7,6 +7,7 @@ here.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from struct import Struct, error
 from typing import NamedTuple
 
@@ -33,6 +34,7 @@ _PAGES = Struct("<QHHI")
 #: A node: low and high half of the size of its data, flags, size of its key.
 _NODE = Struct("<HHHH")
 _NUMBER = Struct("<Q")
+_TWO_NUMBERS = Struct("<QQ")
 #: A tree: pad (of the first one: the page size), flags, depth, pages of three kinds, entries, root.
 _TREE = Struct("<IHHQQQQQ")
 #: After the header of a meta page: magic number, version, address, size of the map; two trees; the
@@ -73,6 +75,17 @@ class Node(NamedTuple):
     overflow: int | None
     overflow_bytes: int
     root: int | None
+
+
+class FreeList(NamedTuple):
+    """What one commit has freed: the transaction; the number of pages, then each page's, packed, or a
+    part of that; and the page that it begins at, if it has pages of its own, and its size in bytes.
+    """
+
+    transaction: int
+    packed: bytes
+    overflow: int | None
+    size_bytes: int
 
 
 def unpack_meta(page: bytes) -> MetaPage:
@@ -178,6 +191,22 @@ def nodes(page: bytes, number: int) -> list[Node]:
         key = page[at + _NODE.size : begin]
         found.append(Node(key, overflow, size if overflow is not None else 0, root))
     return found
+
+
+def free_lists(page: bytes, number: int) -> Iterator[FreeList]:
+    """The entries of a leaf page of the tree of free pages, the latest first.
+
+    :raises DamagedPage: it is not as LMDB makes them.
+    """
+    for at in reversed(_nodes(page, number)):
+        low, high, flags, key_bytes = _NODE.unpack_from(page, at)
+        begin = at + _NODE.size + _NUMBER.size
+        size = low | high << 16
+        end = begin + (_NUMBER.size if flags & _BIG_DATA else size)
+        if key_bytes != _NUMBER.size or size < _NUMBER.size or end > len(page):
+            raise DamagedPage(f"page {number}: no list of free pages")
+        transaction, first = _TWO_NUMBERS.unpack_from(page, at + _NODE.size)
+        yield FreeList(transaction, page[begin:end], first if flags & _BIG_DATA else None, size)
 
 
 def _nodes(page: bytes, number: int) -> tuple[int, ...]:

@@ -175,15 +175,15 @@ class LocalTier:
     async def flush(self) -> None:
         """Write the last uses down, all of them at once: for when no calls are served."""
         while self.last_use.flush_slice():
-            pass
+            await self.checkpoints.take_if_due(self.threads)
         self.last_use.note()
 
     async def close(self) -> None:
         """Keep everything for the next time and let go of the folder. No call may be under way."""
-        await self.uploads.close()
-        await self.flush()
-        await self.empty_trash()
         try:
+            await self.uploads.close()
+            await self.flush()
+            await self.empty_trash()
             await self.checkpoints.take(self.threads, clean=True)
         finally:
             self.checkpoints.close()
@@ -194,6 +194,11 @@ class LocalTier:
         self.last_use.tick()
         if self.last_use.due:
             while self.last_use.flush_slice():
+                # A disk that cannot follow, or fails, is not given more; the rest is written later.
+                try:
+                    await self.checkpoints.take_if_due(self.threads)
+                except StatusError:
+                    return
                 await deferLater(self.clock, _PAUSE_SECONDS)
 
     @classmethod
