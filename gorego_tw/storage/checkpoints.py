@@ -19,9 +19,10 @@ is as it was then: whole, without a look at it, however large it is.
 
 What it costs: pages that were freed since the checkpoint are not used again before the next one, so that
 each commit writes to other ones: 11 to 15 for a small blob, 13 to 17 for one that is a file. The file
-grows by those that were freed between two checkpoints, which are used again afterwards. So these are
-counted (a commit may be one insert, or the last uses of hundreds of entries all over the index), and a
-checkpoint comes earlier when there are many.
+has as many free ones as are freed between two checkpoints, twice: some wait while the others are used. So
+these are counted (a commit may be one insert, or the last uses of hundreds of entries all over the index),
+and a checkpoint comes earlier when there are many; how many, Environment.growth_bytes says. It makes
+no difference to how long an insert takes how often one is taken.
 """
 
 from __future__ import annotations
@@ -40,23 +41,11 @@ from gorego_tw.storage.checkpoint_record import CheckpointRecord
 from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.environment import Environment
 from gorego_tw.storage.failures import telling
-from gorego_tw.storage.free_pages import FreePages
 from gorego_tw.storage.lmdb_pages import DamagedPage, newest_meta
 from gorego_tw.storage.stable_storage import sync_file_system
 
-#: How much of the index's file waits for the next checkpoint at most, if the disk can follow, in bytes:
-#: 1/128 of the limit, so that the file grows by 1/64 of it: one part waits while the other is used.
-_GROWTH_SHARE = 128
-MOST_WAITING_BYTES = 128 << 20
-LEAST_WAITING_BYTES = 4 << 20
-
 #: After so many commits those pages are counted. The largest ones free some 200.
 _COUNT_EVERY = 64
-
-
-def most_waiting_bytes(limit_bytes: int) -> int:
-    """How much of the index's file may wait for the next checkpoint, by the limit of the cache."""
-    return max(LEAST_WAITING_BYTES, min(MOST_WAITING_BYTES, limit_bytes // _GROWTH_SHARE))
 
 
 @dataclass
@@ -79,17 +68,13 @@ class Checkpoints:
         come to the disk any more: the kernel tells once that it could not, and forgets what it was.
     """
 
-    def __init__(
-        self, environment: Environment, folder: Path, boot_id: str, limit_bytes: int
-    ) -> None:
+    def __init__(self, environment: Environment, folder: Path, boot_id: str) -> None:
         self.taken = 0
         self.wanted: Callable[[], object] = bool
         self.distrust: Callable[[int], object] = lambda _since: None
         self._environment = environment
         self._folder = folder
         self._boot_id = boot_id
-        self._most_waiting_bytes = most_waiting_bytes(limit_bytes)
-        self._free_pages = FreePages(environment.file, environment.page_bytes)
         self._uncounted = 0
         self._last: Checkpoint | None = None
         self._starts = 0
@@ -122,10 +107,10 @@ class Checkpoints:
         if not self._whole:
             return True
         try:
-            waiting = self._free_pages.freed_since(self._last_transaction)
+            waiting = self._environment.free_pages.freed_since(self._last_transaction)
         except (OSError, DamagedPage):
             return True  # which will tell what is wrong
-        return waiting * self._free_pages.page_bytes >= self._most_waiting_bytes
+        return waiting * self._environment.free_pages.page_bytes >= self._environment.growth_bytes
 
     async def take_if_due(self, threads: DiskThreads) -> None:
         """Take one if it is due, or wait for the one that is being taken.
@@ -161,7 +146,6 @@ class Checkpoints:
     def close(self) -> None:
         """Let go of everything."""
         self._release()
-        self._free_pages.close()
         os.close(self._fd)
 
     async def _take(self, threads: DiskThreads, *, clean: bool) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import lmdb
 
 from gorego_tw.errors import StatusError, Unavailable
-from gorego_tw.storage.failures import FULL, no_room
+from gorego_tw.storage.failures import FULL, no_room, telling
+from gorego_tw.storage.free_pages import FreePages
 from gorego_tw.storage.lmdb_pages import HEAD_BYTES
 
 #: Databases of the environment: blobs, small, actions, meta, pending.
@@ -26,8 +27,19 @@ PASS = b"pass:"
 #: The time of the latest use that was written down.
 LATEST_USE = b"latest use"
 
+#: How much is freed in the file until that may be used again, if the disk can follow, in bytes: 1/64 of
+#: the limit.
+_GROWTH_SHARE = 64
+MOST_GROWTH_BYTES = 128 << 20
+LEAST_GROWTH_BYTES = 4 << 20
+
 #: What LMDB says when the disk or the quota is full, or no longer file is allowed.
 _FULL = tuple(os.strerror(code) for code in FULL)
+
+
+def growth_bytes(limit_bytes: int) -> int:
+    """How much may be freed in the file between two checkpoints, by the limit of the cache, in bytes."""
+    return max(LEAST_GROWTH_BYTES, min(MOST_GROWTH_BYTES, limit_bytes // _GROWTH_SHARE))
 
 
 class IndexDamaged(Exception):
@@ -38,9 +50,11 @@ class Environment:
     """The open environment.
 
     :param path: its folder.
-    :param limit_bytes: the index never grows beyond twice this, in bytes.
+    :param limit_bytes: of the cache; the index never grows beyond twice this, in bytes.
     :ivar file: where it is.
     :ivar page_bytes: the size of its pages, in bytes.
+    :ivar free_pages: of the file.
+    :ivar growth_bytes: how much may be freed in it between two checkpoints, in bytes.
     :ivar begin: makes a transaction.
     :ivar blobs: the record of each blob.
     :ivar small: the bytes of the small ones.
@@ -55,6 +69,8 @@ class Environment:
 
     def __init__(self, path: Path, limit_bytes: int) -> None:
         self.file = path / "data.mdb"
+        self.limit_bytes = limit_bytes
+        self.growth_bytes = growth_bytes(limit_bytes)
         self.checkpoints = 0
         self.committed: Callable[[], object] = bool
         try:
@@ -84,6 +100,37 @@ class Environment:
             raise _refusal(error) from error
         self.begin = self._environment.begin
         self.page_bytes = self._environment.stat()["psize"]
+        self.free_pages = FreePages(self.file, self.page_bytes)
+        self._measured = (self.blobs, self.small, self.actions, self.pending)
+
+    @property
+    def used_bytes(self) -> int:
+        """What its pages in use take, in bytes; free ones inside of the file are used again.
+
+        :raises StatusError: LMDB fails.
+        """
+        try:
+            with self.begin() as txn:
+                stats = [txn.stat(db) for db in self._measured]
+        except lmdb.Error as error:
+            raise trouble(error) from error
+        pages = sum(s["branch_pages"] + s["leaf_pages"] + s["overflow_pages"] for s in stats)
+        return pages * self.page_bytes
+
+    @property
+    def file_bytes(self) -> int:
+        """What the file takes of the disk, in bytes.
+
+        :raises StatusError: the disk fails.
+        """
+        with telling():
+            return self.file.stat().st_blocks * 512
+
+    @property
+    def readers(self) -> list[int]:
+        """The commits that readers look at, of all processes."""
+        words = [line.split() for line in self._environment.readers().splitlines()]
+        return [int(line[2]) for line in words if len(line) == 3 and line[2].isdecimal()]
 
     @property
     def last_transaction(self) -> int:
@@ -129,6 +176,7 @@ class Environment:
 
     def close(self) -> None:
         """Let go of the file. Nothing else may be called after this."""
+        self.free_pages.close()
         self._environment.close()
 
 

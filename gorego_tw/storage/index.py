@@ -23,6 +23,12 @@ from gorego_tw.storage.records import (
 #: measured and no longer summed up. Half-empty pages cannot add up to more than a few hundred KiB.
 _MEASURE_EVERY = 32
 
+#: How many times of what is freed between two checkpoints the free pages usually are at most: they are no
+#: part of what is stored, but of what is left free below the limit. What is beyond that counts, but for no
+#: more than a part of the limit, because it is not had back by evicting entries that are in the index.
+_USUAL_PARTS = 3
+_EXCESS_SHARE = 64
+
 
 class Index:
     """The entries. Reads see what is committed; writes happen in :meth:`write` alone.
@@ -40,13 +46,9 @@ class Index:
         self._small = environment.small
         self._actions = environment.actions
         self._meta = environment.meta
-        self._measured = (
-            environment.blobs,
-            environment.small,
-            environment.actions,
-            environment.pending,
-        )
         self._page_bytes = 0
+        self._excess_bytes = 0
+        self._most_excess_bytes = environment.limit_bytes // _EXCESS_SHARE
         self._unmeasured = _MEASURE_EVERY
         self._tallies = {key[0]: unpack_tally(value) for key, value in self._meta_entries(TALLY)}
 
@@ -147,19 +149,18 @@ class Index:
     def page_bytes(self) -> int:
         """What its pages in use take, in bytes; free ones inside of the file are used again."""
         if self._unmeasured >= _MEASURE_EVERY:
-            try:
-                with self._begin() as txn:
-                    stats = [txn.stat(db) for db in self._measured]
-            except lmdb.Error as error:
-                raise trouble(error) from error
-            pages = sum(s["branch_pages"] + s["leaf_pages"] + s["overflow_pages"] for s in stats)
-            self._page_bytes = pages * self._environment.page_bytes
+            self._page_bytes = used = self._environment.used_bytes
+            usual = used + _USUAL_PARTS * self._environment.growth_bytes
+            self._excess_bytes = max(0, self._environment.file_bytes - usual)
             self._unmeasured = 0
         return self._page_bytes
 
     def stored_bytes(self) -> int:
-        """What all entries take of the disk, in bytes: the files and the pages."""
-        return self.page_bytes + sum(tally.file_bytes for tally in self._tallies.values())
+        """What all entries take of the disk, in bytes: the files, the pages, and those of the free pages
+        that are more than usual.
+        """
+        files = sum(tally.file_bytes for tally in self._tallies.values())
+        return files + self.page_bytes + min(self._excess_bytes, self._most_excess_bytes)
 
     def write(self) -> IndexWrite:
         """A write transaction, as a context manager: committed at the end, or as if never begun.

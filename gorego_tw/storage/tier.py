@@ -32,6 +32,7 @@ from gorego_tw.storage.reconciliation import Reconciliation
 from gorego_tw.storage.scrub import Scrub
 from gorego_tw.storage.space import Space
 from gorego_tw.storage.stable_storage import boot_id
+from gorego_tw.storage.trimming import Trimming
 from gorego_tw.storage.uploads import Uploads
 
 #: How often the clock is looked at for last uses, in seconds, which is as exact as they are.
@@ -67,6 +68,7 @@ class LocalTier:
     :ivar evicted: what was evicted lately.
     :ivar ending: how the tier was found.
     :ivar reconciliation: compares index and files if they may not be in step.
+    :ivar trimming: keeps the index's file from taking more than it needs.
     :ivar ballast: room for making room.
     :ivar scrub: compares what is stored with its hash.
     """
@@ -87,6 +89,7 @@ class LocalTier:
     arrivals: Arrivals
     reconciliation: Reconciliation
     scrub: Scrub
+    trimming: Trimming
     ballast: Ballast
     upkeep: Upkeep
     clock: IReactorTime
@@ -145,6 +148,7 @@ class LocalTier:
             CheckpointSchedule(
                 self.checkpoints, self.upkeep.checkpoint_seconds, self.threads, self.clock
             ),
+            self.trimming,
             self.reconciliation,
             self.scrub,
         )
@@ -261,6 +265,7 @@ class LocalTier:
                 threads=threads,
                 clock=clock,
             ),
+            trimming=Trimming(environment, threads, clock),
             ballast=Ballast(folder.path / "ballast", free_reserve_bytes),
             upkeep=upkeep,
             clock=clock,

@@ -10,13 +10,13 @@ from twisted.internet.defer import Deferred
 from gorego_tw.digest import DigestFunction, digest_of
 from gorego_tw.eviction.janitor import REST_SECONDS, Janitor
 from gorego_tw.interfaces import ActionKey, StoredActionResult
-from gorego_tw.storage.checkpoints import most_waiting_bytes
+from gorego_tw.storage.environment import growth_bytes
 from tests.storage.tiers import TierTestCase, put
 
 LIMIT_BYTES = 8 << 20
 
 #: What the index may grow by between two checkpoints, whatever the limit.
-GROWTH_BYTES = 2 * most_waiting_bytes(LIMIT_BYTES)
+GROWTH_BYTES = 2 * growth_bytes(LIMIT_BYTES)
 
 #: How many times the limit is written.
 TIMES = 6

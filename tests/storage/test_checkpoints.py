@@ -16,13 +16,9 @@ from gorego_tw.errors import NotFound, Unavailable
 from gorego_tw.storage import checkpoints, last_use, stable_storage
 from gorego_tw.storage.checkpoint_record import CheckpointRecord
 from gorego_tw.storage.checkpoint_schedule import WELL_SECONDS, CheckpointSchedule
-from gorego_tw.storage.checkpoints import (
-    LEAST_WAITING_BYTES,
-    MOST_WAITING_BYTES,
-    most_waiting_bytes,
-)
 from gorego_tw.storage.disk_threads import HeldDiskThreads
 from gorego_tw.storage.doubt import Doubt
+from gorego_tw.storage.environment import LEAST_GROWTH_BYTES, MOST_GROWTH_BYTES, growth_bytes
 from gorego_tw.storage.lmdb_pages import two_metas, unpack_meta
 from gorego_tw.storage.records import FILE, BlobRecord
 from tests.storage.tiers import LIMIT_BYTES, TierTestCase, put, read
@@ -169,7 +165,7 @@ class CheckpointsTests(CheckpointsTestCase):
         size = self.file_bytes
         while not self.tier.checkpoints.due:
             self.commit(10)
-        most = most_waiting_bytes(LIMIT_BYTES)
+        most = growth_bytes(LIMIT_BYTES)
         self.assertGreater(self.file_bytes - size, most * 0.9)
         self.assertLess(self.file_bytes - size, most * 1.1)
 
@@ -186,12 +182,12 @@ class CheckpointsTests(CheckpointsTestCase):
                     txn.renew(self.key(number), 3_000_000 + commits)
             commits += 1
         self.assertLess(commits, 20)
-        self.assertLess(self.file_bytes - size, 2 * LEAST_WAITING_BYTES)
+        self.assertLess(self.file_bytes - size, 2 * LEAST_GROWTH_BYTES)
 
     def test_by_the_limit(self) -> None:
         """What may wait is a small part of the limit, within bounds."""
-        most = [most_waiting_bytes(1 << bits) for bits in (20, 32, 44)]
-        self.assertEqual(most, [LEAST_WAITING_BYTES, 1 << 25, MOST_WAITING_BYTES])
+        most = [growth_bytes(1 << bits) for bits in (20, 32, 44)]
+        self.assertEqual(most, [LEAST_GROWTH_BYTES, 1 << 26, MOST_GROWTH_BYTES])
 
     def test_if_due(self) -> None:
         """Who would write much waits for one that is due, or for the one that is being taken."""
@@ -224,7 +220,7 @@ class CheckpointsTests(CheckpointsTestCase):
             self.tier.last_use.touch(self.key(number))
         self.successResultOf(self.tier.flush())
         self.assertGreater(self.tier.checkpoints.taken, 3)
-        self.assertLess(self.file_bytes - size, 3 * LEAST_WAITING_BYTES)
+        self.assertLess(self.file_bytes - size, 3 * LEAST_GROWTH_BYTES)
 
     def fill(self, entries: int) -> None:
         """Keep the records of so many blobs."""

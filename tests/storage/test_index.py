@@ -163,6 +163,23 @@ class SizeTests(IndexTestCase):
                 txn.drop_blob(key(number))
         self.assertLess(self.index.page_bytes - empty, 100_000)
 
+    def test_free_pages(self) -> None:
+        """Free pages count when there are many more than is used again soon, for a part of the limit."""
+        self.environment.growth_bytes = 40 << 20
+        stored = [self.index.stored_bytes()]
+        with self.index.write() as txn:
+            for number in range(10_000):
+                txn.put_blob(key(number), BlobRecord(1, INLINE, 4000, 0), b"x" * 4000)
+        with self.index.write() as txn:
+            for number in range(10_000):
+                txn.drop_blob(key(number))
+        stored.append(self.index.stored_bytes())
+        self.environment.growth_bytes = 1 << 20
+        self.index = Index(self.environment)
+        stored.append(self.index.stored_bytes())
+        self.assertLess(stored[1] - stored[0], 200_000)
+        self.assertEqual(stored[2] - self.index.page_bytes, (1 << 30) // 64)
+
     def test_arriving(self) -> None:
         """Announcements are kept until they are taken back."""
         with self.index.write() as txn:
