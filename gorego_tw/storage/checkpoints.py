@@ -18,7 +18,7 @@ The last is what happens here. After a power cut the meta page of the checkpoint
 is as it was then: whole, without a look at it, however large it is.
 
 What it costs: pages that were freed since the checkpoint are not used again before the next one, so that
-each commit writes to other ones: 11 to 15 for a small blob, 13 to 17 for one that is a file. The file
+each commit writes to other ones: 11 to 15 for a small blob, 9 to 11 for one that is a file. The file
 has as many free ones as are freed between two checkpoints, twice: some wait while the others are used. So
 these are counted (a commit may be one insert, or the last uses of hundreds of entries all over the index),
 and a checkpoint comes earlier when there are many; how many, Environment.growth_bytes says. It makes

@@ -19,10 +19,8 @@ _DATABASES = 5
 #: The least address space for the map, in bytes. The file is as long as what is in it.
 _LEAST_MAP_BYTES = 16 << 30
 
-#: The keys of ``meta``: one for each kind of entry, one for each blob about to be moved into place; how
-#: far passes over all entries have come.
+#: The keys of ``meta``: one for each kind of entry; how far passes over all entries have come.
 TALLY = b"tally:"
-ARRIVING = b"arriving:"
 PASS = b"pass:"
 #: The time of the latest use that was written down.
 LATEST_USE = b"latest use"
@@ -59,7 +57,7 @@ class Environment:
     :ivar blobs: the record of each blob.
     :ivar small: the bytes of the small ones.
     :ivar actions: action results.
-    :ivar meta: tallies and announcements.
+    :ivar meta: tallies, and notes of where passes are.
     :ivar pending: what has still to be uploaded.
     :ivar checkpoints: how many were begun; whoever begins one counts it.
     :ivar committed: called after each change of the entries.

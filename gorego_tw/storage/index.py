@@ -7,7 +7,7 @@ from itertools import islice
 
 import lmdb
 
-from gorego_tw.storage.environment import ARRIVING, LATEST_USE, TALLY, Environment, trouble
+from gorego_tw.storage.environment import LATEST_USE, TALLY, Environment, trouble
 from gorego_tw.storage.index_write import IndexWrite
 from gorego_tw.storage.records import (
     ACTIONS,
@@ -133,10 +133,6 @@ class Index:
     def tallies(self) -> Mapping[int, Tally]:
         """How many entries there are of each kind: ACTIONS, or the number of a digest function."""
         return self._tallies
-
-    def arriving(self) -> list[bytes]:
-        """The keys of blobs whose files were about to be moved into place."""
-        return [key for key, _ in self._meta_entries(ARRIVING)]
 
     @property
     def latest_use(self) -> int:

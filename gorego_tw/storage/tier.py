@@ -133,7 +133,7 @@ class LocalTier:
                 with suppress(OSError):  # there will be room later
                     tier.ballast.take()
                 opened.checkpoints.distrust = tier.distrust
-                tier.inventory.recover()
+                tier.inventory.recover(killed=opened.ending is Ending.KILLED)
                 tier.uploads.restore(whole=opened.ending is not Ending.POWER_CUT)
             except (OSError, StatusError, IndexDamaged) as error:
                 raise FolderError(f"{directory}: {error}") from error

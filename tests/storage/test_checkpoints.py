@@ -44,7 +44,7 @@ class CheckpointsTestCase(TierTestCase):
         """Write to the index."""
         for number in range(times):
             with self.tier.index.write() as txn:
-                txn.announce(b"%d" % number)
+                txn.note_latest_use(number)
 
 
 class CheckpointsTests(CheckpointsTestCase):

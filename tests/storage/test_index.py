@@ -180,16 +180,6 @@ class SizeTests(IndexTestCase):
         self.assertLess(stored[1] - stored[0], 200_000)
         self.assertEqual(stored[2] - self.index.page_bytes, (1 << 30) // 64)
 
-    def test_arriving(self) -> None:
-        """Announcements are kept until they are taken back."""
-        with self.index.write() as txn:
-            txn.announce(key(1))
-            txn.announce(key(2))
-        with self.index.write() as txn:
-            txn.arrived(key(1))
-            txn.arrived(key(7))
-        self.assertEqual(self.index.arriving(), [key(2)])
-
 
 class FailureTests(IndexTestCase):
     def test_full(self) -> None:
@@ -221,7 +211,7 @@ class FailureTests(IndexTestCase):
             lambda: self.index.action(key(1)),
             lambda: self.index.neighbours(key(1), 1),
             lambda: self.index.page_bytes,
-            self.index.arriving,
+            lambda: self.index.latest_use,
             self.environment.sync,
             self.index.write().__enter__,
         ):

@@ -132,7 +132,7 @@ class UpkeepTests(TierTestCase):
             self.assertEqual(len(threads.held), 1)
             threads.release()
             with self.tier.index.write() as txn:
-                txn.announce(b"key")
+                txn.note_latest_use(1)
 
 
 class ThreadedTierTests(TestCase):

@@ -63,7 +63,7 @@ class TrimmingTestCase(TierTestCase):
         """Two of them: what was freed before the first may be used after the second."""
         for number in range(2):
             with self.tier.index.write() as txn:
-                txn.announce(b"%d" % number)
+                txn.note_latest_use(number)
             self.successResultOf(self.tier.checkpoint())
 
     def trim(self) -> None:
