@@ -27,7 +27,7 @@ def name_of(kind: int) -> str:
 
 def statistics(tier: LocalTier, random: Random) -> StatResponse:
     """What is stored."""
-    index_bytes = os.stat(tier.folder.index / "data.mdb").st_size  # noqa: PTH116 - as elsewhere
+    index_bytes = tier.environment.file_bytes
     space = tier.space
     response = StatResponse(
         used_bytes=space.used_bytes,

@@ -21,7 +21,7 @@ WELL_SECONDS = 60.0
 
 
 class CheckpointSchedule(Periodic):
-    """Takes one every so many seconds; earlier if there were many commits, and soon after the start.
+    """Takes one every so many seconds; earlier if much waits for it, and soon after the start.
 
     :param seconds: how much time is lost by a power cut at most, as long as the disk can follow.
     """
@@ -38,6 +38,11 @@ class CheckpointSchedule(Periodic):
         self._clock = clock
         self._started_at = self._tried_at = clock.seconds()
         self._pause = 0.0
+
+    def startService(self) -> None:
+        """Begin to look, and to listen to who wants one."""
+        super().startService()
+        self._checkpoints.wanted = self.wake
 
     async def _take_if_due(self) -> None:
         now = self._clock.seconds()

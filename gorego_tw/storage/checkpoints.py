@@ -18,11 +18,11 @@ The last is what happens here. After a power cut the meta page of the checkpoint
 is as it was then: whole, without a look at it, however large it is.
 
 What it costs: pages that were freed since the checkpoint are not used again before the next one, so that
-each commit writes to new ones: 55 to 95 KiB reach the disk for each blob that is a file, in place of 5, and
-the file grows by as much as comes between two checkpoints, which is used again afterwards. 20,000
-small blobs in a second, without gRPC, become 10,000 to 20,000 where they were 30,000 to 45,000, and leave
-a file of 0.6 to 0.9 GB with 40 MB in it; what the services can take in is less than that. So a checkpoint
-comes earlier when there were many commits.
+each commit writes to other ones: 11 to 15 for a small blob, 9 to 11 for one that is a file. The file
+has as many free ones as are freed between two checkpoints, twice: some wait while the others are used. So
+these are counted (a commit may be one insert, or the last uses of hundreds of entries all over the index),
+and a checkpoint comes earlier when there are many; how many, Environment.growth_bytes says. It makes
+no difference to how long an insert takes how often one is taken.
 """
 
 from __future__ import annotations
@@ -44,13 +44,8 @@ from gorego_tw.storage.failures import telling
 from gorego_tw.storage.lmdb_pages import DamagedPage, newest_meta
 from gorego_tw.storage.stable_storage import sync_file_system
 
-#: How many commits there are at most between two checkpoints, if the disk can follow. Each writes some
-#: 6 to 12 pages: up to 200 MB of a file.
-MOST_COMMITS = 4096
-#: In a small cache there are fewer, so that its index does not grow beyond 1/32 of the limit by them.
-_GROWTH_SHARE = 32
-_COMMIT_BYTES = 48 << 10
-_LEAST_COMMITS = 256
+#: After so many commits those pages are counted. The largest ones free some 200.
+_COUNT_EVERY = 64
 
 
 @dataclass
@@ -67,23 +62,20 @@ class Checkpoints:
     """Takes them, one after the other.
 
     :param folder: of the index.
-    :param most_commits: after so many commits the next one is due.
     :ivar taken: how many there were.
+    :ivar wanted: called when one has become due.
     :ivar distrust: told from when on, in nanoseconds since the epoch, what was written to files may not
         come to the disk any more: the kernel tells once that it could not, and forgets what it was.
     """
 
-    def __init__(
-        self, environment: Environment, folder: Path, boot_id: str, limit_bytes: int
-    ) -> None:
+    def __init__(self, environment: Environment, folder: Path, boot_id: str) -> None:
         self.taken = 0
+        self.wanted: Callable[[], object] = bool
         self.distrust: Callable[[int], object] = lambda _since: None
         self._environment = environment
         self._folder = folder
         self._boot_id = boot_id
-        self._most_commits = max(
-            _LEAST_COMMITS, min(MOST_COMMITS, limit_bytes // _GROWTH_SHARE // _COMMIT_BYTES)
-        )
+        self._uncounted = 0
         self._last: Checkpoint | None = None
         self._starts = 0
         self._whole = False
@@ -107,11 +99,28 @@ class Checkpoints:
         self._environment.sync()
         self._record(point, clean=False)
         self._last = point
+        self._environment.committed = self._look
 
     @property
     def due(self) -> bool:
         """Whether there is reason enough not to wait for the next one."""
-        return not self._whole or self._commits >= self._most_commits
+        if not self._whole:
+            return True
+        try:
+            waiting = self._environment.free_pages.freed_since(self._last_transaction)
+        except (OSError, DamagedPage):
+            return True  # which will tell what is wrong
+        return waiting * self._environment.free_pages.page_bytes >= self._environment.growth_bytes
+
+    async def take_if_due(self, threads: DiskThreads) -> None:
+        """Take one if it is due, or wait for the one that is being taken.
+
+        :raises StatusError: as :meth:`take`.
+        """
+        if self.due:
+            async with self._lock:
+                if self.due:
+                    await self._take(threads, clean=False)
 
     async def take(self, threads: DiskThreads, *, clean: bool = False) -> None:
         """Bring the index and all files as they are now to stable storage.
@@ -120,21 +129,8 @@ class Checkpoints:
         :raises StatusError: the disk fails; the one before is still what a power cut leads back to.
         """
         async with self._lock:
-            if self._idle and not clean:
-                return
-            self._environment.checkpoints += 1
-            point = self._begin()
-            try:
-                await threads.run(self._bring_home, point, clean)
-            except BaseException as error:
-                point.reader.abort()
-                if isinstance(error, StatusError) and self._last is not None:
-                    self.distrust(self._last.since)
-                raise
-            self.taken += 1
-            self._whole = True
-            self._release()
-            self._last = point
+            if clean or not self._idle:
+                await self._take(threads, clean=clean)
 
     def file_system_time(self) -> int:
         """Files that are written from now on have this change time, or a later one."""
@@ -152,13 +148,36 @@ class Checkpoints:
         self._release()
         os.close(self._fd)
 
-    @property
-    def _idle(self) -> bool:
-        return self._whole and not self._commits
+    async def _take(self, threads: DiskThreads, *, clean: bool) -> None:
+        self._environment.checkpoints += 1
+        point = self._begin()
+        try:
+            await threads.run(self._bring_home, point, clean)
+        except BaseException as error:
+            point.reader.abort()
+            if isinstance(error, StatusError) and self._last is not None:
+                self.distrust(self._last.since)
+            raise
+        self.taken += 1
+        self._whole = True
+        self._release()
+        self._last = point
+
+    def _look(self) -> None:
+        """Something was committed."""
+        self._uncounted += 1
+        if self._uncounted >= _COUNT_EVERY:
+            self._uncounted = 0
+            if self.due:
+                self.wanted()
 
     @property
-    def _commits(self) -> int:
-        return self._environment.last_transaction - (self._last.transaction if self._last else 0)
+    def _idle(self) -> bool:
+        return self._whole and self._environment.last_transaction == self._last_transaction
+
+    @property
+    def _last_transaction(self) -> int:
+        return self._last.transaction if self._last else 0
 
     def _begin(self) -> Checkpoint:
         """This moment, not yet on stable storage. No write may be under way.

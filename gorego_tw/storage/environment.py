@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import lmdb
 
 from gorego_tw.errors import StatusError, Unavailable
-from gorego_tw.storage.failures import FULL, no_room
+from gorego_tw.storage.failures import FULL, no_room, telling
+from gorego_tw.storage.free_pages import FreePages
 from gorego_tw.storage.lmdb_pages import HEAD_BYTES
 
 #: Databases of the environment: blobs, small, actions, meta, pending.
@@ -17,16 +19,25 @@ _DATABASES = 5
 #: The least address space for the map, in bytes. The file is as long as what is in it.
 _LEAST_MAP_BYTES = 16 << 30
 
-#: The keys of ``meta``: one for each kind of entry, one for each blob about to be moved into place; how
-#: far passes over all entries have come.
+#: The keys of ``meta``: one for each kind of entry; how far passes over all entries have come.
 TALLY = b"tally:"
-ARRIVING = b"arriving:"
 PASS = b"pass:"
 #: The time of the latest use that was written down.
 LATEST_USE = b"latest use"
 
+#: How much is freed in the file until that may be used again, if the disk can follow, in bytes: 1/64 of
+#: the limit.
+_GROWTH_SHARE = 64
+MOST_GROWTH_BYTES = 128 << 20
+LEAST_GROWTH_BYTES = 4 << 20
+
 #: What LMDB says when the disk or the quota is full, or no longer file is allowed.
 _FULL = tuple(os.strerror(code) for code in FULL)
+
+
+def growth_bytes(limit_bytes: int) -> int:
+    """How much may be freed in the file between two checkpoints, by the limit of the cache, in bytes."""
+    return max(LEAST_GROWTH_BYTES, min(MOST_GROWTH_BYTES, limit_bytes // _GROWTH_SHARE))
 
 
 class IndexDamaged(Exception):
@@ -37,21 +48,29 @@ class Environment:
     """The open environment.
 
     :param path: its folder.
-    :param limit_bytes: the index never grows beyond twice this, in bytes.
+    :param limit_bytes: of the cache; the index never grows beyond twice this, in bytes.
+    :ivar file: where it is.
+    :ivar page_bytes: the size of its pages, in bytes.
+    :ivar free_pages: of the file.
+    :ivar growth_bytes: how much may be freed in it between two checkpoints, in bytes.
     :ivar begin: makes a transaction.
     :ivar blobs: the record of each blob.
     :ivar small: the bytes of the small ones.
     :ivar actions: action results.
-    :ivar meta: tallies and announcements.
+    :ivar meta: tallies, and notes of where passes are.
     :ivar pending: what has still to be uploaded.
     :ivar checkpoints: how many were begun; whoever begins one counts it.
+    :ivar committed: called after each change of the entries.
     :raises IndexDamaged: LMDB refuses the file.
     :raises StatusError: the disk fails, or is full.
     """
 
     def __init__(self, path: Path, limit_bytes: int) -> None:
-        self._file = path / "data.mdb"
+        self.file = path / "data.mdb"
+        self.limit_bytes = limit_bytes
+        self.growth_bytes = growth_bytes(limit_bytes)
         self.checkpoints = 0
+        self.committed: Callable[[], object] = bool
         try:
             # Without sync a commit waits for no disk; checkpoints do. Without readahead a lookup
             # in an index larger than memory reads one page, not thirty-two.
@@ -78,6 +97,38 @@ class Environment:
             self._environment.close()
             raise _refusal(error) from error
         self.begin = self._environment.begin
+        self.page_bytes = self._environment.stat()["psize"]
+        self.free_pages = FreePages(self.file, self.page_bytes)
+        self._measured = (self.blobs, self.small, self.actions, self.pending)
+
+    @property
+    def used_bytes(self) -> int:
+        """What its pages in use take, in bytes; free ones inside of the file are used again.
+
+        :raises StatusError: LMDB fails.
+        """
+        try:
+            with self.begin() as txn:
+                stats = [txn.stat(db) for db in self._measured]
+        except lmdb.Error as error:
+            raise trouble(error) from error
+        pages = sum(s["branch_pages"] + s["leaf_pages"] + s["overflow_pages"] for s in stats)
+        return pages * self.page_bytes
+
+    @property
+    def file_bytes(self) -> int:
+        """What the file takes of the disk, in bytes.
+
+        :raises StatusError: the disk fails.
+        """
+        with telling():
+            return self.file.stat().st_blocks * 512
+
+    @property
+    def readers(self) -> list[int]:
+        """The commits that readers look at, of all processes."""
+        words = [line.split() for line in self._environment.readers().splitlines()]
+        return [int(line[2]) for line in words if len(line) == 3 and line[2].isdecimal()]
 
     @property
     def last_transaction(self) -> int:
@@ -89,7 +140,7 @@ class Environment:
 
         :raises OSError: they cannot be read.
         """
-        with self._file.open("rb") as file:
+        with self.file.open("rb") as file:
             return file.read(HEAD_BYTES)
 
     def position(self, name: bytes) -> bytes | None:
@@ -123,6 +174,7 @@ class Environment:
 
     def close(self) -> None:
         """Let go of the file. Nothing else may be called after this."""
+        self.free_pages.close()
         self._environment.close()
 
 

@@ -13,6 +13,7 @@ from itertools import count
 
 from gorego_tw.digest import DigestFunction
 from gorego_tw.storage.folder import Folder
+from gorego_tw.storage.placing import Placing
 from gorego_tw.storage.records import BLOCK_BYTES
 
 #: Names in the folder of uploads that no later process asks for begin so.
@@ -23,9 +24,12 @@ class BlobFiles:
     """The files of one folder: ``cas/<function>/<ab>/<hash>`` and those on their way there or away.
 
     All methods raise OSError.
+
+    :ivar placing: the note of which file is being moved into place.
     """
 
     def __init__(self, folder: Folder) -> None:
+        self.placing = Placing(folder.index / "placing")
         self._cas = str(folder.cas)
         self._uploads = str(folder.uploads)
         self._trash = str(folder.trash)

@@ -7,7 +7,7 @@ from itertools import islice
 
 import lmdb
 
-from gorego_tw.storage.environment import ARRIVING, LATEST_USE, TALLY, Environment, trouble
+from gorego_tw.storage.environment import LATEST_USE, TALLY, Environment, trouble
 from gorego_tw.storage.index_write import IndexWrite
 from gorego_tw.storage.records import (
     ACTIONS,
@@ -22,6 +22,12 @@ from gorego_tw.storage.records import (
 #: Measuring the pages takes 3 µs, a write 15: after so many writes what was added to them is
 #: measured and no longer summed up. Half-empty pages cannot add up to more than a few hundred KiB.
 _MEASURE_EVERY = 32
+
+#: How many times of what is freed between two checkpoints the free pages usually are at most: they are no
+#: part of what is stored, but of what is left free below the limit. What is beyond that counts, but for no
+#: more than a part of the limit, because it is not had back by evicting entries that are in the index.
+_USUAL_PARTS = 3
+_EXCESS_SHARE = 64
 
 
 class Index:
@@ -40,13 +46,9 @@ class Index:
         self._small = environment.small
         self._actions = environment.actions
         self._meta = environment.meta
-        self._measured = (
-            environment.blobs,
-            environment.small,
-            environment.actions,
-            environment.pending,
-        )
         self._page_bytes = 0
+        self._excess_bytes = 0
+        self._most_excess_bytes = environment.limit_bytes // _EXCESS_SHARE
         self._unmeasured = _MEASURE_EVERY
         self._tallies = {key[0]: unpack_tally(value) for key, value in self._meta_entries(TALLY)}
 
@@ -132,10 +134,6 @@ class Index:
         """How many entries there are of each kind: ACTIONS, or the number of a digest function."""
         return self._tallies
 
-    def arriving(self) -> list[bytes]:
-        """The keys of blobs whose files were about to be moved into place."""
-        return [key for key, _ in self._meta_entries(ARRIVING)]
-
     @property
     def latest_use(self) -> int:
         """The latest time of a use that was noted, in seconds since the epoch."""
@@ -147,19 +145,18 @@ class Index:
     def page_bytes(self) -> int:
         """What its pages in use take, in bytes; free ones inside of the file are used again."""
         if self._unmeasured >= _MEASURE_EVERY:
-            try:
-                with self._begin() as txn:
-                    stats = [txn.stat(db) for db in self._measured]
-            except lmdb.Error as error:
-                raise trouble(error) from error
-            pages = sum(s["branch_pages"] + s["leaf_pages"] + s["overflow_pages"] for s in stats)
-            self._page_bytes = pages * stats[0]["psize"]
+            self._page_bytes = used = self._environment.used_bytes
+            usual = used + _USUAL_PARTS * self._environment.growth_bytes
+            self._excess_bytes = max(0, self._environment.file_bytes - usual)
             self._unmeasured = 0
         return self._page_bytes
 
     def stored_bytes(self) -> int:
-        """What all entries take of the disk, in bytes: the files and the pages."""
-        return self.page_bytes + sum(tally.file_bytes for tally in self._tallies.values())
+        """What all entries take of the disk, in bytes: the files, the pages, and those of the free pages
+        that are more than usual.
+        """
+        files = sum(tally.file_bytes for tally in self._tallies.values())
+        return files + self.page_bytes + min(self._excess_bytes, self._most_excess_bytes)
 
     def write(self) -> IndexWrite:
         """A write transaction, as a context manager: committed at the end, or as if never begun.
@@ -173,6 +170,7 @@ class Index:
         self._tallies.update(tallies)
         self._page_bytes += added_bytes
         self._unmeasured += 1 if added_bytes else _MEASURE_EVERY
+        self._environment.committed()
 
     def _meta_entries(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
         entries = []

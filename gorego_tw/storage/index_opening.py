@@ -95,7 +95,7 @@ def open_index(folder: Folder, limit_bytes: int, boot_id: str) -> OpenedIndex:
         )
         ending = Ending.LOST
         environment = Environment(folder.index, limit_bytes)
-    checkpoints = Checkpoints(environment, folder.index, boot_id, limit_bytes)
+    checkpoints = Checkpoints(environment, folder.index, boot_id)
     opened = OpenedIndex(environment, checkpoints, ending, None)
     try:
         opened = opened._replace(doubt=_doubt(opened, record))

@@ -9,7 +9,7 @@ from typing import Self
 import lmdb
 
 from gorego_tw.digest import Digest
-from gorego_tw.storage.environment import ARRIVING, LATEST_USE, TALLY, Environment, trouble
+from gorego_tw.storage.environment import LATEST_USE, TALLY, Environment, trouble
 from gorego_tw.storage.records import (
     ACTIONS,
     INLINE,
@@ -145,14 +145,6 @@ class IndexWrite:
     def note_latest_use(self, last_used: int) -> None:
         """Note the time, than which no use is later."""
         self._txn.put(LATEST_USE, renewed(b"", last_used), db=self._meta)
-
-    def announce(self, key: bytes) -> None:
-        """Note that the file of a blob will be moved into place."""
-        self._txn.put(ARRIVING + key, b"", db=self._meta)
-
-    def arrived(self, key: bytes) -> None:
-        """Forget the announcement."""
-        self._txn.delete(ARRIVING + key, db=self._meta)
 
     def _count_blob(self, key: bytes, record: BlobRecord, sign: int) -> None:
         file_bytes = disk_bytes(record.stored_bytes) if record.is_file else 0

@@ -1,8 +1,8 @@
 """What the local tier has: the index and the files together, always in step.
 
 The index's write transaction also orders the folder: whoever moves a file in or out does so
-inside of one. A crash between the two leaves an announcement or a file in the trash, by
-which the next start finds what is out of step, without looking at anything else.
+inside of one. A crash between the two leaves a note of which file it was or a file in the trash,
+by which the next start finds what is out of step, without looking at anything else.
 """
 
 from __future__ import annotations
@@ -108,12 +108,8 @@ class Inventory:
             self._files.delete(temporary)
             return
         with telling():
-            try:
-                self._announce_and_place(digest, temporary)
-            except BaseException:
-                with suppress(StatusError), self._index.write() as txn:
-                    txn.arrived(digest.key)
-                raise
+            self._files.placing.note(digest.key)
+            self._place(digest, temporary)
         self.filed(digest)
 
     def replace_file(self, digest: Digest, record: BlobRecord, temporary: str, length: int) -> bool:
@@ -230,16 +226,18 @@ class Inventory:
             self._files.discard(key)
         return True
 
-    def recover(self) -> None:
-        """Bring index and files in step after a crash."""
+    def recover(self, *, killed: bool) -> None:
+        """Bring index and files in step after a crash.
+
+        :param killed: whether the index is as the process before has left it.
+        """
         with telling():
             gone = [key for key in self._files.discarded() if not self._files.exists(key)]
             self.evict(gone)
-            with self._index.write() as txn:
-                for key in self._index.arriving():
-                    if self._index.blob(key) is None:
-                        self._files.discard(key)
-                    txn.arrived(key)
+            # In an index that has gone back there may be nothing of a blob that is to be found again.
+            key = self._files.placing.noted() if killed else None
+            if key is not None and self._index.blob(key) is None:
+                self._files.discard(key)
 
     def _take_out(self, txn: IndexWrite, key: bytes, moved: list[_Moved]) -> int:
         self._last_use.forget(key)
@@ -261,18 +259,14 @@ class Inventory:
             with suppress(OSError):
                 self._files.bring_back(name, key)
 
-    def _announce_and_place(self, digest: Digest, temporary: str) -> None:
+    def _place(self, digest: Digest, temporary: str) -> None:
         key = digest.key
-        with self._index.write() as txn:
-            txn.announce(key)
         placed = False
         try:
             with self._index.write() as txn:
                 stamp = self._files.place(temporary, key)
                 placed = True
-                record = BlobRecord(self._last_use.now, FILE, digest.size_bytes, stamp)
-                txn.put_blob(key, record)
-                txn.arrived(key)
+                txn.put_blob(key, BlobRecord(self._last_use.now, FILE, digest.size_bytes, stamp))
         except BaseException:
             if placed:
                 self._files.discard(key)

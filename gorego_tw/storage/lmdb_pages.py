@@ -35,6 +35,7 @@ _PAGES = Struct("<QHHI")
 #: A node: low and high half of the size of its data, flags, size of its key.
 _NODE = Struct("<HHHH")
 _NUMBER = Struct("<Q")
+_TWO_NUMBERS = Struct("<QQ")
 #: A tree: pad (of the first one: the page size), flags, depth, pages of three kinds, entries, root.
 _TREE = Struct("<IHHQQQQQ")
 #: After the header of a meta page: magic number, version, address, size of the map; two trees; the
@@ -83,6 +84,17 @@ class Value(NamedTuple):
     key: bytes
     data: bytes
     page: int | None
+    size_bytes: int
+
+
+class FreeList(NamedTuple):
+    """What one commit has freed: the transaction; the number of pages, then each page's, packed, or a
+    part of that; and the page that it begins at, if it has pages of its own, and its size in bytes.
+    """
+
+    transaction: int
+    packed: bytes
+    overflow: int | None
     size_bytes: int
 
 
@@ -213,6 +225,22 @@ def _value(page: bytes, at: int) -> Iterator[Value]:
         yield Value(key, b"", int(_NUMBER.unpack_from(page, begin)[0]), size)
     elif not flags & (_BIG_DATA | _SUB_DATA) and begin + size <= len(page):
         yield Value(key, page[begin : begin + size], None, size)
+
+
+def free_lists(page: bytes, number: int) -> Iterator[FreeList]:
+    """The entries of a leaf page of the tree of free pages, the latest first.
+
+    :raises DamagedPage: it is not as LMDB makes them.
+    """
+    for at in reversed(_nodes(page, number)):
+        low, high, flags, key_bytes = _NODE.unpack_from(page, at)
+        begin = at + _NODE.size + _NUMBER.size
+        size = low | high << 16
+        end = begin + (_NUMBER.size if flags & _BIG_DATA else size)
+        if key_bytes != _NUMBER.size or size < _NUMBER.size or end > len(page):
+            raise DamagedPage(f"page {number}: no list of free pages")
+        transaction, first = _TWO_NUMBERS.unpack_from(page, at + _NODE.size)
+        yield FreeList(transaction, page[begin:end], first if flags & _BIG_DATA else None, size)
 
 
 def _nodes(page: bytes, number: int) -> tuple[int, ...]:

@@ -33,6 +33,7 @@ from gorego_tw.storage.salvage import Salvage
 from gorego_tw.storage.scrub import Scrub
 from gorego_tw.storage.space import Space
 from gorego_tw.storage.stable_storage import boot_id
+from gorego_tw.storage.trimming import Trimming
 from gorego_tw.storage.uploads import Uploads
 
 #: How often the clock is looked at for last uses, in seconds, which is as exact as they are.
@@ -66,6 +67,7 @@ class LocalTier:
     :ivar ending: how the tier was found.
     :ivar reconciliation: compares index and files if they may not be in step.
     :ivar salvage: brings back what is left in a damaged index.
+    :ivar trimming: keeps the index's file from taking more than it needs.
     :ivar ballast: room for making room.
     :ivar scrub: compares what is stored with its hash.
     """
@@ -87,6 +89,7 @@ class LocalTier:
     reconciliation: Reconciliation
     salvage: Salvage
     scrub: Scrub
+    trimming: Trimming
     ballast: Ballast
     upkeep: Upkeep
     clock: IReactorTime
@@ -130,7 +133,7 @@ class LocalTier:
                 with suppress(OSError):  # there will be room later
                     tier.ballast.take()
                 opened.checkpoints.distrust = tier.distrust
-                tier.inventory.recover()
+                tier.inventory.recover(killed=opened.ending is Ending.KILLED)
                 tier.uploads.restore(whole=opened.ending is not Ending.POWER_CUT)
             except (OSError, StatusError, IndexDamaged) as error:
                 raise FolderError(f"{directory}: {error}") from error
@@ -147,6 +150,7 @@ class LocalTier:
             CheckpointSchedule(
                 self.checkpoints, self.upkeep.checkpoint_seconds, self.threads, self.clock
             ),
+            self.trimming,
             self.reconciliation,
             self.salvage,
             self.scrub,
@@ -178,15 +182,15 @@ class LocalTier:
     async def flush(self) -> None:
         """Write the last uses down, all of them at once: for when no calls are served."""
         while self.last_use.flush_slice():
-            pass
+            await self.checkpoints.take_if_due(self.threads)
         self.last_use.note()
 
     async def close(self) -> None:
         """Keep everything for the next time and let go of the folder. No call may be under way."""
-        await self.uploads.close()
-        await self.flush()
-        await self.empty_trash()
         try:
+            await self.uploads.close()
+            await self.flush()
+            await self.empty_trash()
             await self.checkpoints.take(self.threads, clean=True)
         finally:
             self.checkpoints.close()
@@ -197,6 +201,11 @@ class LocalTier:
         self.last_use.tick()
         while self.last_use.due:
             while self.last_use.flush_slice():
+                # A disk that cannot follow, or fails, is not given more; the rest is written later.
+                try:
+                    await self.checkpoints.take_if_due(self.threads)
+                except StatusError:
+                    return
                 await deferLater(self.clock, self.last_use.rest_seconds)
 
     @classmethod
@@ -268,6 +277,7 @@ class LocalTier:
                 threads=threads,
                 clock=clock,
             ),
+            trimming=Trimming(environment, threads, clock),
             ballast=Ballast(folder.path / "ballast", free_reserve_bytes),
             upkeep=upkeep,
             clock=clock,

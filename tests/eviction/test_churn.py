@@ -10,13 +10,13 @@ from twisted.internet.defer import Deferred
 from gorego_tw.digest import DigestFunction, digest_of
 from gorego_tw.eviction.janitor import REST_SECONDS, Janitor
 from gorego_tw.interfaces import ActionKey, StoredActionResult
-from gorego_tw.storage import checkpoints
+from gorego_tw.storage.environment import growth_bytes
 from tests.storage.tiers import TierTestCase, put
 
 LIMIT_BYTES = 8 << 20
 
 #: What the index may grow by between two checkpoints, whatever the limit.
-GROWTH_BYTES = checkpoints._LEAST_COMMITS * checkpoints._COMMIT_BYTES
+GROWTH_BYTES = 2 * growth_bytes(LIMIT_BYTES)
 
 #: How many times the limit is written.
 TIMES = 6

@@ -29,7 +29,7 @@ STEPS: dict[str, tuple[type, str, int]] = {
     "make": (FrameFile, "make", 1),
     "place": (BlobFiles, "place", 2),
     "put_blob": (IndexWrite, "put_blob", 2),
-    "commit": (IndexWrite, "__exit__", 3),
+    "commit": (IndexWrite, "__exit__", 2),
     "delete": (BlobFiles, "delete", 1),
 }
 

@@ -6,21 +6,22 @@ import errno
 import os
 import shutil
 from pathlib import Path
+from random import Random
 from typing import NoReturn
 
 import lmdb
 from twisted.internet.defer import CancelledError, Deferred
 
 from gorego_tw.errors import NotFound, Unavailable
-from gorego_tw.storage import checkpoints, stable_storage
+from gorego_tw.storage import checkpoints, last_use, stable_storage
 from gorego_tw.storage.checkpoint_record import CheckpointRecord
 from gorego_tw.storage.checkpoint_schedule import WELL_SECONDS, CheckpointSchedule
-from gorego_tw.storage.checkpoints import MOST_COMMITS
 from gorego_tw.storage.disk_threads import HeldDiskThreads
 from gorego_tw.storage.doubt import Doubt
+from gorego_tw.storage.environment import LEAST_GROWTH_BYTES, MOST_GROWTH_BYTES, growth_bytes
 from gorego_tw.storage.lmdb_pages import two_metas, unpack_meta
-from gorego_tw.storage.records import BlobRecord
-from tests.storage.tiers import TierTestCase, put, read
+from gorego_tw.storage.records import FILE, BlobRecord
+from tests.storage.tiers import LIMIT_BYTES, TierTestCase, put, read
 
 
 def no_disk(*_: object) -> NoReturn:
@@ -43,7 +44,7 @@ class CheckpointsTestCase(TierTestCase):
         """Write to the index."""
         for number in range(times):
             with self.tier.index.write() as txn:
-                txn.announce(b"%d" % number)
+                txn.note_latest_use(number)
 
 
 class CheckpointsTests(CheckpointsTestCase):
@@ -157,16 +158,83 @@ class CheckpointsTests(CheckpointsTestCase):
         self.failureResultOf(taking, CancelledError)
 
     def test_due(self) -> None:
-        """One is due at once after the start, and then after many commits: few in a small cache."""
+        """One is due at once after the start, and then when much of the file waits for it."""
         self.assertTrue(self.tier.checkpoints.due)
         self.successResultOf(self.tier.checkpoint())
         self.assertFalse(self.tier.checkpoints.due)
-        commits = 0
+        size = self.file_bytes
         while not self.tier.checkpoints.due:
-            self.commit()
+            self.commit(10)
+        most = growth_bytes(LIMIT_BYTES)
+        self.assertGreater(self.file_bytes - size, most * 0.9)
+        self.assertLess(self.file_bytes - size, most * 1.1)
+
+    def test_due_after_few_commits(self) -> None:
+        """Commits that change much count for more than those that change little."""
+        self.reopen(1 << 20)
+        self.fill(60_000)
+        self.successResultOf(self.tier.checkpoint())
+        size = self.file_bytes
+        random, commits = Random(1), 0
+        while not self.tier.checkpoints.due:
+            with self.tier.index.write() as txn:
+                for number in random.choices(range(60_000), k=100):
+                    txn.renew(self.key(number), 3_000_000 + commits)
             commits += 1
-        self.assertGreater(commits, 200)
-        self.assertLess(commits, MOST_COMMITS)
+        self.assertLess(commits, 20)
+        self.assertLess(self.file_bytes - size, 2 * LEAST_GROWTH_BYTES)
+
+    def test_by_the_limit(self) -> None:
+        """What may wait is a small part of the limit, within bounds."""
+        most = [growth_bytes(1 << bits) for bits in (20, 32, 44)]
+        self.assertEqual(most, [LEAST_GROWTH_BYTES, 1 << 26, MOST_GROWTH_BYTES])
+
+    def test_if_due(self) -> None:
+        """Who would write much waits for one that is due, or for the one that is being taken."""
+        self.successResultOf(self.tier.checkpoint())
+        self.commit()
+        threads = HeldDiskThreads()
+        self.successResultOf(self.tier.checkpoints.take_if_due(threads))
+        self.assertEqual(self.tier.checkpoints.taken, 1)
+        while not self.tier.checkpoints.due:
+            self.commit(100)
+        waiting = [
+            Deferred.fromCoroutine(self.tier.checkpoints.take_if_due(threads)) for _ in range(3)
+        ]
+        self.assertNoResult(waiting[0])
+        threads.release()
+        for each in waiting:
+            self.successResultOf(each)
+        self.assertEqual(self.tier.checkpoints.taken, 2)
+
+    def test_flush_of_last_uses(self) -> None:
+        """A flush of many last uses waits for checkpoints, so that the file does not grow by all of it."""
+        self.patch(last_use, "SLICE_SECONDS", 0.0)
+        self.patch(last_use, "_BATCH", 1)  # one at a time
+        self.reopen(1 << 20)
+        self.fill(20_000)
+        self.successResultOf(self.tier.checkpoint())
+        size = self.file_bytes
+        self.clock.advance(1)
+        self.tier.last_use.tick()
+        for number in range(0, 20_000, 10):
+            self.tier.last_use.touch(self.key(number))
+        self.successResultOf(self.tier.flush())
+        self.assertGreater(self.tier.checkpoints.taken, 3)
+        self.assertLess(self.file_bytes - size, 3 * LEAST_GROWTH_BYTES)
+
+    def fill(self, entries: int) -> None:
+        """Keep the records of so many blobs."""
+        with self.tier.index.write() as txn:
+            for number in range(entries):
+                txn.put_blob(self.key(number), BlobRecord(1, FILE, 9999, 7))
+
+    def key(self, number: int) -> bytes:
+        return bytes([1]) + number.to_bytes(32, "big")
+
+    @property
+    def file_bytes(self) -> int:
+        return (self.folder / "index" / "data.mdb").stat().st_size
 
 
 class CheckpointScheduleTests(CheckpointsTestCase):
@@ -193,9 +261,12 @@ class CheckpointScheduleTests(CheckpointsTestCase):
         self.assertEqual(self.taken_after(*[1.0] * 31), 2)
 
     def test_earlier(self) -> None:
-        """After many commits it takes one earlier."""
-        self.commit(MOST_COMMITS)
-        self.assertEqual(self.taken_after(1), 1)
+        """When much waits for it, it takes one as soon as the reactor turns."""
+        while not self.tier.checkpoints.due:
+            self.commit()
+        self.assertEqual(self.taken_after(0), 0)
+        self.commit(64)
+        self.assertEqual(self.taken_after(0), 1)
 
     def test_clock_goes_back(self) -> None:
         """A clock that was set back does not keep it waiting."""

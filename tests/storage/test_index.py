@@ -165,15 +165,22 @@ class SizeTests(IndexTestCase):
                 txn.drop_blob(key(number))
         self.assertLess(self.index.page_bytes - empty, 100_000)
 
-    def test_arriving(self) -> None:
-        """Announcements are kept until they are taken back."""
+    def test_free_pages(self) -> None:
+        """Free pages count when there are many more than is used again soon, for a part of the limit."""
+        self.environment.growth_bytes = 40 << 20
+        stored = [self.index.stored_bytes()]
         with self.index.write() as txn:
-            txn.announce(key(1))
-            txn.announce(key(2))
+            for number in range(10_000):
+                txn.put_blob(key(number), BlobRecord(1, INLINE, 4000, 0), b"x" * 4000)
         with self.index.write() as txn:
-            txn.arrived(key(1))
-            txn.arrived(key(7))
-        self.assertEqual(self.index.arriving(), [key(2)])
+            for number in range(10_000):
+                txn.drop_blob(key(number))
+        stored.append(self.index.stored_bytes())
+        self.environment.growth_bytes = 1 << 20
+        self.index = Index(self.environment)
+        stored.append(self.index.stored_bytes())
+        self.assertLess(stored[1] - stored[0], 200_000)
+        self.assertEqual(stored[2] - self.index.page_bytes, (1 << 30) // 64)
 
 
 class FailureTests(IndexTestCase):
@@ -206,7 +213,7 @@ class FailureTests(IndexTestCase):
             lambda: self.index.action(key(1)),
             lambda: self.index.neighbours(key(1), 1),
             lambda: self.index.page_bytes,
-            self.index.arriving,
+            lambda: self.index.latest_use,
             self.environment.sync,
             self.index.write().__enter__,
         ):
@@ -233,5 +240,5 @@ class FailureTests(IndexTestCase):
     def fail_within(self, words: str) -> None:
         """Let LMDB fail while a transaction is under way."""
         with self.index.write() as txn:
-            txn.announce(b"announced")
+            txn.put_action(key(1), b"kept")
             raise lmdb.Error(words)

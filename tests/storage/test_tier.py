@@ -10,10 +10,13 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
+from gorego_tw.errors import Unavailable
+from gorego_tw.storage import checkpoints, last_use
 from gorego_tw.storage.disk_threads import DiskThreadPool, HeldDiskThreads, NoDiskThreads
 from gorego_tw.storage.folder import FolderError, FolderInUse
 from gorego_tw.storage.last_use import FLUSH_SECONDS
 from gorego_tw.storage.tier import LocalTier
+from tests.storage.test_checkpoints import no_disk
 from tests.storage.tiers import SIZES, TierTestCase, blob, open_files, put, read
 
 
@@ -52,6 +55,18 @@ class OpeningTests(TierTestCase):
         self.close_tier(self.tier)
         self.assertFalse([name for name in open_files() if str(self.folder) in name])
 
+    def test_closed_with_a_failing_disk(self) -> None:
+        """Whatever fails while it is closed, nothing of the folder is open afterwards."""
+        self._open = False
+
+        async def failing() -> None:
+            raise Unavailable("local tier: the disk fails")
+
+        self.patch(self.tier.last_use, "flush_slice", lambda: True)
+        self.patch(self.tier.checkpoints, "take_if_due", lambda _: failing())
+        self.failureResultOf(self.tier.close(), Unavailable)
+        self.assertFalse([name for name in open_files() if str(self.folder) in name])
+
 
 class UpkeepTests(TierTestCase):
     def start(self) -> None:
@@ -88,6 +103,25 @@ class UpkeepTests(TierTestCase):
         self.clock.pump([FLUSH_SECONDS, 0.01, 0.01, 0.01])
         self.assertEqual(len(slices), 3)
 
+    def test_flush_without_a_disk(self) -> None:
+        """While no checkpoint can be taken that is due, a flush goes on a slice a second, and to the end
+        when it can be.
+        """
+        digests = [self.put(10, seed)[0] for seed in range(10)]
+        self.patch(last_use, "SLICE_SECONDS", 0.0)
+        fail = self.patch(checkpoints, "sync_file_system", no_disk)
+        self.start()
+        self.clock.advance(FLUSH_SECONDS)
+        self.tier.last_use.tick()
+        for digest in digests:
+            self.tier.last_use.touch(digest.key)
+        self.clock.pump([FLUSH_SECONDS, *[1.0] * 4])
+        pending = [self.tier.last_use.is_pending(digest.key) for digest in digests]
+        self.assertEqual(pending.count(True), 5)
+        fail.restore()
+        self.clock.pump([0.01] * 10 + [1.0] + [0.01] * 20)
+        self.assertFalse(any(self.tier.last_use.is_pending(digest.key) for digest in digests))
+
     def test_checkpoint(self) -> None:
         """The index goes to stable storage soon after the start, then twice a minute, in a thread."""
         threads = HeldDiskThreads()
@@ -98,7 +132,7 @@ class UpkeepTests(TierTestCase):
             self.assertEqual(len(threads.held), 1)
             threads.release()
             with self.tier.index.write() as txn:
-                txn.announce(b"key")
+                txn.note_latest_use(1)
 
 
 class ThreadedTierTests(TestCase):
