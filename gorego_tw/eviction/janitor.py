@@ -21,16 +21,20 @@ from gorego_tw.telemetry.current import recorded
 #: the headroom has left calls it at once.
 LOOK_SECONDS = 1.0
 
-#: How long it works at a time, in seconds and in entries: as long as calls have to wait for it.
-SLICE_SECONDS = 0.0005
+#: How long it works at a time, in seconds and in entries: as long as calls have to wait for it. By turns it
+#: looks for entries, and evicts as many as it has looked for.
+SLICE_SECONDS = 0.00015
 SLICE_ENTRIES = 64
 
 #: How long it leaves to calls after each slice, in seconds, while there is room enough yet for what
 #: arrives meanwhile: with no rest every call would wait for a slice.
-REST_SECONDS = 0.003
+REST_SECONDS = 0.001
 
-#: It does not rest any more when so much of the headroom is used up.
+#: It does not rest any more when so much of the headroom is used up. What calls take between two slices
+#: then makes the next one longer, up to so many seconds: it has to keep up with what they store.
 URGENT_SHARE = 0.5
+URGENT_PART = 0.25
+URGENT_SECONDS = 0.001
 
 #: How much may wait in the trash before eviction waits for it to be emptied, in bytes.
 MOST_TRASH_BYTES = 256 << 20
@@ -90,6 +94,7 @@ class Janitor(Periodic):
         self._clock = tier.clock
         self._space = tier.space
         self._stuck = False
+        self._rested_from = tier.clock.seconds()
         self._tidy_at = tier.clock.seconds()
         self._run = traced("Janitor", self._do)
         self._policy = SampledLRU(
@@ -130,8 +135,14 @@ class Janitor(Periodic):
     async def _evict(self) -> None:
         tried = False
         while self.running and (excess := self._space.excess_bytes) > 0:
+            is_urgent = excess > self._space.headroom_bytes * URGENT_SHARE
+            if not self._policy.samples_ahead:
+                self._look(self._slice_end(is_urgent=is_urgent))
+                await self._rest(is_urgent=is_urgent)
+                continue
             try:
-                if not self._evict_slice(excess) and not self.in_progress.release():
+                evicted = self._evict_slice(excess, self._slice_end(is_urgent=is_urgent))
+                if not evicted and not self.in_progress.release():
                     break
             except StatusError as error:  # LMDB has EIO for a write that was cut short, too
                 if tried:
@@ -143,8 +154,20 @@ class Janitor(Periodic):
             tried = False
             if self._space.doomed_bytes > MOST_TRASH_BYTES:
                 await self._tier.empty_trash()
-            is_urgent = excess > self._space.headroom_bytes * URGENT_SHARE
-            await deferLater(self._clock, 0 if is_urgent else REST_SECONDS)
+            await self._rest(is_urgent=is_urgent)
+
+    def _slice_end(self, *, is_urgent: bool) -> float:
+        """Until when the slice may take that begins now, in seconds since the epoch."""
+        now = self._clock.seconds()
+        if not is_urgent:
+            return now + SLICE_SECONDS
+        calls = now - self._rested_from
+        return now + max(SLICE_SECONDS, min(calls * URGENT_PART, URGENT_SECONDS))
+
+    async def _rest(self, *, is_urgent: bool) -> None:
+        """Leave the time to calls that wait."""
+        self._rested_from = self._clock.seconds()
+        await deferLater(self._clock, 0 if is_urgent else REST_SECONDS)
 
     async def _find_pages(self) -> None:
         """Let the index have something to write to: its own free pages, and new ones."""
@@ -159,11 +182,17 @@ class Janitor(Periodic):
             self._log.warn("nothing can be evicted for now: {error}", error=error.message)
         self._stuck = True
 
-    def _evict_slice(self, excess_bytes: int) -> int:
+    def _look(self, end: float) -> None:
+        """Look for entries to evict."""
+        for _ in range(SLICE_ENTRIES):
+            if not self._policy.look() or self._clock.seconds() >= end:
+                break
+
+    def _evict_slice(self, excess_bytes: int, end: float) -> int:
         """Evict some entries; how many."""
         before = self.evicted_entries
         try:
-            freed = self._tier.inventory.evict(self._oldest(), excess_bytes)
+            freed = self._tier.inventory.evict(self._oldest(end), excess_bytes)
         except StatusError:
             self.evicted_entries = before
             raise
@@ -173,11 +202,10 @@ class Janitor(Periodic):
         self.observe(entries, freed)
         return entries
 
-    def _oldest(self) -> Iterator[bytes]:
+    def _oldest(self, end: float) -> Iterator[bytes]:
         """The keys of one slice, as they are asked for, each once."""
-        end = self._clock.seconds() + SLICE_SECONDS
         chosen: set[bytes] = set()
-        for _ in range(SLICE_ENTRIES):
+        while self._policy.samples_ahead:
             candidate = self._policy.oldest()
             if candidate is None:
                 return
