@@ -28,6 +28,7 @@ from gorego_tw.storage.index_opening import Ending, OpenedIndex, open_index
 from gorego_tw.storage.inventory import Inventory
 from gorego_tw.storage.last_use import LastUse
 from gorego_tw.storage.local import LocalActionResults, LocalBlobs
+from gorego_tw.storage.page_table import PageTable
 from gorego_tw.storage.reconciliation import Reconciliation
 from gorego_tw.storage.scrub import Scrub
 from gorego_tw.storage.space import Space
@@ -147,6 +148,7 @@ class LocalTier:
             ),
             self.reconciliation,
             self.scrub,
+            PageTable(self.folder.index / "data.mdb", self.threads),
         )
 
     async def checkpoint(self) -> None:
