@@ -22,9 +22,14 @@ from gorego_tw.telemetry.current import recorded
 LOOK_SECONDS = 1.0
 
 #: How long it works at a time, in seconds and in entries: as long as calls have to wait for it. By turns it
-#: looks for entries, and evicts as many as it has looked for.
+#: looks for entries, and evicts as many as it has looked for; with the commit at the end that takes
+#: longer only where so few entries do.
 SLICE_SECONDS = 0.00015
 SLICE_ENTRIES = 64
+LEAST_ENTRIES = 2
+
+#: How long a commit will take is known from the last ones: by this part from the very last.
+_LAST_COMMIT = 1 / 8
 
 #: How long it leaves to calls after each slice, in seconds, while there is room enough yet for what
 #: arrives meanwhile: with no rest every call would wait for a slice.
@@ -94,7 +99,8 @@ class Janitor(Periodic):
         self._clock = tier.clock
         self._space = tier.space
         self._stuck = False
-        self._rested_from = tier.clock.seconds()
+        self._rested_from = self._chosen_at = tier.clock.seconds()
+        self._commit_seconds = 0.0
         self._tidy_at = tier.clock.seconds()
         self._run = traced("Janitor", self._do)
         self._policy = SampledLRU(
@@ -197,6 +203,8 @@ class Janitor(Periodic):
             self.evicted_entries = before
             raise
         self._stuck = False
+        commit = min(max(0.0, self._clock.seconds() - self._chosen_at), URGENT_SECONDS)
+        self._commit_seconds += _LAST_COMMIT * (commit - self._commit_seconds)
         entries = self.evicted_entries - before
         self.evicted_bytes += freed
         self.observe(entries, freed)
@@ -204,6 +212,7 @@ class Janitor(Periodic):
 
     def _oldest(self, end: float) -> Iterator[bytes]:
         """The keys of one slice, as they are asked for, each once."""
+        end -= self._commit_seconds
         chosen: set[bytes] = set()
         while self._policy.samples_ahead:
             candidate = self._policy.oldest()
@@ -217,7 +226,8 @@ class Janitor(Periodic):
                 age = self._tier.last_use.now - candidate.last_used
                 self.last_evicted_age_seconds = max(0, age)
                 yield candidate.key
-            if self._clock.seconds() >= end:
+            self._chosen_at = self._clock.seconds()
+            if self._chosen_at >= end and len(chosen) >= LEAST_ENTRIES:
                 return
 
     async def _take_ballast(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 
 from twisted.application.service import IService
@@ -13,6 +13,7 @@ from zope.interface.verify import verifyObject
 from gorego_tw.digest import Digest
 from gorego_tw.errors import ResourceExhausted, Unavailable
 from gorego_tw.eviction.janitor import (
+    LEAST_ENTRIES,
     LOOK_SECONDS,
     REST_SECONDS,
     SLICE_SECONDS,
@@ -256,6 +257,21 @@ class SliceTests(JanitorTestCase):
         self.begin(0)
         self.after(LOOK_SECONDS)
         self.assertEqual(set(self.slices[1:-1]), {3})
+
+    def test_commit(self) -> None:
+        """What the commit at its end is expected to take belongs to the slice, in which a few go all the same."""
+        self.begin(0)
+        evict = self.tier.inventory.evict
+
+        def committing(keys: Iterable[bytes], enough_bytes: float) -> int:
+            freed = evict(keys, enough_bytes)
+            self.clock.rightNow += SLICE_SECONDS * 0.5
+            return freed
+
+        self.patch(self.tier.inventory, "evict", committing)
+        self.after(LOOK_SECONDS)
+        self.assertEqual(self.slices[1], 3)
+        self.assertEqual(self.slices[-2], LEAST_ENTRIES)
 
     def test_rests(self) -> None:
         """While there is room enough it rests after it has looked, and after each slice."""
