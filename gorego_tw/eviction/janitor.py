@@ -140,6 +140,7 @@ class Janitor(Periodic):
 
     async def _evict(self) -> None:
         tried = False
+        self._rested_from = self._clock.seconds()
         while self.running and (excess := self._space.excess_bytes) > 0:
             is_urgent = excess > self._space.headroom_bytes * URGENT_SHARE
             if not self._policy.samples_ahead:
@@ -203,6 +204,7 @@ class Janitor(Periodic):
             self.evicted_entries = before
             raise
         self._stuck = False
+        # Never more than a slice may take: a clock that was set, or a disk that was slow once, is no rule.
         commit = min(max(0.0, self._clock.seconds() - self._chosen_at), URGENT_SECONDS)
         self._commit_seconds += _LAST_COMMIT * (commit - self._commit_seconds)
         entries = self.evicted_entries - before
@@ -213,11 +215,13 @@ class Janitor(Periodic):
     def _oldest(self, end: float) -> Iterator[bytes]:
         """The keys of one slice, as they are asked for, each once."""
         end -= self._commit_seconds
+        self._chosen_at = self._clock.seconds()
         chosen: set[bytes] = set()
         while self._policy.samples_ahead:
             candidate = self._policy.oldest()
             if candidate is None:
                 return
+            self._chosen_at = self._clock.seconds()
             # What was evicted in this transaction is still seen by those who read.
             if candidate.key not in chosen:
                 chosen.add(candidate.key)
@@ -226,7 +230,6 @@ class Janitor(Periodic):
                 age = self._tier.last_use.now - candidate.last_used
                 self.last_evicted_age_seconds = max(0, age)
                 yield candidate.key
-            self._chosen_at = self._clock.seconds()
             if self._chosen_at >= end and len(chosen) >= LEAST_ENTRIES:
                 return
 

@@ -273,6 +273,15 @@ class SliceTests(JanitorTestCase):
         self.assertEqual(self.slices[1], 3)
         self.assertEqual(self.slices[-2], LEAST_ENTRIES)
 
+    def test_enough(self) -> None:
+        """A slice that was broken off because enough is free says nothing of how long commits take."""
+        self.begin(0)
+        self.tier.space.limit_bytes = self.tier.space.used_bytes - 1
+        self.assertEqual(self.after(LOOK_SECONDS), 1)
+        self.tier.space.limit_bytes = 0
+        self.after(LOOK_SECONDS)
+        self.assertEqual(self.slices[1], 3)
+
     def test_rests(self) -> None:
         """While there is room enough it rests after it has looked, and after each slice."""
         self.begin(LIMIT_BYTES)
