@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from random import Random
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from bench.ci_trace import BEGIN, Entry, Request
@@ -184,6 +185,8 @@ class Tier(Replayed):
         last_use.tick()
         while last_use.due and last_use.flush_slice():
             pass
+        if self.tier.checkpoints.due:  # else pages that were freed would never be used again
+            Deferred.fromCoroutine(self.tier.checkpoint())
 
     def use(self, entry: Entry) -> bool:
         """Whether it is there."""

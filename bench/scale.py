@@ -4,7 +4,9 @@ Half of the entries are blobs of some 100 bytes, half are action results that re
 them. One folder grows from the first size to the last; each is measured in a process of its own.
 
 Times of the stores are processor time of the thread, so that whoever else uses the machine does not
-count; what is not in memory does not count either. Those of the daemon are by the clock on the wall.
+count; what is not in memory does not count either. Those of the daemon, and of starts, are by the clock
+on the wall: a start looks at the index for as long as it may, which is a time of that kind.
+Checkpoints are taken as often as a daemon takes them, and not counted: there a thread does most of it.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Coroutine, Iterator
+from functools import partial
 from pathlib import Path
 from random import Random
 from time import perf_counter, thread_time, time
@@ -30,6 +33,7 @@ from gorego_tw.cache import Cache, local_cache
 from gorego_tw.digest import Digest, DigestFunction, digest_of
 from gorego_tw.eviction.janitor import REST_SECONDS, Janitor
 from gorego_tw.storage.disk_threads import NoDiskThreads
+from gorego_tw.storage.page_table import PageTable
 from gorego_tw.storage.tier import LocalTier
 
 SIZES = (100_000, 1_000_000, 10_000_000)
@@ -61,6 +65,10 @@ REQUIRED = {
     "resident without index, MB": 52.4,
     "daemon: start-up, ms": 1.5,
 }
+
+#: How many times the one may be the other, at every size.
+EVICTING_P99, QUIET_P99 = "daemon evicting: hit p99, µs", "daemon: hit p99, µs"
+SLOWED_BY = 2.0
 
 
 class WallClock(Clock):
@@ -103,6 +111,17 @@ def open_tier(folder: Path) -> LocalTier:
     )
 
 
+def checkpoint(tier: LocalTier) -> None:
+    """Take one, as if it was time."""
+    finished(tier.checkpoint())
+
+
+def keep_up(tier: LocalTier) -> None:
+    """Take a checkpoint if there was so much to write that a daemon would not wait for its time."""
+    if tier.checkpoints.due:
+        checkpoint(tier)
+
+
 class Measurement:
     """The figures of one size, under their names.
 
@@ -119,6 +138,9 @@ class Measurement:
         yield "start-up, ms", self._start_seconds() * 1e3
         tier = open_tier(self._folder)
         cache = local_cache(tier)
+        PageTable(
+            self._folder / "index" / "data.mdb", tier.threads
+        ).startService()  # as a daemon does
         self._hits(cache, HITS // 4)
         p50, p99 = min(quantiles(self._hits(cache, HITS)) for _ in range(3))
         yield "hit p50, µs", p50
@@ -126,7 +148,7 @@ class Measurement:
         p50, p99 = min(quantiles(self._questions(cache)) for _ in range(3))
         yield "FindMissingBlobs of 1,000 p50, µs", p50
         yield "FindMissingBlobs of 1,000 p99, µs", p99
-        yield "inserts per second", INSERTS / min(self._inserts(cache) for _ in range(3))
+        yield "inserts per second", INSERTS / min(self._inserts(tier, cache) for _ in range(3))
         yield "resident without index, MB", resident_bytes() / 1e6
         evictions, hits = self._evicting(tier, cache)
         p50, p99 = quantiles(hits)
@@ -140,9 +162,9 @@ class Measurement:
     def _start_seconds(self) -> float:
         taken = []
         for _ in range(STARTS):
-            before = thread_time()
+            before = perf_counter()
             tier = open_tier(self._folder)
-            taken.append(thread_time() - before)
+            taken.append(perf_counter() - before)
             finished(tier.close())
         return min(taken)
 
@@ -165,16 +187,19 @@ class Measurement:
             assert not missing
         return taken
 
-    def _inserts(self, cache: Cache) -> float:
+    def _inserts(self, tier: LocalTier, cache: Cache) -> float:
         """How long it takes to put new blobs, in seconds: each its own transaction."""
         blobs: list[tuple[Digest, bytes]] = []
         for _ in range(INSERTS):
             data = self._random.randbytes(100)
             blobs.append((digest_of(data, DigestFunction.SHA256), data))
-        before = thread_time()
+        taken = 0.0
         for digest, data in blobs:
+            before = thread_time()
             finished(cache.blobs.put(digest, BytesBody(data)))
-        return thread_time() - before
+            taken += thread_time() - before
+            keep_up(tier)
+        return taken
 
     def _evicting(self, tier: LocalTier, cache: Cache) -> tuple[float, list[float]]:
         """Evictions per second, and how long hits took in between, in seconds."""
@@ -200,6 +225,7 @@ class Measurement:
             except StopIteration:
                 waited = None
             evicting += thread_time() - before
+            keep_up(tier)
             for key in self._random.choices(hot, k=_HIT_SHARE):
                 before = thread_time()
                 finished(cache.action_results.get(key))
@@ -234,7 +260,19 @@ def verdict(name: str, first: float, last: float) -> str:
         good, text = last >= first * bound, f"x {last / first:.2f} (>= {bound:g})"
     else:
         good, text = last <= first * bound, f"x {last / first:.2f} (<= {bound:g})"
-    return f"{text} {'reached' if good else 'SHORT'}"
+    return f"{text} {_reached(good)}"
+
+
+def slowed(columns: list[dict[str, float]]) -> str:
+    """How much longer hits of a daemon take while it evicts, in each column, and whether they may."""
+    times = [column[EVICTING_P99] / column[QUIET_P99] for column in columns]
+    cells = "".join(f"{f'x {time:.2f}':>14}" for time in times)
+    good = max(times) <= SLOWED_BY
+    return f"{'daemon evicting: hit p99 / quiet':<40}{cells}   (<= {SLOWED_BY:g}) {_reached(good)}"
+
+
+def _reached(good: object) -> str:
+    return "reached" if good else "SHORT"
 
 
 def main(folder: Path, sizes: tuple[int, ...]) -> None:
@@ -244,7 +282,7 @@ def main(folder: Path, sizes: tuple[int, ...]) -> None:
     for size in sizes:
         began = perf_counter()
         tier = open_tier(folder / "cache")
-        Content(size).fill(tier.index)
+        Content(size).fill(tier.index, partial(checkpoint, tier))
         finished(tier.close())
         print(f"{size:,} entries: built in {perf_counter() - began:.0f} s", flush=True)
         columns.append(measured(folder, size))
@@ -255,6 +293,7 @@ def main(folder: Path, sizes: tuple[int, ...]) -> None:
         figures = [column.get(name, float("nan")) for column in columns]
         cells = "".join(f"{figure:>14,.1f}" for figure in figures)
         print(f"{name:<40}{cells}   {verdict(name, figures[0], figures[-1])}", flush=True)
+    print(slowed(columns), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import sha256
 from time import time
 
@@ -12,11 +13,13 @@ from gorego_tw.storage.index import Index
 from gorego_tw.storage.local import action_key
 from gorego_tw.storage.records import INLINE, BlobRecord, pack_action
 
-#: How many entries one transaction takes while the index is built.
-_BATCH = 200_000
+#: Transactions while the index is built, unless that makes them too small or too large.
+_BATCHES = 25
+_LEAST_BATCH, _MOST_BATCH = 5_000, 100_000
 
-#: How long ago they were last used, in seconds.
-_AGE_SECONDS = 86400
+#: How long ago they were last used, in seconds: at least, and how much longer at most.
+_AGE_SECONDS = 86_400
+_SPREAD_SECONDS = 30 * 86_400
 
 
 class Content:
@@ -46,19 +49,30 @@ class Content:
         data = reapi.ActionResult(stdout_raw=head * 7).SerializeToString()
         return StoredActionResult(data, tuple(self.blob(n)[0] for n in numbers))
 
-    def fill(self, index: Index) -> None:
-        """Put all of them, also those that were evicted meanwhile."""
-        last_used = int(time()) - _AGE_SECONDS
-        for start in range(0, self.count, _BATCH // 2):
-            numbers = range(start, min(start + _BATCH // 2, self.count))
-            blobs = sorted(map(self.blob, numbers))
+    def fill(self, index: Index, checkpoint: Callable[[], object]) -> None:
+        """Put all of them, also those that were evicted meanwhile.
+
+        :param checkpoint: takes one, as often as a daemon would for so much; without, no page that was
+            freed meanwhile would be used again.
+        """
+        now = int(time()) - _AGE_SECONDS
+        batch = min(max(_LEAST_BATCH, self.count // _BATCHES), _MOST_BATCH)
+        for start in range(0, self.count, batch):
+            numbers = range(start, min(start + batch, self.count))
+            blobs = sorted((*self.blob(n), now - _age(n)) for n in numbers)
             actions = sorted(
-                (action_key(self.action(n)), pack_action(self.result(n), last_used))
+                (action_key(self.action(n)), pack_action(self.result(n), now - _age(n)))
                 for n in numbers
             )
             with index.write() as txn:
-                for digest, data in blobs:
+                for digest, data, last_used in blobs:
                     record = BlobRecord(last_used, INLINE, len(data), 0)
                     txn.put_blob(digest.key, record, data)
                 for key, value in actions:
                     txn.put_action(key, value)
+            checkpoint()
+
+
+def _age(number: int) -> int:
+    """How much longer ago than the least, in seconds."""
+    return number * 1_000_003 % _SPREAD_SECONDS

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import nan
 from pathlib import Path
 from random import Random
+from statistics import median
 from time import monotonic, perf_counter
 
 import grpc
@@ -16,7 +16,8 @@ from bench.scale_content import Content
 from gorego_tw.interfaces import ActionKey
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as reapi
 from tests.end_to_end.client import Client
-from tests.end_to_end.daemon import Daemon
+from tests.end_to_end.daemon import Daemon, eventually, free_port
+from tests.end_to_end.pages import metric
 
 #: How many action results are asked for, again and again.
 HOT = 200
@@ -24,11 +25,16 @@ HOT = 200
 #: How many are tried for that: most may have been evicted by an earlier measurement.
 MOST = 1_000
 
-#: For how long, in seconds.
-SECONDS = 4.0
+#: For how long, in rounds and seconds. While it evicts, not until more than so much of the entries is
+#: gone, and with a look at what it has evicted after each round.
+ROUNDS = 9
+ROUND_SECONDS = 0.5
+MOST_EVICTED_SHARE = 1 / 3
 
 #: Limits in GB: one that no size reaches, and one that each is far beyond.
 QUIET, EVICTING = "200", "0.01"
+
+EVICTED = 'gorego_janitor_evictions_total{unit="files"}'
 
 _MAPPING = re.compile(r"^[0-9a-f]+-[0-9a-f]+ \S+ \S+ \S+ \d+ *(?P<path>.*)$")
 
@@ -49,13 +55,13 @@ def figures(folder: Path, content: Content) -> Iterator[tuple[str, float]]:
     before = perf_counter()
     with running(folder, QUIET) as (daemon, client):
         yield "daemon: start-up, ms", (perf_counter() - before) * 1e3
-        p50, p99 = _latencies(client, content)
+        p50, p99 = _quiet(client, content)
         yield "daemon: hit p50, µs", p50
         yield "daemon: hit p99, µs", p99
         yield "daemon: resident without index, MB", resident_bytes(daemon.process.pid) / 1e6
-    # What was asked for just now is the last to go.
-    with running(folder, EVICTING) as (_, client):
-        p50, p99 = _latencies(client, content)
+    with running(folder, EVICTING) as (daemon, client):
+        evictions, p50, p99 = _evicting(daemon, client, content)
+        yield "daemon evicting: evictions per second", evictions
         yield "daemon evicting: hit p50, µs", p50
         yield "daemon evicting: hit p99, µs", p99
 
@@ -64,6 +70,7 @@ def figures(folder: Path, content: Content) -> Iterator[tuple[str, float]]:
 def running(folder: Path, limit: str) -> Iterator[tuple[Daemon, Client]]:
     """A daemon on that folder, and a client of it."""
     daemon = Daemon(folder, GOREGO_LOCAL_CACHE_MAX_SIZE_GB=limit)
+    daemon.metrics_addr = f"127.0.0.1:{free_port()}"
     try:
         daemon.start()
         with daemon.client() as client:
@@ -73,20 +80,45 @@ def running(folder: Path, limit: str) -> Iterator[tuple[Daemon, Client]]:
         daemon.kill()
 
 
-def _latencies(client: Client, content: Content) -> tuple[float, float]:
-    """The median and the 99th percentile of hits, one after the other, in microseconds."""
+def _hot(client: Client, content: Content) -> list[reapi.GetActionResultRequest]:
+    """Requests that are hits; what was asked for just now is the last to go."""
     random = Random(1)
     some = [_request(content.action(random.randrange(content.count))) for _ in range(MOST)]
-    hot = [request for request in some if _seconds(client, request) is not None][:HOT]
+    return [request for request in some if _seconds(client, request) is not None][:HOT]
+
+
+def _round(client: Client, hot: list[reapi.GetActionResultRequest]) -> tuple[float, float]:
+    """The median and the 99th percentile of hits, one after the other, in microseconds."""
     taken: list[float] = []
-    end = monotonic() + SECONDS
-    while monotonic() < end and hot:
+    end = monotonic() + ROUND_SECONDS
+    while monotonic() < end:
         for request in hot:
             seconds = _seconds(client, request)
-            if seconds is None:  # nothing else was left to be evicted
-                return _quantiles(taken)
+            assert seconds is not None, "evicted, though it is in use"
             taken.append(seconds)
-    return _quantiles(taken)
+    taken.sort()
+    return taken[len(taken) // 2] * 1e6, taken[len(taken) * 99 // 100] * 1e6
+
+
+def _quiet(client: Client, content: Content) -> tuple[float, float]:
+    """The same of all rounds: of each the median, since others may have used the machine."""
+    hot = _hot(client, content)
+    return _medians([_round(client, hot) for _ in range(ROUNDS)])
+
+
+def _evicting(daemon: Daemon, client: Client, content: Content) -> tuple[float, float, float]:
+    """Evictions per second, and the same of hits meanwhile."""
+    hot = _hot(client, content)
+    eventually(lambda: metric(daemon, EVICTED), "it evicts")
+    began, first = monotonic(), metric(daemon, EVICTED)
+    before, most = first, first + MOST_EVICTED_SHARE * 2 * content.count
+    rounds: list[tuple[float, float]] = []
+    while len(rounds) < ROUNDS and before < most:
+        rounds.append(_round(client, hot))
+        evicted = metric(daemon, EVICTED)
+        assert evicted > before, "it does not evict all the time"
+        before = evicted
+    return (before - first) / (monotonic() - began), *_medians(rounds)
 
 
 def _seconds(client: Client, request: reapi.GetActionResultRequest) -> float | None:
@@ -101,11 +133,9 @@ def _seconds(client: Client, request: reapi.GetActionResultRequest) -> float | N
     return perf_counter() - before
 
 
-def _quantiles(seconds: list[float]) -> tuple[float, float]:
-    if not seconds:
-        return nan, nan
-    taken = sorted(seconds)
-    return taken[len(taken) // 2] * 1e6, taken[len(taken) * 99 // 100] * 1e6
+def _medians(rounds: list[tuple[float, float]]) -> tuple[float, float]:
+    p50, p99 = zip(*rounds, strict=True)
+    return median(p50), median(p99)
 
 
 def _request(key: ActionKey) -> reapi.GetActionResultRequest:

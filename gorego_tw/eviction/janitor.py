@@ -21,16 +21,25 @@ from gorego_tw.telemetry.current import recorded
 #: the headroom has left calls it at once.
 LOOK_SECONDS = 1.0
 
-#: How long it works at a time, in seconds and in entries: as long as calls have to wait for it.
-SLICE_SECONDS = 0.0005
+#: How long it works at a time, in seconds and in entries: as long as calls have to wait for it. By turns it
+#: looks for entries, and evicts as many as it has looked for; with the commit at the end that takes
+#: longer only where so few entries do.
+SLICE_SECONDS = 0.00015
 SLICE_ENTRIES = 64
+LEAST_ENTRIES = 2
+
+#: How long a commit will take is known from the last ones: by this part from the very last.
+_LAST_COMMIT = 1 / 8
 
 #: How long it leaves to calls after each slice, in seconds, while there is room enough yet for what
 #: arrives meanwhile: with no rest every call would wait for a slice.
-REST_SECONDS = 0.003
+REST_SECONDS = 0.001
 
-#: It does not rest any more when so much of the headroom is used up.
+#: It does not rest any more when so much of the headroom is used up. What calls take between two slices
+#: then makes the next one longer, up to so many seconds: it has to keep up with what they store.
 URGENT_SHARE = 0.5
+URGENT_PART = 0.25
+URGENT_SECONDS = 0.001
 
 #: How much may wait in the trash before eviction waits for it to be emptied, in bytes.
 MOST_TRASH_BYTES = 256 << 20
@@ -90,6 +99,8 @@ class Janitor(Periodic):
         self._clock = tier.clock
         self._space = tier.space
         self._stuck = False
+        self._rested_from = self._chosen_at = tier.clock.seconds()
+        self._commit_seconds = 0.0
         self._tidy_at = tier.clock.seconds()
         self._run = traced("Janitor", self._do)
         self._policy = SampledLRU(
@@ -129,9 +140,16 @@ class Janitor(Periodic):
 
     async def _evict(self) -> None:
         tried = False
+        self._rested_from = self._clock.seconds()
         while self.running and (excess := self._space.excess_bytes) > 0:
+            is_urgent = excess > self._space.headroom_bytes * URGENT_SHARE
+            if not self._policy.samples_ahead:
+                self._look(self._slice_end(is_urgent=is_urgent))
+                await self._rest(is_urgent=is_urgent)
+                continue
             try:
-                if not self._evict_slice(excess) and not self.in_progress.release():
+                evicted = self._evict_slice(excess, self._slice_end(is_urgent=is_urgent))
+                if not evicted and not self.in_progress.release():
                     break
             except StatusError as error:  # LMDB has EIO for a write that was cut short, too
                 if tried:
@@ -143,8 +161,20 @@ class Janitor(Periodic):
             tried = False
             if self._space.doomed_bytes > MOST_TRASH_BYTES:
                 await self._tier.empty_trash()
-            is_urgent = excess > self._space.headroom_bytes * URGENT_SHARE
-            await deferLater(self._clock, 0 if is_urgent else REST_SECONDS)
+            await self._rest(is_urgent=is_urgent)
+
+    def _slice_end(self, *, is_urgent: bool) -> float:
+        """Until when the slice may take that begins now, in seconds since the epoch."""
+        now = self._clock.seconds()
+        if not is_urgent:
+            return now + SLICE_SECONDS
+        calls = now - self._rested_from
+        return now + max(SLICE_SECONDS, min(calls * URGENT_PART, URGENT_SECONDS))
+
+    async def _rest(self, *, is_urgent: bool) -> None:
+        """Leave the time to calls that wait."""
+        self._rested_from = self._clock.seconds()
+        await deferLater(self._clock, 0 if is_urgent else REST_SECONDS)
 
     async def _find_pages(self) -> None:
         """Let the index have something to write to: its own free pages, and new ones."""
@@ -159,28 +189,39 @@ class Janitor(Periodic):
             self._log.warn("nothing can be evicted for now: {error}", error=error.message)
         self._stuck = True
 
-    def _evict_slice(self, excess_bytes: int) -> int:
+    def _look(self, end: float) -> None:
+        """Look for entries to evict."""
+        for _ in range(SLICE_ENTRIES):
+            if not self._policy.look() or self._clock.seconds() >= end:
+                break
+
+    def _evict_slice(self, excess_bytes: int, end: float) -> int:
         """Evict some entries; how many."""
         before = self.evicted_entries
         try:
-            freed = self._tier.inventory.evict(self._oldest(), excess_bytes)
+            freed = self._tier.inventory.evict(self._oldest(end), excess_bytes)
         except StatusError:
             self.evicted_entries = before
             raise
         self._stuck = False
+        # Never more than a slice may take: a clock that was set, or a disk that was slow once, is no rule.
+        commit = min(max(0.0, self._clock.seconds() - self._chosen_at), URGENT_SECONDS)
+        self._commit_seconds += _LAST_COMMIT * (commit - self._commit_seconds)
         entries = self.evicted_entries - before
         self.evicted_bytes += freed
         self.observe(entries, freed)
         return entries
 
-    def _oldest(self) -> Iterator[bytes]:
+    def _oldest(self, end: float) -> Iterator[bytes]:
         """The keys of one slice, as they are asked for, each once."""
-        end = self._clock.seconds() + SLICE_SECONDS
+        end -= self._commit_seconds
+        self._chosen_at = self._clock.seconds()
         chosen: set[bytes] = set()
-        for _ in range(SLICE_ENTRIES):
+        while self._policy.samples_ahead:
             candidate = self._policy.oldest()
             if candidate is None:
                 return
+            self._chosen_at = self._clock.seconds()
             # What was evicted in this transaction is still seen by those who read.
             if candidate.key not in chosen:
                 chosen.add(candidate.key)
@@ -189,7 +230,7 @@ class Janitor(Periodic):
                 age = self._tier.last_use.now - candidate.last_used
                 self.last_evicted_age_seconds = max(0, age)
                 yield candidate.key
-            if self._clock.seconds() >= end:
+            if self._chosen_at >= end and len(chosen) >= LEAST_ENTRIES:
                 return
 
     async def _take_ballast(self) -> None:

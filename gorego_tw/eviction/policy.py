@@ -7,7 +7,9 @@ needed, and the cost does not depend on how many there are.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
+from math import inf
 from random import Random
 from typing import NamedTuple
 
@@ -43,6 +45,7 @@ class SampledLRU:
     :param neighbours: up to that many entries of one kind from a key on, with their last uses.
     :param latest: the last use of an entry, given what ``neighbours`` said.
     :param pinned: whether an entry must stay whatever its last use is.
+    :ivar samples_ahead: how many samples were taken for choices to come.
     """
 
     def __init__(
@@ -59,8 +62,14 @@ class SampledLRU:
         self._latest = latest
         self._pinned = pinned
         self._random = random
+        self.samples_ahead = 0
         # Of last uses and keys: candidates without their names, since there are so many of them.
         self._pool: list[tuple[int, bytes]] = []
+
+    def look(self) -> bool:
+        """Take a sample ahead, which the next choice need not take; whether there are any entries."""
+        self.samples_ahead += 1
+        return self._sample()
 
     def oldest(self) -> Candidate | None:
         """The entry that should go; None if there is none, or hardly any that may.
@@ -68,8 +77,12 @@ class SampledLRU:
         It is not offered again, unless a later sample meets it.
         """
         for _ in range(_ATTEMPTS):
-            if not self._sample():
-                return None
+            if self.samples_ahead and self._pool:
+                self.samples_ahead -= 1
+            else:
+                self.samples_ahead = 0
+                if not self._sample():
+                    return None
             while self._pool:
                 candidate = Candidate(*self._pool.pop(0))
                 if self._is_current(candidate):
@@ -84,9 +97,16 @@ class SampledLRU:
             return False
         (kind,) = self._random.choices(list(tallies), weights)
         start = bytes([kind]) + self._random.randbytes(_RANDOM_BYTES)
-        latest = self._latest
-        seen = {(latest(key, used), key) for key, used in self._neighbours(start, SAMPLE)}
-        self._pool = sorted(seen.union(self._pool))[:POOL]
+        pool, latest = self._pool, self._latest
+        # Nearly all are younger than all in the pool: to look at them further costs more than the sample.
+        youngest = pool[-1][0] if len(pool) > POOL // 2 else inf
+        for key, used in self._neighbours(start, SAMPLE):
+            if used <= youngest:
+                entry = (latest(key, used), key)
+                place = bisect_left(pool, entry)
+                if pool[place : place + 1] != [entry]:
+                    pool.insert(place, entry)
+        del pool[POOL:]
         return True
 
     def _is_current(self, candidate: Candidate) -> bool:

@@ -28,6 +28,7 @@ from gorego_tw.storage.index_opening import Ending, OpenedIndex, open_index
 from gorego_tw.storage.inventory import Inventory
 from gorego_tw.storage.last_use import LastUse
 from gorego_tw.storage.local import LocalActionResults, LocalBlobs
+from gorego_tw.storage.page_table import PageTable
 from gorego_tw.storage.reconciliation import Reconciliation
 from gorego_tw.storage.salvage import Salvage
 from gorego_tw.storage.scrub import Scrub
@@ -154,6 +155,7 @@ class LocalTier:
             self.reconciliation,
             self.salvage,
             self.scrub,
+            PageTable(self.folder.index / "data.mdb", self.threads),
         )
 
     async def checkpoint(self) -> None:

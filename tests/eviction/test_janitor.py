@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 
 from twisted.application.service import IService
@@ -12,7 +12,16 @@ from zope.interface.verify import verifyObject
 
 from gorego_tw.digest import Digest
 from gorego_tw.errors import ResourceExhausted, Unavailable
-from gorego_tw.eviction.janitor import LOOK_SECONDS, REST_SECONDS, Janitor, nothing_pinned
+from gorego_tw.eviction.janitor import (
+    LEAST_ENTRIES,
+    LOOK_SECONDS,
+    REST_SECONDS,
+    SLICE_SECONDS,
+    URGENT_PART,
+    URGENT_SECONDS,
+    Janitor,
+    nothing_pinned,
+)
 from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.storage.disk_threads import HeldDiskThreads
 from gorego_tw.storage.pending import Pending
@@ -213,6 +222,96 @@ class BurstTests(JanitorTestCase):
         self.work(0)
         self.successResultOf(put(self.tier.blobs, large, data))
         self.assertEqual(self.tier.space.wanted_bytes, 0)
+
+
+class SliceTests(JanitorTestCase):
+    def setUp(self) -> None:
+        """A janitor for which time passes with each entry it considers, and who notes its slices."""
+        super().setUp()
+        self.reopen(LIMIT_BYTES)
+        self.slices: list[int] = []
+
+    def begin(self, headroom_bytes: int) -> None:
+        """Let there be far too much, of which so much is no reason to hurry."""
+        self.successResultOf(self.janitor.stopService())
+        self.fill(30)
+        self.employ(self.tier, self.takes_time)
+        self.janitor.observe = lambda entries, _: self.slices.append(entries)
+        space = self.tier.space
+        space.headroom_bytes = headroom_bytes
+        space.limit_bytes = headroom_bytes
+
+    def takes_time(self, key: bytes) -> bool:
+        """A little less than half a slice, and the entry is not pinned."""
+        del key
+        self.clock.rightNow += SLICE_SECONDS * 0.45
+        return False
+
+    def after(self, seconds: float) -> int:
+        """How many entries have been evicted by then."""
+        self.clock.advance(seconds)
+        return self.janitor.evicted_entries
+
+    def test_no_longer_than_a_slice(self) -> None:
+        """A slice ends with the entry at which its time is over."""
+        self.begin(0)
+        self.after(LOOK_SECONDS)
+        self.assertEqual(set(self.slices[1:-1]), {3})
+
+    def test_commit(self) -> None:
+        """What the commit at its end is expected to take belongs to the slice, in which a few go all the same."""
+        self.begin(0)
+        evict = self.tier.inventory.evict
+
+        def committing(keys: Iterable[bytes], enough_bytes: float) -> int:
+            freed = evict(keys, enough_bytes)
+            self.clock.rightNow += SLICE_SECONDS * 0.5
+            return freed
+
+        self.patch(self.tier.inventory, "evict", committing)
+        self.after(LOOK_SECONDS)
+        self.assertEqual(self.slices[1], 3)
+        self.assertEqual(self.slices[-2], LEAST_ENTRIES)
+
+    def test_enough(self) -> None:
+        """A slice that was broken off because enough is free says nothing of how long commits take."""
+        self.begin(0)
+        self.tier.space.limit_bytes = self.tier.space.used_bytes - 1
+        self.assertEqual(self.after(LOOK_SECONDS), 1)
+        self.tier.space.limit_bytes = 0
+        self.after(LOOK_SECONDS)
+        self.assertEqual(self.slices[1], 3)
+
+    def test_rests(self) -> None:
+        """While there is room enough it rests after it has looked, and after each slice."""
+        self.begin(LIMIT_BYTES)
+        self.assertEqual(self.after(LOOK_SECONDS), 0)
+        self.assertEqual(self.after(REST_SECONDS * 0.6), 0)
+        self.assertEqual(self.after(REST_SECONDS * 0.6), 3)
+        self.assertEqual(self.after(0), 3)
+        self.assertEqual(self.after(REST_SECONDS), 6)
+
+    def test_keeps_up_with_calls(self) -> None:
+        """When room is short, a slice is the longer the longer calls have taken since the last one, up
+        to a bound.
+        """
+        self.begin(0)
+        self.clock.callLater(LOOK_SECONDS, self.call, 3 * SLICE_SECONDS / URGENT_PART)
+        self.after(LOOK_SECONDS)
+        self.assertEqual(set(self.slices[1:-1]), {7})
+
+    def test_keeps_up_within_bounds(self) -> None:
+        """However long calls take, they wait for eviction no longer than that."""
+        self.begin(0)
+        self.clock.callLater(LOOK_SECONDS, self.call, 1.0)
+        self.after(LOOK_SECONDS)
+        self.assertEqual(self.slices[1], 1 + URGENT_SECONDS // (0.45 * SLICE_SECONDS))
+
+    def call(self, seconds: float) -> None:
+        """A call that takes so long, and another one after it."""
+        self.clock.rightNow += seconds
+        if sum(self.slices) < 25:
+            self.clock.callLater(0, self.call, seconds)
 
 
 class TroubleTests(JanitorTestCase):

@@ -7,7 +7,7 @@ from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gorego_tw.eviction.policy import SampledLRU
+from gorego_tw.eviction.policy import POOL, SampledLRU
 from gorego_tw.storage.records import Tally
 
 
@@ -23,6 +23,7 @@ class Entries:
             for _ in range(count)
         }
         self.renewed: dict[bytes, int] = {}
+        self.samples = 0
         self.pinned: set[bytes] = set()
         self.policy = SampledLRU(
             tallies=self.tallies,
@@ -37,6 +38,7 @@ class Entries:
         return {kind: Tally(kinds.count(kind), 0) for kind in {*kinds, 9}}
 
     def neighbours(self, start: bytes, count: int) -> list[tuple[bytes, int]]:
+        self.samples += count > 1
         keys = sorted(key for key in self.last_used if key[0] == start[0])
         first = bisect_left(keys, start)
         turned = keys[first:] + keys[:first]
@@ -124,3 +126,49 @@ class SampledLRUTests(SynchronousTestCase):
         entries.pinned.update(old)
         gone = {(entries.evict() or (b"", 0))[0] for _ in range(40)}
         self.assertEqual(gone & set(old), set())
+
+    def test_none_of_the_older_ones_is_passed_over(self) -> None:
+        """What is older than all that are remembered is remembered, however many those are."""
+        entries = Entries((1, 2000))
+        for _ in range(200):
+            entries.policy.look()
+        entries.policy.samples_ahead = 0
+        oldest = sorted(entries.last_used, key=lambda key: entries.last_used[key])[:POOL]
+        gone = {(entries.evict() or (b"", 0))[0] for _ in range(POOL // 2)}
+        self.assertGreaterEqual(len(gone & set(oldest)), POOL // 2 - 1)
+
+
+class LookAheadTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """Look ahead, a few times."""
+        self.entries = Entries((1, 2000))
+        for _ in range(8):
+            self.assertTrue(self.entries.policy.look())
+
+    def test_one_choice_each(self) -> None:
+        """A sample is taken for each choice, be it before or at the choice."""
+        samples = []
+        for _ in range(10):
+            self.assertIsNotNone(self.entries.evict())
+            samples.append(self.entries.samples)
+        self.assertEqual(samples, [8] * 8 + [9, 10])
+
+    def test_the_oldest_of_all(self) -> None:
+        """Those that go are the oldest of what all of the samples have shown."""
+        gone = [(self.entries.evict() or (b"", 0))[1] for _ in range(8)]
+        self.assertEqual(gone, sorted(gone))
+        self.assertLess(gone[-1], 1_000_000 // 10)
+
+    def test_nothing_left_of_them(self) -> None:
+        """Where nothing that was seen may go any more, the search goes on at once."""
+        self.entries.pinned.update(self.entries.last_used)
+        new = Entries((0, 2000)).last_used
+        self.entries.last_used.update(new)
+        found = self.entries.evict()
+        assert found is not None
+        self.assertIn(found[0], new)
+        self.assertEqual(self.entries.policy.samples_ahead, 0)
+
+    def test_nothing(self) -> None:
+        """Where there is nothing to look at, that is said."""
+        self.assertFalse(Entries().policy.look())

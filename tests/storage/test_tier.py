@@ -127,6 +127,7 @@ class UpkeepTests(TierTestCase):
         threads = HeldDiskThreads()
         self.reopen(threads=threads)
         self.start()
+        threads.release()  # what is done once
         for seconds in (1, self.tier.upkeep.checkpoint_seconds):
             self.clock.advance(seconds)
             self.assertEqual(len(threads.held), 1)
