@@ -46,6 +46,7 @@ class Inspection:
             space=tier.space,
             last_use=self._uses,
             threads=tier.threads,
+            unverified=tier.unverified,
         )
         self._run = tier.threads.run
 

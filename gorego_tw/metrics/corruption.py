@@ -19,3 +19,8 @@ def observe_corruption(observed: Observed, tier: LocalTier, backing: Backing | N
     observed.counter(
         "gorego_corrupt_blobs_total", "Blobs found damaged, and not given out", found, "tier"
     )
+    observed.counter(
+        "gorego_cold_read_verified_bytes_total",
+        "What was not in memory, or not to be trusted there, and was compared with its hash while it was read",
+        lambda: tier.unverified.verified_bytes,
+    )

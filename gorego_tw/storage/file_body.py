@@ -77,12 +77,15 @@ class FileBody:
         except OSError as error:
             raise self._failure(error) from error
         if not count:
-            self._damaged("truncated while it was read")
-            raise DataLoss("local tier: the blob was truncated while it was read")
+            raise self._truncated()
         return count
 
     def __del__(self) -> None:
         self.discard()
+
+    def _truncated(self) -> DataLoss:
+        self._damaged("truncated while it was read")
+        return DataLoss("local tier: the blob was truncated while it was read")
 
     def _failure(self, error: OSError) -> StatusError:
         if error.errno != errno.EIO:

@@ -41,6 +41,7 @@ from gorego_tw.storage.records import (
 )
 from gorego_tw.storage.space import Space
 from gorego_tw.storage.stored_file import DamagedFile, body_of, verified_record
+from gorego_tw.storage.unverified import Unverified
 
 #: Without O_NONBLOCK, a pipe that somebody put in the place of a blob would stop the reactor.
 _READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
@@ -73,8 +74,10 @@ class LocalBlobs:
         space: Space,
         last_use: LastUse,
         threads: DiskThreads,
+        unverified: Unverified,
     ) -> None:
         self._inventory = inventory
+        self._unverified = unverified
         self._files = files
         self._space = space
         self._touch = last_use.touch
@@ -133,7 +136,15 @@ class LocalBlobs:
             except BaseException:
                 os.close(fd)
                 raise
-        return body_of(fd, record, self._threads, self._dropper(digest, record))
+        return body_of(
+            fd,
+            record,
+            digest=digest,
+            inode=found.st_ino,
+            threads=self._threads,
+            damaged=self._dropper(digest, record),
+            unverified=self._unverified,
+        )
 
     async def _verify(
         self, digest: Digest, record: BlobRecord, fd: int, found: stat_result

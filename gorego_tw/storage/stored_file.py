@@ -8,11 +8,13 @@ from contextlib import suppress
 
 from gorego_tw.digest import Digest
 from gorego_tw.interfaces import IBlobBody
+from gorego_tw.storage.checked_body import CheckedBody
 from gorego_tw.storage.compressed_body import CompressedBody
 from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.file_body import FileBody
 from gorego_tw.storage.reading import read_all
 from gorego_tw.storage.records import COMPRESSED, FILE, BlobRecord
+from gorego_tw.storage.unverified import Unverified
 from gorego_tw.zstd.seekable import (
     FOOT_BYTES,
     FRAME_BYTES,
@@ -107,16 +109,27 @@ class ContentHash:
 
 
 def body_of(
-    fd: int, record: BlobRecord, threads: DiskThreads, damaged: Callable[[str], object]
+    fd: int,
+    record: BlobRecord,
+    *,
+    digest: Digest,
+    inode: int,
+    threads: DiskThreads,
+    damaged: Callable[[str], object],
+    unverified: Unverified,
 ) -> IBlobBody:
     """The blob in an open file, which the body closes.
 
+    :param inode: the file's number.
     :param damaged: told what is wrong when the file turns out not to be the blob.
+    :param unverified: which files have something in memory that is not to be trusted.
     """
-    file = FileBody(fd, record.stored_bytes, threads, damaged)
-    if record.location == COMPRESSED:
-        return CompressedBody(file, record.size_bytes, threads, damaged)
-    return file
+    if record.location == COMPRESSED:  # its frames have checksums
+        frames = FileBody(fd, record.stored_bytes, threads, damaged)
+        return CompressedBody(frames, record.size_bytes, threads, damaged)
+    return CheckedBody(
+        fd, digest, inode=inode, threads=threads, damaged=damaged, unverified=unverified
+    )
 
 
 def verified_record(fd: int, digest: Digest, record: BlobRecord) -> BlobRecord:

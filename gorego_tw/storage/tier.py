@@ -35,6 +35,7 @@ from gorego_tw.storage.scrub import Scrub
 from gorego_tw.storage.space import Space
 from gorego_tw.storage.stable_storage import boot_id
 from gorego_tw.storage.trimming import Trimming
+from gorego_tw.storage.unverified import Unverified
 from gorego_tw.storage.uploads import Uploads
 
 #: How often the clock is looked at for last uses, in seconds, which is as exact as they are.
@@ -64,6 +65,7 @@ class LocalTier:
     :ivar uploads: blobs that clients send.
     :ivar arrivals: blobs that come from elsewhere, and are read while they come.
     :ivar inventory: both stores' entries, for who evicts them.
+    :ivar unverified: which files have something in memory that was not compared with a hash.
     :ivar evicted: what was evicted lately.
     :ivar ending: how the tier was found.
     :ivar reconciliation: compares index and files if they may not be in step.
@@ -82,6 +84,7 @@ class LocalTier:
     space: Space
     last_use: LastUse
     inventory: Inventory
+    unverified: Unverified
     evicted: Evicted
     blobs: LocalBlobs
     action_results: LocalActionResults
@@ -193,6 +196,7 @@ class LocalTier:
             await self.uploads.close()
             await self.flush()
             await self.empty_trash()
+            self.unverified.note()
             await self.checkpoints.take(self.threads, clean=True)
         finally:
             self.checkpoints.close()
@@ -234,6 +238,7 @@ class LocalTier:
         )
         last_use = LastUse(index, clock)
         inventory = Inventory(index, files, last_use, space)
+        unverified = Unverified(inventory.doubt_files, clock)
         inventory.doubt = opened.doubt
         return cls(
             folder=folder,
@@ -245,9 +250,15 @@ class LocalTier:
             space=space,
             last_use=last_use,
             inventory=inventory,
+            unverified=unverified,
             evicted=Evicted(),
             blobs=LocalBlobs(
-                inventory, files=files, space=space, last_use=last_use, threads=threads
+                inventory,
+                files=files,
+                space=space,
+                last_use=last_use,
+                threads=threads,
+                unverified=unverified,
             ),
             action_results=LocalActionResults(index, inventory, space, last_use),
             uploads=Uploads(inventory, files=files, space=space, threads=threads, clock=clock),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import mmap
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,6 +14,9 @@ from pathlib import Path
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 MIB = 1 << 20
+
+#: What a file's content is found by on a disk, in bytes: a block of a small file system may be so short.
+_BLOCK = 1024
 
 #: ext4's request to stop at once, without writing what is in memory: EXT4_IOC_SHUTDOWN with
 #: EXT4_GOING_FLAGS_NOLOGFLUSH (fs/ext4/ext4.h).
@@ -81,11 +86,28 @@ class Disk(FileSystem):
     def __init__(self, test: SynchronousTestCase, place: Path, size_bytes: int) -> None:
         if shutil.which("mkfs.ext4") is None:
             raise SkipTest("no mkfs.ext4")
-        image = place.with_suffix(".image")
+        self._image = image = place.with_suffix(".image")
         with image.open("wb") as file:
             file.truncate(size_bytes)
         subprocess.run(["mkfs.ext4", "-q", str(image)], check=True, capture_output=True)
         super().__init__(test, place, "-o", "loop", str(image))
+
+    def damage(self, file: Path, position: int) -> None:
+        """Let the disk give another byte of a file than was written, and nothing of it be in memory."""
+        fd = os.open(file, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+            content = os.pread(fd, _BLOCK, position - position % _BLOCK)
+            with self._image.open("r+b") as image, mmap.mmap(image.fileno(), 0) as disk:
+                # Blocks of a file that was deleted may have the same content.
+                blocks = [found.start() for found in re.finditer(re.escape(content), disk)]
+                assert blocks, "the file is not on the disk"
+                for block in blocks:
+                    disk[block + position % _BLOCK] ^= 1
+                disk.flush()
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(fd)
 
     def cut(self) -> None:
         """Cut its power: what was not on the disk by now never will be.

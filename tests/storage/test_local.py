@@ -18,6 +18,7 @@ from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.storage.disk_threads import HeldDiskThreads
 from gorego_tw.storage.file_body import FIRST_CHUNK
 from gorego_tw.storage.local import action_key
+from tests.storage.cold_disk import ColdDisk
 from tests.storage.contract import ActionResultsContract, BlobAccessContract
 from tests.storage.tiers import TierTestCase, blob, in_pieces, open_files, put, read
 
@@ -239,6 +240,38 @@ class DamageTests(TierTestCase):
         self.patch(os, "preadv", failing(errno.EIO))
         self.failureResultOf(body.read_all(), DataLoss)
         self.assert_gone(self.digest)
+
+    def test_below_the_file_system(self) -> None:
+        """A disk that gives other bytes than were written, of a file that nobody has touched."""
+        disk = ColdDisk(self, self.path(self.digest))
+        disk.damage(200_000)
+        self.failureResultOf(read(self.tier.blobs, self.digest), DataLoss)
+        self.assertEqual(self.reports(), ["wrong hash"])
+        self.assert_dropped()
+
+    def test_evicted_while_found(self) -> None:
+        """One that was evicted while it was read is told to its reader, and what was put again stays."""
+        disk = ColdDisk(self, self.path(self.digest))
+        disk.damage(200_000)
+        body = self.successResultOf(self.tier.blobs.get(self.digest))
+        self.tier.inventory.evict([self.digest.key])
+        self.successResultOf(put(self.tier.blobs, self.digest, self.data))
+        self.failureResultOf(body.read_all(), DataLoss)
+        self.assertEqual(self.reports(), [])
+        self.assertEqual(self.successResultOf(read(self.tier.blobs, self.digest)), self.data)
+
+    def test_left_before_the_end(self) -> None:
+        """What was read ahead for who left before the end is hashed after a restart, too."""
+        digest, _ = self.put(1_500_000)
+        disk = ColdDisk(self, self.path(digest))
+        disk.ahead = 1000
+        disk.damage(1_400_000)
+        pieces = self.successResultOf(self.tier.blobs.get(digest)).chunks()
+        self.successResultOf(anext(pieces))
+        del pieces
+        self.reopen()
+        self.failureResultOf(self.tier.blobs.get(digest), NotFound)
+        self.assertEqual(self.tier.inventory.damaged, 1)
 
     def test_not_opened(self) -> None:
         """A process with too many files open says so; nothing is dropped."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from gorego_tw.digest import DigestFunction, digest_of
+from gorego_tw.storage.checked_body import CheckedBody
 from gorego_tw.storage.compressed_body import CompressedBody
 from gorego_tw.storage.disk_threads import NoDiskThreads
-from gorego_tw.storage.file_body import FileBody
 from gorego_tw.storage.records import COMPRESSED, FILE, BlobRecord
 from gorego_tw.storage.stored_file import DamagedFile, body_of, recognized_record, verified_record
+from gorego_tw.storage.unverified import Unverified
 from tests.storage.compression import text
 from tests.storage.test_compressed_body import make
 
@@ -41,11 +43,19 @@ class BodyTests(StoredFileTestCase):
     def test_bodies(self) -> None:
         """The record says which form the file has."""
         for path, record, kind in (
-            (self.plain, BlobRecord(0, FILE, SIZE, 0), FileBody),
+            (self.plain, BlobRecord(0, FILE, SIZE, 0), CheckedBody),
             (self.compressed, BlobRecord(0, COMPRESSED, SIZE, 0, self.length), CompressedBody),
         ):
             fd = os.open(path, os.O_RDONLY)
-            body = body_of(fd, record, NoDiskThreads(), self.fail)
+            body = body_of(
+                fd,
+                record,
+                digest=self.digest,
+                inode=os.fstat(fd).st_ino,
+                threads=NoDiskThreads(),
+                damaged=self.fail,
+                unverified=Unverified(self.fail, Clock()),
+            )
             self.assertIsInstance(body, kind)
             self.assertEqual(self.successResultOf(body.read_all()), self.data)
 

@@ -1,0 +1,180 @@
+"""A blob that is a file as it is, on its way out: what comes from the disk is compared with the digest."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable
+
+from zope.interface import implementer
+
+from gorego_tw.digest import Digest
+from gorego_tw.errors import DataLoss, DigestMismatch
+from gorego_tw.interfaces import IBlobBody
+from gorego_tw.storage.blob_writer import check_hash, hash_file
+from gorego_tw.storage.disk_threads import DiskThreads
+from gorego_tw.storage.file_body import FileBody
+from gorego_tw.storage.reading import read_all, read_in_memory
+from gorego_tw.storage.unverified import Unverified
+
+#: How much of what was given out already is hashed at once, in bytes.
+_CATCH_UP_BYTES = 256 * 1024
+
+
+@implementer(IBlobBody)
+class CheckedBody(FileBody):
+    """An open file with a blob in it.
+
+    What is in memory is given out as it is: it was verified when it came there. From the first
+    piece on that the disk has to be asked for, everything is hashed in the threads that read it,
+    with what was given out before, and the last piece is held back until the hash is right. So
+    nobody who reads to the end has a byte that is wrong. A read that does not begin at the start
+    may be one of a part, and end anywhere: for it, all of the file is hashed before.
+
+    :param fd: the file; closed when the body was read or discarded.
+    :param inode: the file's number.
+    :param threads: where reads go that have to wait for the disk.
+    :param damaged: told what is wrong when the file turns out not to be the blob.
+    :param unverified: which files other readers bring to memory.
+    """
+
+    __slots__ = (
+        "_began",
+        "_content",
+        "_digest",
+        "_files",
+        "_first",
+        "_inode",
+        "_is_cold",
+        "_is_hashed",
+        "_unverified",
+    )
+
+    def __init__(
+        self,
+        fd: int,
+        digest: Digest,
+        *,
+        inode: int,
+        threads: DiskThreads,
+        damaged: Callable[[str], object],
+        unverified: Unverified,
+    ) -> None:
+        self._digest = digest
+        self._inode = inode
+        self._unverified = unverified
+        self._files = unverified.files
+        self._first = 0
+        self._is_cold = False
+        self._is_hashed = False
+        super().__init__(fd, digest.size_bytes, threads, damaged)
+
+    def chunks(self, offset: int = 0) -> AsyncIterator[bytes | memoryview]:
+        """Pieces of up to READ_CHUNK bytes, all in the same memory."""
+        self._first = offset
+        return super().chunks(offset)
+
+    def discard(self) -> None:
+        """Close the file. What was brought to memory of it is not trusted, unless all was compared."""
+        super().discard()
+        if self._is_cold:
+            self._end(self._began, whole=False)
+
+    async def read(self, into: memoryview, offset: int) -> int:
+        """Read what is in memory and can be trusted, or what the disk gives.
+
+        :returns: how many bytes, at least one.
+        :raises DataLoss: there are none, or the disk cannot read them, or with them the blob is not right.
+        """
+        try:
+            if not self._is_cold:
+                count = read_in_memory(self._fd, into, offset)
+                if count is not None and (self._is_hashed or self._inode not in self._files):
+                    return count
+                await self._begin()
+            count = await self._take(into, offset)
+        except OSError as error:
+            raise self._failure(error) from error
+        except DigestMismatch as error:
+            self._damaged("wrong hash")
+            raise DataLoss("local tier: the blob is damaged") from error
+        if not count:
+            raise self._truncated()
+        return count
+
+    async def _begin(self) -> None:
+        self._began = self._unverified.begin(self._inode, self._digest.key)
+        self._is_cold = True
+        self._content = _Content(self._fd, self._digest)
+        if self._first:
+            self._first = 0
+            turn = await self._unverified.hash_once(self._inode, self._hash_all)
+            self._end(turn, whole=True)
+            self._is_hashed = True
+
+    async def _hash_all(self) -> None:
+        self._unverified.verified_bytes += self.size_bytes
+        await self._threads.run(self._content.hash_all)
+
+    async def _take(self, into: memoryview, offset: int) -> int:
+        if not self._is_cold:  # all was hashed
+            return await self.read(into, offset)
+        before = self._content.hashed_bytes
+        count = await self._threads.run(self._content.take, into, offset)
+        self._unverified.verified_bytes += self._content.hashed_bytes - before
+        if self._content.hashed_bytes == self.size_bytes:
+            self._end(self._began, whole=True)
+        return count
+
+    def _end(self, turn: int, *, whole: bool) -> None:
+        self._is_cold = False
+        self._unverified.end(self._inode, turn, whole=whole)
+
+
+class _Content:
+    """What is in a file, from its beginning on, on its way to a reader; one call at a time, in any thread.
+
+    :ivar hashed_bytes: how much was taken in, in bytes.
+    """
+
+    def __init__(self, fd: int, digest: Digest) -> None:
+        self.hashed_bytes = 0
+        self._fd = fd
+        self._digest = digest
+        self._hasher = digest.function.hasher()
+
+    def take(self, into: memoryview, offset: int) -> int:
+        """Read from ``offset`` on, and hash what is before it, if it was not, and what is read.
+
+        :returns: how many bytes were read, 0 if there are none any more.
+        :raises DigestMismatch: those are the last ones, and the file is not the blob.
+        """
+        if not self._catch_up(offset):
+            return 0
+        count = os.preadv(self._fd, (into,), offset)
+        self._hash(into[:count])
+        if self.hashed_bytes == self._digest.size_bytes:
+            check_hash(self._digest, self._hasher.digest())
+        return count
+
+    def hash_all(self) -> None:
+        """Hash the whole file, and leave the reader where it is.
+
+        :raises DigestMismatch: the file is not the blob.
+        """
+        check_hash(self._digest, hash_file(self._fd, self._digest.function))
+
+    def _catch_up(self, offset: int) -> bool:
+        """Whether all is there that is before ``offset``."""
+        if self.hashed_bytes == offset:
+            return True
+        memory = memoryview(bytearray(_CATCH_UP_BYTES))
+        while left := offset - self.hashed_bytes:
+            count = read_all(self._fd, memory[:left], self.hashed_bytes)
+            if not count:
+                return False
+            self._hash(memory[:count])
+        return True
+
+    def _hash(self, data: memoryview) -> None:
+        self._hasher.update(data)
+        self.hashed_bytes += len(data)

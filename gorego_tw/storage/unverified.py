@@ -1,0 +1,115 @@
+"""Which files have bytes in memory that came from the disk, and were not compared with a hash since."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from twisted.internet.interfaces import IReactorTime
+
+from gorego_tw.errors import StatusError
+from gorego_tw.storage.waiting_line import WaitingLine
+
+#: How many files that nobody reads are remembered, some 250 bytes each. The index takes down what is more.
+MOST_FILES = 10_000
+
+
+@dataclass(slots=True)
+class _File:
+    """One of them.
+
+    :ivar readers: how many compare it with its hash now.
+    :ivar left: the turn in which the last of them left before the end, 0 if all since were right.
+    :ivar hashed: the turn in which somebody began to hash all of it for whom others waited.
+    :ivar line: where they wait, if that is under way.
+    """
+
+    key: bytes
+    readers: int = 0
+    left: int = 0
+    hashed: int = 0
+    line: WaitingLine | None = None
+
+
+class Unverified:
+    """Files by their inodes, from the first byte that comes from the disk until all of it was compared.
+
+    Not by the names of blobs: one that was damaged and is put again is another file, and who reads
+    the old one has it open. The order of what happens is counted in turns, since readers of one
+    file overtake each other: who ends well has seen what others have brought to memory before it
+    began, and nothing of what those brought who began later.
+
+    :param doubt: lets the files of those keys be hashed before they are read the next time.
+    :ivar files: a look into it is all that a reader of what is in memory pays.
+    :ivar verified_bytes: how much of what came from the disk, or may have, was hashed for readers.
+    """
+
+    def __init__(self, doubt: Callable[[Iterable[bytes]], object], clock: IReactorTime) -> None:
+        self.files: dict[int, _File] = {}
+        self.verified_bytes = 0
+        self._doubt = doubt
+        self._clock = clock
+        self._turn = 0
+
+    def begin(self, inode: int, key: bytes) -> int:
+        """A reader compares the file from now on.
+
+        :returns: the turn.
+        """
+        if len(self.files) >= MOST_FILES:
+            self.note()
+        file = self.files.get(inode)
+        if file is None or file.key != key:  # the inode of a file that has gone
+            file = self.files[inode] = _File(key)
+        file.readers += 1
+        return self._next_turn()
+
+    def end(self, inode: int, turn: int, *, whole: bool) -> None:
+        """A reader that has begun in that turn is through with it.
+
+        :param whole: whether all was read since, and is right.
+        """
+        file = self.files[inode]
+        file.readers -= 1
+        if not whole:
+            file.left = self._next_turn()
+        elif file.left < turn:
+            file.left = 0
+        if not file.readers and not file.left:
+            del self.files[inode]
+
+    async def hash_once(self, inode: int, hash_all: Callable[[], Awaitable[object]]) -> int:
+        """Hash all of a file, or wait for who is doing that: parts of one blob are asked for together.
+
+        :returns: the turn in which that began.
+        """
+        file = self.files[inode]
+        before = file.hashed
+        while file.line is not None and file.hashed == before:
+            await file.line.join()
+        if file.hashed != before:
+            return file.hashed
+        line = file.line = WaitingLine(self._clock)
+        try:
+            began = self._next_turn()
+            await hash_all()
+            file.hashed = began
+        finally:
+            file.line = None
+            line.call()
+        return began
+
+    def note(self) -> None:
+        """Let the index know of those that nobody reads, for when this is full, or the process ends."""
+        idle = {inode: file.key for inode, file in self.files.items() if not file.readers}
+        if not idle:
+            return
+        with suppress(StatusError):  # they stay here
+            self._doubt(idle.values())
+            for inode in idle:
+                del self.files[inode]
+
+    def _next_turn(self) -> int:
+        self._turn += 1
+        return self._turn

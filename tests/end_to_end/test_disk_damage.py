@@ -1,0 +1,73 @@
+"""A daemon whose disk gives other bytes than were written, below files that nobody has touched."""
+
+from __future__ import annotations
+
+import random
+import re
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+
+from tests.end_to_end.client import Client, digest_of, read_name
+from tests.end_to_end.daemon import Daemon, DaemonTestCase, free_port
+from tests.end_to_end.file_systems import MIB, Disk
+
+
+class DiskDamageTests(DaemonTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        folder = self.make_folder()
+        self.disk = Disk(self, folder / "disk", 64 * MIB)
+        self.daemon = Daemon(folder, GOREGO_LOCAL_CACHE_MAX_SIZE_GB="0.05")
+        self.address = self.daemon.metrics_addr = f"127.0.0.1:{free_port()}"
+        self.daemon.cache_dir = self.disk.place / "cache"
+        self.addCleanup(self.daemon.kill)
+        self.daemon.start()
+        self.client = self.connect(self.daemon)
+
+    def path(self, data: bytes) -> Path:
+        name = digest_of(data).hash
+        return self.daemon.cache_dir / "cas" / "sha256" / name[:2] / name
+
+    def damaged_blobs(self) -> float:
+        """How many the daemon says to have found."""
+        with urllib.request.urlopen(f"http://{self.address}/metrics") as answer:
+            metrics = answer.read().decode()
+        found = re.search(
+            r'^gorego_corrupt_blobs_total\{tier="local"\} (\S+)$', metrics, re.MULTILINE
+        )
+        assert found is not None
+        return float(found[1])
+
+    def assert_refused(self, data: bytes, read: Callable[[Client, bytes], object]) -> None:
+        """It is told that the blob is damaged, and then that it is absent; it can be put again."""
+        before = self.damaged_blobs()
+        with self.assertRaises(grpc.RpcError) as refused:
+            read(self.client, data)
+        self.assertEqual(refused.exception.code(), grpc.StatusCode.DATA_LOSS)
+        self.assertEqual(self.client.find_missing([digest_of(data)]), [digest_of(data)])
+        self.assertEqual(self.damaged_blobs(), before + 1)
+        self.client.batch_update(data)
+        self.assertEqual(self.client.read(read_name(digest_of(data))), data)
+
+    def test_wrong_byte(self) -> None:
+        """Wherever one byte of a blob is wrong, and whatever part of it is asked for, nobody gets the end."""
+
+        def whole(client: Client, data: bytes) -> bytes:
+            return client.read(read_name(digest_of(data)))
+
+        def part(client: Client, data: bytes) -> bytes:
+            return client.read(read_name(digest_of(data)), offset=1000, limit=10)
+
+        for size in (5000, 70_000, 3_000_000):
+            data = random.Random(size).randbytes(size)
+            self.client.batch_update(data)
+            for read in (whole, part):
+                for position in (0, size - 1):
+                    before = self.path(data).stat()
+                    self.disk.damage(self.path(data), position)
+                    self.assertEqual(self.path(data).stat().st_ctime_ns, before.st_ctime_ns)
+                    self.assert_refused(data, read)
+        self.assertNotIn("Traceback", self.daemon.log)
