@@ -35,9 +35,11 @@ _LAST_COMMIT = 1 / 8
 #: arrives meanwhile: with no rest every call would wait for a slice.
 REST_SECONDS = 0.001
 
-#: It does not rest any more when so much of the headroom is used up. What calls take between two slices
-#: then makes the next one longer, up to so many seconds: it has to keep up with what they store.
+#: It does not rest any more when so much of the headroom is used up, and somebody wanted room so many seconds
+#: ago or less. What calls take between two slices then makes the next one longer, up to so many seconds: it
+#: has to keep up with what they store. Who only reads is not to wait, however much there is to evict.
 URGENT_SHARE = 0.5
+URGENT_WANTED_SECONDS = 1.0
 URGENT_PART = 0.25
 URGENT_SECONDS = 0.001
 
@@ -142,7 +144,7 @@ class Janitor(Periodic):
         tried = False
         self._rested_from = self._clock.seconds()
         while self.running and (excess := self._space.excess_bytes) > 0:
-            is_urgent = excess > self._space.headroom_bytes * URGENT_SHARE
+            is_urgent = self._is_urgent(excess)
             if not self._policy.samples_ahead:
                 self._look(self._slice_end(is_urgent=is_urgent))
                 await self._rest(is_urgent=is_urgent)
@@ -162,6 +164,10 @@ class Janitor(Periodic):
             if self._space.doomed_bytes > MOST_TRASH_BYTES:
                 await self._tier.empty_trash()
             await self._rest(is_urgent=is_urgent)
+
+    def _is_urgent(self, excess_bytes: int) -> bool:
+        wanted = self._clock.seconds() - self._space.crowded_at <= URGENT_WANTED_SECONDS
+        return wanted and excess_bytes > self._space.headroom_bytes * URGENT_SHARE
 
     def _slice_end(self, *, is_urgent: bool) -> float:
         """Until when the slice may take that begins now, in seconds since the epoch."""

@@ -71,6 +71,7 @@ class Space:
     :ivar wanted_bytes: the largest write refused since eviction last made room for it.
     :ivar refusals: how many writes were refused.
     :ivar crowded: called when eviction has something to do.
+    :ivar crowded_at: when that was for the last time, in seconds since the epoch.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Space:
         self.wanted_bytes = 0
         self.refusals = 0
         self.crowded: Callable[[], object] = bool
+        self.crowded_at = float("-inf")
         self._stored = stored
         self._free = free
         self._clock = clock
@@ -153,17 +155,21 @@ class Space:
         """
         taken = self.used_bytes + self.reserved_bytes + size_bytes
         if taken > self.limit_bytes - self.headroom_bytes:
-            self.crowded()
+            self._tell_crowded()
             if taken > self.limit_bytes:
                 self._refuse(size_bytes)
         if self.free_bytes - self.reserved_bytes - size_bytes < self.free_reserve_bytes:
-            self.crowded()
+            self._tell_crowded()
             self._refuse(size_bytes)
 
     def made_room(self) -> None:
         """Eviction has done what it could: forget what was wanted, and ask the file system again."""
         self.wanted_bytes = 0
         self._free_until = float("-inf")
+
+    def _tell_crowded(self) -> None:
+        self.crowded_at = self._clock.seconds()
+        self.crowded()
 
     def _refuse(self, size_bytes: int) -> None:
         self.refusals += 1

@@ -19,6 +19,7 @@ from gorego_tw.eviction.janitor import (
     SLICE_SECONDS,
     URGENT_PART,
     URGENT_SECONDS,
+    URGENT_WANTED_SECONDS,
     Janitor,
     nothing_pinned,
 )
@@ -231,8 +232,10 @@ class SliceTests(JanitorTestCase):
         self.reopen(LIMIT_BYTES)
         self.slices: list[int] = []
 
-    def begin(self, headroom_bytes: int) -> None:
-        """Let there be far too much, of which so much is no reason to hurry."""
+    def begin(self, headroom_bytes: int, wanted_seconds: float = 10.0) -> None:
+        """Let there be far too much, of which so much is no reason to hurry, for somebody who wants room
+        until so many seconds from now.
+        """
         self.successResultOf(self.janitor.stopService())
         self.fill(30)
         self.employ(self.tier, self.takes_time)
@@ -240,6 +243,7 @@ class SliceTests(JanitorTestCase):
         space = self.tier.space
         space.headroom_bytes = headroom_bytes
         space.limit_bytes = headroom_bytes
+        space.crowded_at = self.clock.seconds() + wanted_seconds
 
     def takes_time(self, key: bytes) -> bool:
         """A little less than half a slice, and the entry is not pinned."""
@@ -290,6 +294,16 @@ class SliceTests(JanitorTestCase):
         self.assertEqual(self.after(REST_SECONDS * 0.6), 3)
         self.assertEqual(self.after(0), 3)
         self.assertEqual(self.after(REST_SECONDS), 6)
+
+    def test_nobody_wants_room(self) -> None:
+        """It rests too if nobody has wanted room lately, however much there is to evict."""
+        self.begin(0, -URGENT_WANTED_SECONDS)
+        self.assertEqual(self.after(LOOK_SECONDS), 0)
+        self.assertEqual(self.after(REST_SECONDS * 0.6), 0)
+        self.assertEqual(self.after(REST_SECONDS * 0.6), 3)
+        self.tier.space.crowded_at = self.clock.seconds()
+        self.after(REST_SECONDS)
+        self.assertGreater(self.after(REST_SECONDS / 10), 6)
 
     def test_keeps_up_with_calls(self) -> None:
         """When room is short, a slice is the longer the longer calls have taken since the last one, up
