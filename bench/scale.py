@@ -180,7 +180,8 @@ class Measurement:
     def _questions(self, tier: LocalTier, cache: Cache) -> list[float]:
         taken = []
         for _ in range(QUESTIONS):
-            finished(tier.flush())  # as a daemon does between calls, so that no call has to
+            if tier.last_use.due:
+                finished(tier.flush())  # as a daemon does between calls, so that no call has to
             digests = [self._content.blob(n)[0] for n in self._numbers(QUESTION)]
             before = thread_time()
             missing = finished(cache.blobs.find_missing(digests))
