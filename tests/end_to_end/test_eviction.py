@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from time import sleep
 
 import grpc
 
@@ -47,6 +48,7 @@ class PinTests(DaemonTestCase):
         outputs = [store(client, os.urandom(MIB)) for _ in range(3)]
         action = keep_result(client, b"action", outputs)
         client.action_cache.GetActionResult(reapi.GetActionResultRequest(action_digest=action))
+        sleep(1.1)  # last uses are kept in whole seconds: what comes now is younger
         for _ in range(60):
             store(client, os.urandom(MIB))
         self.assertGreater(metric(daemon, 'gorego_janitor_evictions_total{unit="files"}'), 30)
