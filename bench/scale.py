@@ -180,7 +180,8 @@ class Measurement:
         return taken
 
     def _questions(self, tier: LocalTier, cache: Cache) -> list[float]:
-        finished(tier.flush())  # as a daemon does between calls
+        while len(tier.last_use):  # a flush begun before writes but what it began with
+            finished(tier.flush())
         for _ in range(WARMING):
             finished(cache.blobs.find_missing(self._digests()))
         taken = []
