@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import islice
 
 import lmdb
@@ -18,6 +18,7 @@ from gorego_tw.storage.records import (
     unpack_last_used,
     unpack_tally,
 )
+from gorego_tw.storage.removals import Removals
 
 #: Measuring the pages takes 3 µs, a write 15: after so many writes what was added to them is
 #: measured and no longer summed up. Half-empty pages cannot add up to more than a few hundred KiB.
@@ -35,11 +36,11 @@ class Index:
 
     Every method fails with ``Unavailable`` if LMDB does.
 
-    :ivar removals: how many entries have been taken out or replaced since it was opened.
+    :ivar removals: what has been taken out or replaced since it was opened.
     """
 
     def __init__(self, environment: Environment) -> None:
-        self.removals = 0
+        self.removals = Removals()
         self._environment = environment
         self._begin = environment.begin
         self._blobs = environment.blobs
@@ -165,8 +166,10 @@ class Index:
         """
         return IndexWrite(self._environment, self._changed)
 
-    def _changed(self, tallies: Mapping[int, Tally], added_bytes: int, removals: int) -> None:
-        self.removals += removals
+    def _changed(
+        self, tallies: Mapping[int, Tally], added_bytes: int, removed: Collection[bytes]
+    ) -> None:
+        self.removals.add(removed)
         self._tallies.update(tallies)
         self._page_bytes += added_bytes
         self._unmeasured += 1 if added_bytes else _MEASURE_EVERY

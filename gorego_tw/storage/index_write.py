@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -33,14 +33,14 @@ _UNREADABLE = BlobRecord(0, INLINE, 0, 0)
 class IndexWrite:
     """What can be changed in one transaction.
 
-    :param committed: told of the tallies that are other ones now, how many bytes were put, and how
-        many entries were taken out or replaced.
+    :param committed: told of the tallies that are other ones now, how many bytes were put, and the
+        keys of entries that were taken out or replaced.
     """
 
     def __init__(
         self,
         environment: Environment,
-        committed: Callable[[Mapping[int, Tally], int, int], None],
+        committed: Callable[[Mapping[int, Tally], int, Collection[bytes]], None],
     ) -> None:
         self._begin = environment.begin
         self._blobs = environment.blobs
@@ -50,7 +50,7 @@ class IndexWrite:
         self._committed = committed
         self._changes: dict[int, Tally] = {}
         self._added_bytes = 0
-        self._removals = 0
+        self._removed: list[bytes] = []
 
     def __enter__(self) -> Self:
         try:
@@ -74,7 +74,7 @@ class IndexWrite:
                 if isinstance(failure, lmdb.Error):
                     raise trouble(failure) from failure
                 raise
-            self._committed(tallies, self._added_bytes, self._removals)
+            self._committed(tallies, self._added_bytes, self._removed)
         else:
             self._txn.abort()
             if isinstance(error, lmdb.Error):
@@ -99,7 +99,7 @@ class IndexWrite:
         value = self._txn.pop(key, db=self._blobs)
         if value is None:
             return None
-        self._removals += 1
+        self._removed.append(key)
         try:
             record = unpack_blob(value)
         except DamagedRecord:
@@ -113,7 +113,7 @@ class IndexWrite:
         if self._txn.replace(key, value, db=self._actions) is None:
             self._count(ACTIONS, 1, 0)
         else:
-            self._removals += 1
+            self._removed.append(key)
         self._added_bytes += len(value)
 
     def drop_action(self, key: bytes) -> int | None:
@@ -124,7 +124,7 @@ class IndexWrite:
         value = self._txn.pop(key, db=self._actions)
         if value is None:
             return None
-        self._removals += 1
+        self._removed.append(key)
         self._count(ACTIONS, -1, 0)
         return len(value)
 

@@ -1,7 +1,8 @@
 """Action results that are asked for again and again: kept in memory, and known to be complete.
 
 Nothing can make a complete result incomplete but that something is taken out of the index, or a
-result is replaced. As long as neither has happened, what was found complete is.
+result is replaced. As long as neither has happened to it or to what it refers to, what was found
+complete is.
 """
 
 from __future__ import annotations
@@ -28,13 +29,14 @@ _REFERENCE_BYTES = 100
 class _Asked(NamedTuple):
     """A result that was asked for.
 
-    ``removals`` is how often something had been taken out of the index by then. ``result`` is None
-    if it was asked for once only, as most are; ``keys`` are those of what is used with it.
+    ``removals`` is how often something had been taken out of the index by then, none of it its own.
+    ``result`` is None if it was asked for once only, as most are; ``keys`` are those of what is used
+    with it.
     """
 
     removals: int
     result: StoredActionResult | None
-    keys: tuple[bytes, ...]
+    keys: frozenset[bytes]
     size_bytes: int
 
 
@@ -69,24 +71,34 @@ class Remembering(ActionResultsDecorator):
         recalled = self.recall(key)
         if recalled is not None:
             return recalled
-        removals = self._index.removals
+        removals = self._index.removals.count
         asked = self._asked.get(key)
         result = await self._base.get(key)
-        # What was taken out while it was looked for may belong to it.
-        if removals == self._index.removals:
-            if asked is None or asked.removals != removals:
-                self._keep(key, _Asked(removals, None, (), _ENTRY_BYTES))
-            elif self._are_here(result.references):
-                self._keep(key, _whole(key, result, removals))
+        if asked is None:
+            self._keep(key, _Asked(removals, None, frozenset(), _ENTRY_BYTES))
+        elif self._are_here(result.references):
+            # What was taken out while it was looked for comes after: it is told from then on.
+            self._keep(key, _whole(key, result, removals))
         return result
 
     def recall(self, key: ActionKey) -> StoredActionResult | None:
         """The action result, if it was asked for often enough; its last use is renewed then."""
         asked = self._asked.get(key)
-        if asked is None or asked.result is None or asked.removals != self._index.removals:
+        if asked is None or asked.result is None:
             return None
+        now = self._index.removals.count
+        if asked.removals != now:
+            if not self._is_untouched(asked):
+                self._forget(key)
+                return None
+            asked = self._asked[key] = asked._replace(removals=now)
         self._last_use.touch_all(asked.keys)
         return asked.result
+
+    def _is_untouched(self, asked: _Asked) -> bool:
+        """Whether nothing of it was taken out since, as far as is known."""
+        removed = self._index.removals.since(asked.removals)
+        return removed is not None and asked.keys.isdisjoint(removed)
 
     def _keep(self, key: ActionKey, asked: _Asked) -> None:
         self._forget(key)
@@ -102,6 +114,6 @@ class Remembering(ActionResultsDecorator):
 
 
 def _whole(key: ActionKey, result: StoredActionResult, removals: int) -> _Asked:
-    keys = (action_key(key), *(digest.key for digest in result.references))
+    keys = frozenset((action_key(key), *(digest.key for digest in result.references)))
     size_bytes = _ENTRY_BYTES + len(result.data) + _REFERENCE_BYTES * len(keys)
     return _Asked(removals, result, keys, size_bytes)

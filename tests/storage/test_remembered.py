@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gorego_tw.digest import Digest
 from gorego_tw.errors import NotFound
 from gorego_tw.interfaces import ActionKey, IActionResults, StoredActionResult
@@ -11,6 +13,7 @@ from gorego_tw.storage.decorator import ActionResultsDecorator
 from gorego_tw.storage.local import action_key
 from gorego_tw.storage.memory import MemoryActionResults
 from gorego_tw.storage.remembered import Remembering
+from gorego_tw.storage.removals import Removals
 from tests.storage.contract import ActionResultsContract
 from tests.storage.tiers import TierTestCase, blob
 
@@ -19,15 +22,19 @@ class Counting(ActionResultsDecorator):
     """Counts how often it is asked.
 
     :ivar asked: so often.
+    :ivar meanwhile: happens before it answers.
     """
 
     def __init__(self, base: IActionResults) -> None:
         super().__init__(base)
         self.asked = 0
+        self.meanwhile: Callable[[], object] = bool
 
     async def get(self, key: ActionKey) -> StoredActionResult:
         self.asked += 1
-        return await self._base.get(key)
+        result = await self._base.get(key)
+        self.meanwhile()
+        return result
 
 
 class RememberingContractTests(ActionResultsContract, TierTestCase):
@@ -74,6 +81,34 @@ class RememberingTests(TierTestCase):
         assert recalled is not None
         self.assertEqual(recalled.data, b"result")
         self.evict(self.outputs[1])
+        self.assertIsNone(self.results.recall(self.key))
+
+    def test_others_gone(self) -> None:
+        """What is taken out elsewhere makes nobody forget."""
+        others = [self.put(size)[0] for size in (11, 11_000)]
+        self.get(2)
+        for other in others:
+            self.evict(other)
+            self.assertEqual(self.get(), b"result")
+        self.assertEqual(self.base.asked, 2)
+        self.evict(self.outputs[0])
+        self.failureResultOf(self.results.get(self.key), NotFound)
+
+    def test_too_many_gone(self) -> None:
+        """If so much was taken out that nobody knows all of it, the result is looked for again."""
+        self.tier.index.removals = Removals(most=1)
+        others = [self.put(size)[0] for size in (11, 12)]
+        self.get(2)
+        self.tier.inventory.evict([other.key for other in others])
+        self.assertIsNone(self.results.recall(self.key))
+        self.assertEqual(self.get(), b"result")
+        self.assertEqual(self.base.asked, 3)
+
+    def test_gone_while_looked_for(self) -> None:
+        """What is taken out while the result is looked for is not overlooked."""
+        self.get()
+        self.base.meanwhile = lambda: self.evict(self.outputs[1])
+        self.get()
         self.assertIsNone(self.results.recall(self.key))
 
     def test_output_gone(self) -> None:
