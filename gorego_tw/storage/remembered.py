@@ -77,7 +77,7 @@ class Remembering(ActionResultsDecorator):
         if asked is None:
             self._keep(key, _Asked(removals, None, frozenset(), _ENTRY_BYTES))
         elif self._are_here(result.references):
-            # What was taken out while it was looked for comes after: it is told from then on.
+            # The count is that from before the search: what was taken out meanwhile is noticed at the next one.
             self._keep(key, _whole(key, result, removals))
         return result
 
