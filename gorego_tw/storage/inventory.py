@@ -21,7 +21,7 @@ from gorego_tw.storage.failures import telling
 from gorego_tw.storage.files import BlobFiles
 from gorego_tw.storage.index import Index
 from gorego_tw.storage.index_write import IndexWrite
-from gorego_tw.storage.last_use import LastUse
+from gorego_tw.storage.last_use import MOST_AT_ONCE, LastUse
 from gorego_tw.storage.records import (
     ACTIONS,
     COMPRESSED,
@@ -76,19 +76,21 @@ class Inventory:
 
     def missing(self, digests: Collection[Digest]) -> list[Digest]:
         """Those that are absent, in that order, each once; the others are used now."""
-        touch = self._last_use.touch
-        missing = []
         keys = [key for key, _ in digests]
         if self.doubt is not None:
             self.drop_lost(keys)
-        for digest, value in zip(digests, self._index.blobs(keys), strict=True):
-            key, size_bytes = digest
-            if value is not None and unpack_size(value)[0] == size_bytes:
-                touch(key)
-            else:
-                missing.append(digest)
-        # Most of the time there are none, so only here digests are compared with each other.
-        return list(dict.fromkeys(missing)) if missing else missing
+        missing = [
+            digest
+            for digest, value in zip(digests, self._index.blobs(keys), strict=True)
+            if value is None or unpack_size(value)[0] != digest[1]
+        ]
+        if not missing:  # so it is most of the time, and no digests have to be compared
+            self._touch(keys)
+            return missing
+        missing = list(dict.fromkeys(missing))
+        absent = set(missing)
+        self._touch([digest[0] for digest in digests if digest not in absent])
+        return missing
 
     def add_inline(self, digest: Digest, data: bytes) -> None:
         """Keep a small blob that was verified.
@@ -249,6 +251,11 @@ class Inventory:
             key = self._files.placing.noted() if killed else None
             if key is not None and self._index.blob(key) is None:
                 self._files.discard(key)
+
+    def _touch(self, keys: list[bytes]) -> None:
+        # In such pieces that as many uses are written as come, if there are too many.
+        for start in range(0, len(keys), MOST_AT_ONCE):
+            self._last_use.touch_all(keys[start : start + MOST_AT_ONCE])
 
     def _take_out(self, txn: IndexWrite, key: bytes, moved: list[_Moved]) -> int:
         self._last_use.forget(key)

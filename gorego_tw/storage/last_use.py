@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
-from itertools import islice
+from collections.abc import Callable, Collection
 
 from twisted.internet.interfaces import IReactorTime
 
 from gorego_tw.digest import Digest
 from gorego_tw.errors import StatusError
 from gorego_tw.storage.index import Index
+from gorego_tw.storage.uses import Uses
 
 #: How many uses are collected, those that are being written included. One takes about 200 bytes, so that
 #: is 40 MB. Half of them make a flush due; who brings more than all waits until as many are written.
@@ -28,56 +28,7 @@ FLUSH_SECONDS = 60.0
 _BATCH = 32
 
 #: The most that one call writes of a large batch it brings: as long as a slice.
-_MOST_AT_ONCE = 256
-
-#: How many keys are put in order in the time that it takes to write one.
-_ORDERED_FOR_ONE = 16
-
-#: In the place of a time: the entry is gone. Its key stays where it is while it is put in order.
-_GONE = 0
-
-
-class InOrder:
-    """Keys, by and by sorted: to sort all of them at once, or only to list them, would hold up calls.
-
-    Entries that are neighbours share a page. To write them one after the other takes half of the
-    time, and of the disk.
-
-    :param keys: none may come or go until all have been looked at.
-    """
-
-    def __init__(self, keys: Iterable[bytes]) -> None:
-        self._keys = iter(keys)
-        self._prepared = False
-        self._folders: dict[bytes, list[bytes]] = {}
-        self._sorted: list[bytes] = []
-
-    def prepare(self, count: int) -> bool:
-        """Look at so many; whether there are more to be looked at before any is taken."""
-        if self._prepared:
-            return False
-        folders = self._folders
-        looked_at = list(islice(self._keys, count))
-        for key in looked_at:
-            folder = folders.get(key[:2])
-            if folder is None:
-                folders[key[:2]] = [key]
-            else:
-                folder.append(key)
-        self._prepared = len(looked_at) < count
-        if self._prepared:
-            self._folders = dict(sorted(folders.items(), reverse=True))
-        return not self._prepared
-
-    def take(self, count: int) -> list[bytes]:
-        """The next ones, at most so many; none if there are no more."""
-        if not self._sorted:
-            if not self._folders:
-                return []
-            self._sorted = sorted(self._folders.popitem()[1], reverse=True)
-        taken = self._sorted[-count:]
-        del self._sorted[-count:]
-        return taken[::-1]
+MOST_AT_ONCE = 256
 
 
 class LastUse:
@@ -97,9 +48,8 @@ class LastUse:
         self.crowded: Callable[[], object] = bool
         self._index = index
         self._clock = clock
-        self._pending: dict[bytes, int] = {}
-        self._flushing: dict[bytes, int] = {}
-        self._order = InOrder(())
+        self._pending = Uses()
+        self._flushing = Uses()
         # How many may be pending until something has to be done about it.
         self._room = MOST_PENDING // 2
         self._flushed_at = clock.seconds()
@@ -109,20 +59,21 @@ class LastUse:
         self.now = max(0, int(clock.seconds() + self._ahead))
 
     def __len__(self) -> int:
-        return len(self._pending) + len(self._flushing)
+        return self._pending.count + self._flushing.count
 
     def touch(self, key: bytes) -> None:
         """The entry with that key is used now. Not inside of a write transaction."""
         pending = self._pending
-        pending[key] = self.now
-        if len(pending) >= self._room:
+        pending.note(key, self.now)
+        if pending.count >= self._room:
             self._make_room(_BATCH)
 
     def touch_all(self, keys: Collection[bytes]) -> None:
         """All of those entries are used now. Not inside of a write transaction."""
-        self._pending.update(dict.fromkeys(keys, self.now))
-        if len(self._pending) >= self._room:
-            self._make_room(min(len(keys), _MOST_AT_ONCE))
+        pending = self._pending
+        pending.note_all(keys, self.now)
+        if pending.count >= self._room:
+            self._make_room(min(len(keys), MOST_AT_ONCE))
 
     def latest(self, key: bytes, recorded: int) -> int:
         """The last use of an entry whose record says ``recorded``."""
@@ -130,13 +81,12 @@ class LastUse:
 
     def is_pending(self, key: bytes) -> bool:
         """Whether a use of that entry has still to be written."""
-        return key in self._pending or bool(self._flushing.get(key))
+        return self._pending.get(key) is not None or self._flushing.get(key) is not None
 
     def forget(self, key: bytes) -> None:
         """The entry is gone."""
-        self._pending.pop(key, None)
-        if key in self._flushing:
-            self._flushing[key] = _GONE
+        self._pending.forget(key)
+        self._flushing.forget(key)
 
     def tick(self) -> None:
         """Look at the clock. Times never go backwards, whatever the clock does."""
@@ -146,7 +96,7 @@ class LastUse:
     def due(self) -> bool:
         """Whether there is something to be flushed by now."""
         overdue = self._clock.seconds() - self._flushed_at >= FLUSH_SECONDS
-        return bool(self._flushing) or overdue or len(self._pending) >= MOST_PENDING // 2
+        return bool(self._flushing.count) or overdue or self._pending.count >= MOST_PENDING // 2
 
     @property
     def rest_seconds(self) -> float:
@@ -158,15 +108,12 @@ class LastUse:
 
         :returns: whether some are left of those that were pending at the first slice.
         """
-        if not self._flushing:
+        if not self._flushing.count:
             self._begin()
         seconds = self._clock.seconds
         end = seconds() + SLICE_SECONDS
-        while self._order.prepare(_BATCH * _ORDERED_FOR_ONE):
-            if seconds() >= end:
-                return True
         self._write(lambda _written: seconds() < end)
-        return bool(self._flushing)
+        return self._flushing.count > 0
 
     def note(self) -> None:
         """Write down what time it is by now, for the next process."""
@@ -174,8 +121,7 @@ class LastUse:
             txn.note_latest_use(self.now)
 
     def _begin(self) -> None:
-        self._flushing, self._pending = self._pending, {}
-        self._order = InOrder(self._flushing)
+        self._flushing, self._pending = self._pending, Uses()
         self._flushed_at = self._clock.seconds()
         self._room = MOST_PENDING // 2
 
@@ -185,17 +131,16 @@ class LastUse:
         :param goes_on: given how many were written, whether more may be.
         :raises StatusError: LMDB fails; those of this call are forgotten.
         """
-        flushing, order, written = self._flushing, self._order, 0
+        flushing, written = self._flushing, 0
         blobs: list[Digest] = []
         with self._index.write() as txn:
-            if flushing:
+            if flushing.count:
                 txn.note_latest_use(self.now)
-            while flushing and (keys := order.take(_BATCH)):
-                for key in keys:
-                    used = flushing.pop(key)
-                    if used != _GONE and (blob := txn.renew(key, used)) is not None:
+            while taken := flushing.take(_BATCH):
+                for key, used in taken:
+                    if (blob := txn.renew(key, used)) is not None:
                         blobs.append(blob)
-                written += len(keys)
+                written += len(taken)
                 if not goes_on(written):
                     break
         for observe in self.observers:
@@ -206,18 +151,15 @@ class LastUse:
 
         :param count: how many came.
         """
-        if not self._flushing:
+        if not self._flushing.count:
             self.crowded()
-            if len(self._pending) < MOST_PENDING:
+            if self._pending.count < MOST_PENDING:
                 self._room = MOST_PENDING
                 return
             self._begin()
         if len(self) >= MOST_PENDING:
             try:
-                # Twice as many as have come, since some that come are not written but put in order.
-                if not self._order.prepare(2 * count * _ORDERED_FOR_ONE):
-                    self._write(lambda written: written < 2 * count)
+                self._write(lambda written: written < count)
             except StatusError:  # nothing can be written for now
-                while len(self) > MOST_PENDING and self._pending:
-                    self._pending.popitem()
-        self._room = max(len(self._pending), MOST_PENDING - len(self._flushing)) + _BATCH
+                self._pending.forget_some(len(self) - MOST_PENDING)
+        self._room = max(self._pending.count, MOST_PENDING - self._flushing.count) + _BATCH

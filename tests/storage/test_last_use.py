@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from random import Random
 from typing import NoReturn
 
 from gorego_tw.digest import Digest
 from gorego_tw.errors import Unavailable
 from gorego_tw.storage import last_use
-from gorego_tw.storage.last_use import FLUSH_SECONDS, InOrder
+from gorego_tw.storage.last_use import FLUSH_SECONDS
 from tests.storage.tiers import TierTestCase
 
 
@@ -163,6 +162,15 @@ class LastUseTests(TierTestCase):
             self.assertLessEqual(len(written) - before, 96)
             self.assertLessEqual(len(written), 2 * number)
 
+    def test_price_of_questions(self) -> None:
+        """However many blobs are asked for together, no more uses wait than there is room for."""
+        digests = [self.put(10, seed)[0] for seed in range(2000)]
+        self.let_pend(1000)
+        self.later(10)
+        for _ in range(3):
+            self.assertEqual(self.successResultOf(self.tier.blobs.find_missing(digests)), [])
+            self.assertLess(len(self.last_use), 1000 + 2 * last_use.MOST_AT_ONCE)
+
     def test_full_and_nothing_can_be_written(self) -> None:
         """When the index cannot be written, uses are forgotten, calls go on and memory is bounded."""
 
@@ -198,18 +206,6 @@ class LastUseTests(TierTestCase):
         self.clock.advance(0)
         self.assertEqual(self.recorded_of(digests), {1_000_010})
 
-    def test_in_order(self) -> None:
-        """Keys come out sorted, each once, whatever the steps are."""
-        random = Random(7)
-        keys = [bytes([random.choice((1, 9))]) + random.randbytes(8) for _ in range(2000)]
-        order = InOrder(keys)
-        while order.prepare(70):
-            pass
-        taken: list[bytes] = []
-        while some := order.take(13):
-            taken += some
-        self.assertEqual(taken, sorted(keys))
-
     def test_due(self) -> None:
         """A flush is due after a while, or when half of the room is taken."""
         self.assertFalse(self.last_use.due)
@@ -231,7 +227,7 @@ class LastUseTests(TierTestCase):
             return seconds()
 
         self.patch(self.clock, "seconds", slow)
-        digests = [self.put(10, seed)[0] for seed in range(20)]
+        digests = [self.put(10, seed)[0] for seed in range(400)]
         for digest in digests:
             self.last_use.touch(digest.key)
         slices = 1

@@ -107,7 +107,7 @@ class UpkeepTests(TierTestCase):
         """While no checkpoint can be taken that is due, a flush goes on a slice a second, and to the end
         when it can be.
         """
-        digests = [self.put(10, seed)[0] for seed in range(10)]
+        digests = [self.put(10, seed)[0] for seed in range(200)]
         self.patch(last_use, "SLICE_SECONDS", 0.0)
         fail = self.patch(checkpoints, "sync_file_system", no_disk)
         self.start()
@@ -117,7 +117,7 @@ class UpkeepTests(TierTestCase):
             self.tier.last_use.touch(digest.key)
         self.clock.pump([FLUSH_SECONDS, *[1.0] * 4])
         pending = [self.tier.last_use.is_pending(digest.key) for digest in digests]
-        self.assertEqual(pending.count(True), 5)
+        self.assertEqual(pending.count(True), 200 - 5 * 32)
         fail.restore()
         self.clock.pump([0.01] * 10 + [1.0] + [0.01] * 20)
         self.assertFalse(any(self.tier.last_use.is_pending(digest.key) for digest in digests))
