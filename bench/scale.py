@@ -249,8 +249,16 @@ class Measurement:
         return [self._random.randrange(self._content.count) for _ in range(count)]
 
 
+def take_into_memory(file: Path) -> None:
+    """Read it, so that it is in memory as far as there is room."""
+    with file.open("rb", buffering=0) as data:
+        while data.read(1 << 20):
+            pass
+
+
 def measured(folder: Path, entries: int) -> dict[str, float]:
     """The figures of one size, taken in another process, and those of a daemon."""
+    take_into_memory(folder / "cache" / "index" / "data.mdb")
     done = subprocess.run(
         [sys.executable, "-m", "bench.scale", "measure", str(folder / "cache"), str(entries)],
         stdin=subprocess.DEVNULL,

@@ -33,7 +33,7 @@ _LAST_COMMIT = 1 / 8
 
 #: How long it leaves to calls after each slice, in seconds, while there is room enough yet for what
 #: arrives meanwhile: with no rest every call would wait for a slice.
-REST_SECONDS = 0.001
+REST_SECONDS = 0.0015
 
 #: It does not rest any more when so much of the headroom is used up, and somebody wanted room so many seconds
 #: ago or less. What calls take between two slices then makes the next one longer, up to so many seconds: it
