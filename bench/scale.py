@@ -259,6 +259,8 @@ def take_into_memory(file: Path) -> None:
 def measured(folder: Path, entries: int) -> dict[str, float]:
     """The figures of one size, taken in another process, and those of a daemon."""
     take_into_memory(folder / "cache" / "index" / "data.mdb")
+    content = Content(entries)
+    questions = dict(scale_daemon.question_figures(folder, content))
     done = subprocess.run(
         [sys.executable, "-m", "bench.scale", "measure", str(folder / "cache"), str(entries)],
         stdin=subprocess.DEVNULL,
@@ -266,7 +268,7 @@ def measured(folder: Path, entries: int) -> dict[str, float]:
         check=True,
     )
     figures: dict[str, float] = json.loads(done.stdout)
-    return figures | dict(scale_daemon.figures(folder, Content(entries)))
+    return figures | questions | dict(scale_daemon.figures(folder, content))
 
 
 def verdict(name: str, first: float, last: float) -> str:

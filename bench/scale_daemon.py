@@ -69,6 +69,15 @@ def figures(folder: Path, content: Content) -> Iterator[tuple[str, float]]:
         yield "daemon: hit p50, µs", p50
         yield "daemon: hit p99, µs", p99
         yield "daemon: resident without index, MB", resident_bytes(daemon.process.pid) / 1e6
+    with running(folder, EVICTING) as (daemon, client):
+        evictions, p50, p99 = _evicting(daemon, client, content)
+        yield "daemon evicting: evictions per second", evictions
+        yield "daemon evicting: hit p50, µs", p50
+        yield "daemon evicting: hit p99, µs", p99
+
+
+def question_figures(folder: Path, content: Content) -> Iterator[tuple[str, float]]:
+    """Those of questions for many blobs, while all of them are there."""
     rounds = []
     for _ in range(QUESTION_ROUNDS):
         os.sync()  # what the daemon before has written at its end
@@ -78,11 +87,6 @@ def figures(folder: Path, content: Content) -> Iterator[tuple[str, float]]:
     p50, p99 = _medians(rounds)
     yield "daemon: FindMissingBlobs of 1,000 p50, µs", p50
     yield "daemon: FindMissingBlobs of 1,000 p99, µs", p99
-    with running(folder, EVICTING) as (daemon, client):
-        evictions, p50, p99 = _evicting(daemon, client, content)
-        yield "daemon evicting: evictions per second", evictions
-        yield "daemon evicting: hit p50, µs", p50
-        yield "daemon evicting: hit p99, µs", p99
 
 
 @contextmanager

@@ -22,6 +22,50 @@ def parts(data: bytes | memoryview) -> Iterator[bytes | memoryview]:
         yield view[at : at + PIECE_BYTES]
 
 
+def up_to(
+    pieces: AsyncIterator[bytes | memoryview], length: int | None
+) -> AsyncIterator[bytes | memoryview]:
+    """The first ``length`` bytes of all those pieces of a body; None are all of them.
+
+    :param pieces: the last one is given out when all of the blob is known to be right.
+    """
+    return pieces if length is None else _Beginning(pieces, length)
+
+
+class _Beginning:
+    """The pieces up to there, the last one when those behind it were read, too. No generator, because
+    closing one that was never asked for anything would leave the pieces open.
+    """
+
+    __slots__ = ("_left", "_pieces")
+
+    def __init__(self, pieces: AsyncIterator[bytes | memoryview], length: int) -> None:
+        self._pieces = pieces
+        self._left = length
+
+    def __aiter__(self) -> _Beginning:
+        return self
+
+    async def __anext__(self) -> bytes | memoryview:
+        """The next piece."""
+        if self._left <= 0:
+            await self.aclose()
+            raise StopAsyncIteration
+        piece = await anext(self._pieces)
+        if len(piece) >= self._left:
+            piece = bytes(memoryview(piece)[: self._left])
+            async for _ in self._pieces:
+                pass
+        self._left -= len(piece)
+        return piece
+
+    async def aclose(self) -> None:
+        """Let go of the pieces."""
+        close = getattr(self._pieces, "aclose", None)
+        if close is not None:
+            await close()
+
+
 @implementer(IBlobBody)
 class BytesBody:
     """A body that is in memory.
@@ -39,10 +83,14 @@ class BytesBody:
         """The length of the blob, in bytes."""
         return len(self.data)
 
-    async def chunks(self, offset: int = 0) -> AsyncIterator[bytes | memoryview]:
-        """All of it from ``offset`` in one piece; nothing if nothing is left."""
-        if offset < len(self.data):
-            yield memoryview(self.data)[offset:] if offset else self.data
+    async def chunks(
+        self, offset: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes | memoryview]:
+        """All of it from ``offset`` to ``end`` in one piece; nothing if nothing is left."""
+        size = len(self.data)
+        end = size if end is None else end
+        if offset < end:
+            yield self.data if end - offset == size else memoryview(self.data)[offset:end]
 
     async def read_all(self) -> bytes:
         """The data itself, without a copy."""

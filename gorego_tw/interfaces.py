@@ -39,8 +39,10 @@ class IBlobBody(Interface):
 
     size_bytes: int = Attribute("The length of the blob, in bytes, known beforehand.")
 
-    def chunks(offset: int = 0) -> AsyncIterator[bytes | memoryview]:
-        """The bytes from ``offset`` (bytes, 0 to size_bytes) on, in pieces of at most 1 MiB.
+    def chunks(offset: int = 0, end: int | None = None) -> AsyncIterator[bytes | memoryview]:
+        """The bytes from ``offset`` (bytes, 0 to size_bytes) to ``end`` (likewise; None is size_bytes), in
+        pieces of at most 1 MiB. The last one is not given out before all of the blob is known to be
+        right, though it may go on after ``end``.
 
         A piece is valid until the next one is asked for. Close the iterator
         (``contextlib.aclosing``) if it is not read to its end.

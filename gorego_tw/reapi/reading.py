@@ -48,15 +48,10 @@ async def identity_replies(body: IBlobBody, offset: int, limit: int) -> AsyncIte
     if offset == body.size_bytes:
         body.discard()
         return
-    left = limit or body.size_bytes
-    async with closing(body.chunks(offset)) as chunks:
+    end = offset + limit if limit and limit < body.size_bytes - offset else None
+    async with closing(body.chunks(offset, end)) as chunks:
         async for chunk in chunks:
-            size = len(chunk)
-            if size >= left:
-                yield _data_header(left), chunk if size == left else memoryview(chunk)[:left]
-                return
-            left -= size
-            yield _data_header(size), chunk
+            yield _data_header(len(chunk)), chunk
 
 
 async def zstd_replies(body: IBlobBody, offset: int) -> AsyncIterator[Buffers]:

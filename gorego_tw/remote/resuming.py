@@ -8,7 +8,7 @@ from typing import Self, TypeAlias
 
 from zope.interface import implementer
 
-from gorego_tw.body import parts
+from gorego_tw.body import parts, up_to
 from gorego_tw.concurrency import closing
 from gorego_tw.digest import Digest
 from gorego_tw.errors import DataLoss, InvalidArgument, StatusError, Unavailable
@@ -121,9 +121,11 @@ class RemoteBody:
         if self._room is not None:
             self._room.take_from(give)
 
-    def chunks(self, offset: int = 0) -> AsyncIterator[bytes | memoryview]:
+    def chunks(self, offset: int = 0, end: int | None = None) -> AsyncIterator[bytes | memoryview]:
         """Pieces from ``offset`` on."""
-        return _Pieces(self._from(offset), self._stream)
+        return up_to(
+            _Pieces(self._from(offset), self._stream), None if end is None else end - offset
+        )
 
     async def read_all(self) -> bytes:
         """The whole blob.

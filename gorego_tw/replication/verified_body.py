@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 
 from zope.interface import implementer
 
+from gorego_tw.body import up_to
 from gorego_tw.digest import Digest
 from gorego_tw.errors import DataLoss, DigestMismatch
 from gorego_tw.interfaces import IBlobBody
@@ -34,12 +35,14 @@ class VerifiedBody:
         self._corrupt = corrupt
         self.left = left
 
-    def chunks(self, offset: int = 0) -> AsyncIterator[bytes | memoryview]:
+    def chunks(self, offset: int = 0, end: int | None = None) -> AsyncIterator[bytes | memoryview]:
         """The pieces of the body. What is before ``offset`` is read, too: the hash is one of all of it.
 
         :raises DataLoss: the body is another blob's.
         """
-        return VerifiedPieces(self, self._body.chunks(), offset)
+        return up_to(
+            VerifiedPieces(self, self._body.chunks(), offset), None if end is None else end - offset
+        )
 
     async def read_all(self) -> bytes:
         """The whole blob.

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from zope.interface import implementer
 
+from gorego_tw.body import up_to
 from gorego_tw.interfaces import IBlobBody
 
 #: How much a reader that is behind reads from the file at once, in bytes. There may be hundreds of them for
@@ -38,9 +39,9 @@ class ArrivingBody:
         self.size_bytes = size_bytes
         self._left: Callable[[], object] | None = left
 
-    def chunks(self, offset: int = 0) -> AsyncIterator[bytes | memoryview]:
+    def chunks(self, offset: int = 0, end: int | None = None) -> AsyncIterator[bytes | memoryview]:
         """Pieces as they arrive: those that are there in as few as possible, in memory shared by all readers."""
-        return ArrivingPieces(self, offset)
+        return up_to(ArrivingPieces(self, offset), None if end is None else end - offset)
 
     async def read_all(self) -> bytes:
         """The whole blob, when it is there."""

@@ -27,8 +27,8 @@ class CheckedBody(FileBody):
     What is in memory is given out as it is: it was verified when it came there. From the first
     piece on that the disk has to be asked for, everything is hashed in the threads that read it,
     with what was given out before, and the last piece is held back until the hash is right. So
-    nobody who reads to the end has a byte that is wrong. A read that does not begin at the start
-    may be one of a part, and end anywhere: for it, all of the file is hashed before.
+    nobody who reads to the end has a byte that is wrong. For a part that does not begin at the start,
+    or ends before the end, all of the file is hashed before.
 
     :param fd: the file; closed when the body was read or discarded.
     :param inode: the file's number.
@@ -42,10 +42,10 @@ class CheckedBody(FileBody):
         "_content",
         "_digest",
         "_files",
-        "_first",
         "_inode",
         "_is_cold",
         "_is_hashed",
+        "_is_part",
         "_unverified",
     )
 
@@ -63,15 +63,15 @@ class CheckedBody(FileBody):
         self._inode = inode
         self._unverified = unverified
         self._files = unverified.files
-        self._first = 0
+        self._is_part = False
         self._is_cold = False
         self._is_hashed = False
         super().__init__(fd, digest.size_bytes, threads, damaged)
 
-    def chunks(self, offset: int = 0) -> AsyncIterator[bytes | memoryview]:
+    def chunks(self, offset: int = 0, end: int | None = None) -> AsyncIterator[bytes | memoryview]:
         """Pieces of up to READ_CHUNK bytes, all in the same memory."""
-        self._first = offset
-        return super().chunks(offset)
+        self._is_part = offset > 0 or (end is not None and end < self.size_bytes)
+        return super().chunks(offset, end)
 
     def discard(self) -> None:
         """Close the file. What was brought to memory of it is not trusted, unless all was compared."""
@@ -105,8 +105,8 @@ class CheckedBody(FileBody):
         self._began = self._unverified.begin(self._inode, self._digest.key)
         self._is_cold = True
         self._content = _Content(self._fd, self._digest)
-        if self._first:
-            self._first = 0
+        if self._is_part:
+            self._is_part = False
             turn = await self._unverified.hash_once(self._inode, self._hash_all)
             self._end(turn, whole=True)
             self._is_hashed = True

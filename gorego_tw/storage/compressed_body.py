@@ -54,9 +54,9 @@ class CompressedBody:
         """Whether it is a single frame."""
         return self.size_bytes <= FRAME_BYTES
 
-    def chunks(self, offset: int = 0) -> AsyncIterator[bytes | memoryview]:
+    def chunks(self, offset: int = 0, end: int | None = None) -> AsyncIterator[bytes | memoryview]:
         """What each frame expands to."""
-        return _Pieces(self, self._expanded(offset))
+        return _Pieces(self, self._expanded(offset, self.size_bytes if end is None else end))
 
     def zstd_chunks(self, offset: int = 0) -> AsyncIterator[bytes | memoryview]:
         """The frames without their table, in pieces of up to READ_CHUNK bytes.
@@ -77,12 +77,15 @@ class CompressedBody:
         """Close the file."""
         self._file.discard()
 
-    async def _expanded(self, offset: int) -> AsyncGenerator[memoryview]:
-        if offset == self.size_bytes:
+    async def _expanded(self, offset: int, end: int) -> AsyncGenerator[memoryview]:
+        if offset >= end:
             return
         table = await self._table()
         for frame in table.frames(offset):
-            yield memoryview(await self._expand(frame))[max(0, offset - frame.first) :]
+            if frame.first >= end:
+                break
+            data = memoryview(await self._expand(frame))
+            yield data[max(0, offset - frame.first) : end - frame.first]
 
     async def _compressed(self, offset: int) -> AsyncGenerator[memoryview]:
         if offset == self.size_bytes:

@@ -42,9 +42,9 @@ class FileBody:
         self._threads = threads
         self._damaged = damaged
 
-    def chunks(self, offset: int = 0) -> AsyncIterator[bytes | memoryview]:
+    def chunks(self, offset: int = 0, end: int | None = None) -> AsyncIterator[bytes | memoryview]:
         """Pieces of up to READ_CHUNK bytes, all in the same memory."""
-        return FilePieces(self, offset)
+        return FilePieces(self, offset, self.size_bytes if end is None else end)
 
     async def read_all(self) -> bytes:
         """The whole blob, read into memory of its own."""
@@ -95,19 +95,20 @@ class FileBody:
 
 
 class FilePieces:
-    """The pieces of a body from ``offset`` on.
+    """The pieces of a body from ``offset`` to ``end``.
 
     No generator, because closing a generator that was never asked for anything runs none of
     its code, and the file would stay open.
     """
 
-    __slots__ = ("_body", "_memory", "_offset", "_pieces")
+    __slots__ = ("_body", "_end", "_memory", "_offset", "_pieces")
 
-    def __init__(self, body: FileBody, offset: int) -> None:
+    def __init__(self, body: FileBody, offset: int, end: int) -> None:
         self._body = body
         self._offset = offset
+        self._end = end
         self._pieces = 0
-        self._memory = memoryview(bytearray(min(FIRST_CHUNK, body.size_bytes - offset)))
+        self._memory = memoryview(bytearray(min(FIRST_CHUNK, end - offset)))
 
     def __aiter__(self) -> FilePieces:
         return self
@@ -115,7 +116,7 @@ class FilePieces:
     async def __anext__(self) -> memoryview:
         """The next piece, in the memory of the one before but for the second."""
         body = self._body
-        left = body.size_bytes - self._offset
+        left = self._end - self._offset
         if left <= 0:
             body.discard()
             raise StopAsyncIteration

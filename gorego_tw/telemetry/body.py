@@ -29,13 +29,15 @@ class TracedBody:
         if ILandingBody.providedBy(self._base):
             self._base.land_in(give)
 
-    async def chunks(self, offset: int = 0) -> AsyncIterator[bytes | memoryview]:
+    async def chunks(
+        self, offset: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes | memoryview]:
         """As the body; the span ends with the last piece, or when nobody wants more."""
         now = self._span.root.recorder.now
         waited, asked, is_waiting = 0.0, now(), True
         failure = None
         try:
-            async with closing(self._base.chunks(offset)) as pieces:
+            async with closing(self._base.chunks(offset, end)) as pieces:
                 async for piece in pieces:
                     waited += now() - asked
                     is_waiting = False

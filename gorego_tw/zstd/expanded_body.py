@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 from zope.interface import implementer
 
+from gorego_tw.body import up_to
 from gorego_tw.digest import Digest
 from gorego_tw.interfaces import IBlobBody
 from gorego_tw.zstd.compression import Decompressor
@@ -26,20 +27,13 @@ class ExpandedBody:
         self.size_bytes = digest.size_bytes
         self.finished = False
 
-    async def chunks(self, offset: int = 0) -> AsyncIterator[bytes | memoryview]:
+    def chunks(self, offset: int = 0, end: int | None = None) -> AsyncIterator[bytes | memoryview]:
         """The expanded bytes, in pieces of at most 128 KiB.
 
         :raises InvalidArgument: not zstd, or what the data itself fails with.
         :raises DigestMismatch: not as many bytes as the digest announces.
         """
-        skip = offset
-        async for data in self._compressed:
-            for piece in self._decompressor.feed(data):
-                if skip < len(piece):
-                    yield memoryview(piece)[skip:] if skip else piece
-                skip = max(0, skip - len(piece))
-        self._decompressor.finish()
-        self.finished = True
+        return up_to(self._expanded(offset), None if end is None else end - offset)
 
     async def read_all(self) -> bytes:
         """The whole blob."""
@@ -47,3 +41,12 @@ class ExpandedBody:
 
     def discard(self) -> None:
         """Nothing is held, so nothing is let go."""
+
+    async def _expanded(self, skip: int) -> AsyncIterator[bytes | memoryview]:
+        async for data in self._compressed:
+            for piece in self._decompressor.feed(data):
+                if skip < len(piece):
+                    yield memoryview(piece)[skip:] if skip else piece
+                skip = max(0, skip - len(piece))
+        self._decompressor.finish()
+        self.finished = True

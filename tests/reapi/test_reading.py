@@ -35,12 +35,15 @@ class PiecewiseBody:
         self._data = data
         self._size = size
 
-    async def chunks(self, offset: int = 0) -> AsyncIterator[bytes | memoryview]:
+    async def chunks(
+        self, offset: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes | memoryview]:
         """Chunks of ``size`` bytes, all in one buffer."""
         buffer = bytearray(self._size)
         try:
-            for start in range(offset, len(self._data), self._size):
-                part = self._data[start : start + self._size]
+            data = self._data[:end]
+            for start in range(offset, len(data), self._size):
+                part = data[start : start + self._size]
                 buffer[: len(part)] = part
                 yield memoryview(buffer)[: len(part)]
                 buffer[:] = bytes(self._size)

@@ -102,7 +102,7 @@ class _Breaking(BytesBody):
         self._after = after
         self._failure = failure
 
-    async def chunks(self, offset: int = 0) -> Any:
+    async def chunks(self, offset: int = 0, end: int | None = None) -> Any:
         """Some of the bytes."""
         if offset < self._after:
             yield self.data[offset : self._after]

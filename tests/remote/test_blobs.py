@@ -342,7 +342,7 @@ class PutTests(CacheTestCase):
         asked: list[int] = []
 
         class Broken(BytesBody):
-            async def chunks(self, offset: int = 0) -> Any:
+            async def chunks(self, offset: int = 0, end: int | None = None) -> Any:
                 asked.append(offset)
                 for at in range(offset, LARGE, 100_000):
                     if at - offset >= 300_000:

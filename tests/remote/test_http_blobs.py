@@ -198,7 +198,7 @@ class PutTests(BlobsTestCase):
         """What cannot be read here is not the peer's failure."""
 
         class Broken(BytesBody):
-            async def chunks(self, offset: int = 0) -> Any:
+            async def chunks(self, offset: int = 0, end: int | None = None) -> Any:
                 yield self.data[:10]
                 raise DataLoss("local tier: damaged")
 

@@ -128,7 +128,7 @@ class UnwantedBodyTests(SynchronousTestCase):
 class Pieces(BytesBody):
     """A body of several pieces."""
 
-    async def chunks(self, offset: int = 0) -> Any:
+    async def chunks(self, offset: int = 0, end: int | None = None) -> Any:
         """One byte each."""
         for byte in self.data:
             yield bytes([byte])
@@ -137,7 +137,7 @@ class Pieces(BytesBody):
 class Broken(BytesBody):
     """A body that is damaged."""
 
-    async def chunks(self, offset: int = 0) -> Any:
+    async def chunks(self, offset: int = 0, end: int | None = None) -> Any:
         """Nothing but the news."""
         if self.data:
             raise DataLoss("local tier: damaged")

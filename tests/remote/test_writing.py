@@ -82,7 +82,7 @@ class HeldBody(BytesBody):
         super().__init__(data)
         self.closed = False
 
-    def chunks(self, offset: int = 0) -> Any:
+    def chunks(self, offset: int = 0, end: int | None = None) -> Any:
         """Itself is the iterator."""
         return self
 

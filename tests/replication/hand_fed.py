@@ -39,7 +39,9 @@ class HandFedBody:
         """The connection broke, as it were."""
         self._put(fail(error))
 
-    async def chunks(self, offset: int = 0) -> AsyncIterator[bytes | memoryview]:
+    async def chunks(
+        self, offset: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes | memoryview]:
         """The pieces as they are sent."""
         assert not offset
         try:

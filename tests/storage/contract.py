@@ -70,15 +70,15 @@ class BlobAccessContract(Case):
             body = self.successResultOf(self.store.get(digest))
             self.assertEqual(self.successResultOf(body.read_all()), data)
 
-    def test_offset(self) -> None:
-        """A body can be read from any offset, its end included."""
+    def test_part(self) -> None:
+        """A body can be read from any offset to any other, its end included."""
         for size_bytes in SIZES:
             digest, data = blob(size_bytes)
             self.successResultOf(put(self.store, digest, data))
             for offset in (0, 1, size_bytes // 2, size_bytes - 1, size_bytes):
-                self.assertEqual(
-                    self.successResultOf(read(self.store, digest, offset)), data[offset:]
-                )
+                for end in (None, size_bytes, offset, min(offset + 10, size_bytes)):
+                    part = self.successResultOf(read(self.store, digest, offset, end))
+                    self.assertEqual(part, data[offset:end])
 
     def test_other_function(self) -> None:
         """The same hash under another function is another blob."""
@@ -159,7 +159,9 @@ class BlobAccessContract(Case):
         memory = bytearray(10_000)
 
         class Reusing(PiecesBody):
-            async def chunks(self, offset: int = 0) -> AsyncIterator[bytes | memoryview]:
+            async def chunks(
+                self, offset: int = 0, end: int | None = None
+            ) -> AsyncIterator[bytes | memoryview]:
                 for start in range(offset, 30_000, 10_000):
                     memory[:] = data[start : start + 10_000]
                     yield memoryview(memory)

@@ -210,6 +210,21 @@ class CheckedBodyTests(SynchronousTestCase):
             self.assertEqual(self.assert_kept_back(offset=READ_CHUNK), b"")
             self.disk.damage(position)
 
+    def test_part_that_ends_early(self) -> None:
+        """So it is with who begins at the start and ends before the end."""
+        self.disk.damage(SIZE - 1)
+        data = bytearray()
+        reading = Deferred.fromCoroutine(self.read(self.body().chunks(0, SIZE - 1), data))
+        self.threads.release()
+        self.failureResultOf(reading, DataLoss)
+        self.assertEqual(data, b"")
+        self.disk.forget()
+        self.disk.damage(SIZE - 1)
+        reading = Deferred.fromCoroutine(self.read(self.body().chunks(0, 10), data))
+        self.threads.release()
+        self.successResultOf(reading)
+        self.assertEqual(data, self.data[:10])
+
     def test_parts_at_once(self) -> None:
         """For parts that are read at the same time all of it is hashed once."""
         readings = [self.start(offset) for offset in (1000, 2000, 3000)]

@@ -109,6 +109,13 @@ class CompressedBodyTests(CompressedBodyTestCase):
             self.assertEqual(found, self.data[offset:])
         self.assertEqual(self.successResultOf(self.body().read_all()), self.data)
 
+    def test_part(self) -> None:
+        """So does a part, of which no frame is expanded that is behind its end."""
+        for offset in OFFSETS:
+            for end in (*OFFSETS, None):
+                found = self.successResultOf(joined(self.body().chunks(offset, end)))
+                self.assertEqual(found, self.data[offset:end])
+
     def test_frames(self) -> None:
         """From any offset on they come as frames that any client expands."""
         for offset in OFFSETS:

@@ -45,9 +45,9 @@ class FileBodyTests(SynchronousTestCase):
 
         self.patch(os, "preadv", preadv)
 
-    async def read(self, body: FileBody) -> bytes:
+    async def read(self, body: FileBody, offset: int = 0, end: int | None = None) -> bytes:
         data = bytearray()
-        async with closing(body.chunks()) as pieces:
+        async with closing(body.chunks(offset, end)) as pieces:
             async for piece in pieces:
                 data += piece
         return bytes(data)
@@ -57,10 +57,17 @@ class FileBodyTests(SynchronousTestCase):
         closed.
         """
         body = self.body()
-        pieces = FilePieces(body, 0)
+        pieces = FilePieces(body, 0, body.size_bytes)
         sizes = [len(self.successResultOf(anext(pieces))) for _ in range(4)]
         self.assertEqual(sizes, [FIRST_CHUNK, READ_CHUNK, READ_CHUNK, 1000])
         self.failureResultOf(anext(pieces), StopAsyncIteration)
+        self.assertEqual(open_files(), self.before)
+
+    def test_part(self) -> None:
+        """A part is read to its end and no further, and the file is closed."""
+        for offset, end in ((0, 10), (5, FIRST_CHUNK + 7), (FIRST_CHUNK, FIRST_CHUNK), (9, None)):
+            part = self.successResultOf(self.read(self.body(), offset, end))
+            self.assertEqual(part, self.data[offset:end])
         self.assertEqual(open_files(), self.before)
 
     def test_cold(self) -> None:
@@ -90,7 +97,8 @@ class FileBodyTests(SynchronousTestCase):
     def test_closed_early(self) -> None:
         """Who does not read it to the end, or does not begin, leaves no file open."""
         self.body().discard()
-        iterators = [FilePieces(self.body(), 0) for _ in range(2)]
+        bodies = [self.body() for _ in range(2)]
+        iterators = [FilePieces(body, 0, body.size_bytes) for body in bodies]
         self.successResultOf(anext(iterators[1]))
         for iterator in iterators:
             self.successResultOf(iterator.aclose())

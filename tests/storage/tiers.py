@@ -40,11 +40,13 @@ async def put(blobs: IBlobAccess, digest: Digest, data: bytes) -> None:
     await blobs.put(digest, BytesBody(data))
 
 
-async def read(blobs: IBlobAccess, digest: Digest, offset: int = 0) -> bytes:
-    """A blob from ``offset`` on, read in pieces."""
+async def read(
+    blobs: IBlobAccess, digest: Digest, offset: int = 0, end: int | None = None
+) -> bytes:
+    """A blob from ``offset`` to ``end``, read in pieces."""
     body = await blobs.get(digest)
     data = bytearray()
-    async with closing(body.chunks(offset)) as pieces:
+    async with closing(body.chunks(offset, end)) as pieces:
         async for piece in pieces:
             data += piece
     return bytes(data)
@@ -65,7 +67,9 @@ class PiecesBody:
         self.error = error
         self.closed = False
 
-    async def chunks(self, offset: int = 0) -> AsyncIterator[bytes | memoryview]:
+    async def chunks(
+        self, offset: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes | memoryview]:
         assert not offset
         try:
             for piece in self.pieces:

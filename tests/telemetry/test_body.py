@@ -29,7 +29,9 @@ class SlowBody(PiecesBody):
         super().__init__(sum(map(len, pieces)), *pieces)
         self.gates: list[Deferred[None]] = [Deferred() for _ in range(len(pieces) + 1)]
 
-    async def chunks(self, offset: int = 0) -> AsyncGenerator[bytes | memoryview, None]:
+    async def chunks(
+        self, offset: int = 0, end: int | None = None
+    ) -> AsyncGenerator[bytes | memoryview, None]:
         try:
             for gate, piece in zip(self.gates, self.pieces, strict=False):
                 await gate
