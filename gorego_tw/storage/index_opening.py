@@ -16,11 +16,8 @@ A power cut is told from a kill by the boot: without a clean end, and in another
 from __future__ import annotations
 
 import os
-import shutil
-from contextlib import suppress
 from enum import Enum
 from pathlib import Path
-from time import gmtime, strftime, time_ns
 from typing import NamedTuple
 
 from txaio.tx import make_logger
@@ -32,11 +29,7 @@ from gorego_tw.storage.environment import Environment, IndexDamaged
 from gorego_tw.storage.folder import Folder
 from gorego_tw.storage.index_check import LOOK_SECONDS, IndexCheck
 from gorego_tw.storage.lmdb_pages import DamagedPage, two_metas
-from gorego_tw.storage.stable_storage import sync_file
-
-#: How many damaged indexes are kept for whoever wants to know more.
-MOST_SET_ASIDE = 2
-_SET_ASIDE = "index.damaged-"
+from gorego_tw.storage.set_aside import set_aside
 
 #: After so many starts in a row that ended badly and soon the trees are looked at for longer, in
 #: seconds: an index with a damaged page may be what ends the process.
@@ -107,30 +100,6 @@ def open_index(folder: Folder, limit_bytes: int, boot_id: str) -> OpenedIndex:
         opened.close()
         raise
     return opened
-
-
-def set_aside(folder: Folder) -> Path:
-    """Keep the index under another name, and have an empty folder in its place.
-
-    :returns: the name.
-    :raises OSError: it cannot be moved.
-    """
-    kept = indexes_set_aside(folder)
-    for old in kept[: max(0, len(kept) - MOST_SET_ASIDE + 1)]:
-        shutil.rmtree(old, ignore_errors=True)
-    seconds, nanoseconds = divmod(time_ns(), 1_000_000_000)
-    now = strftime("%Y%m%d-%H%M%S", gmtime(seconds))
-    name = folder.path / f"{_SET_ASIDE}{now}.{nanoseconds:09d}"
-    folder.index.rename(name)
-    folder.index.mkdir()
-    with suppress(OSError):
-        sync_file(folder.path)
-    return name
-
-
-def indexes_set_aside(folder: Folder) -> list[Path]:
-    """The damaged indexes that are kept, the oldest first."""
-    return sorted(folder.path.glob(f"{_SET_ASIDE}*"))
 
 
 def _ending(folder: Folder, record: CheckpointRecord | None, boot_id: str) -> Ending:

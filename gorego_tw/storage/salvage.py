@@ -31,11 +31,11 @@ from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.environment import Environment
 from gorego_tw.storage.folder import Folder
 from gorego_tw.storage.index import Index
-from gorego_tw.storage.index_opening import indexes_set_aside
 from gorego_tw.storage.last_use import LastUse
 from gorego_tw.storage.lmdb_pages import DamagedPage, Value, unpack_meta, values
 from gorego_tw.storage.reading import read_all
 from gorego_tw.storage.records import INLINE, INLINE_LIMIT, BlobRecord, disk_bytes
+from gorego_tw.storage.set_aside import SetAside, indexes_set_aside
 from gorego_tw.storage.space import Space
 
 #: How often is looked whether there is something to bring back, in seconds.
@@ -67,6 +67,7 @@ class Salvage(Periodic):
 
     Where it is, is noted in the index, so that after a power cut that agrees with what has come back.
 
+    :param set_aside: takes those that were read.
     :ivar found: how many blobs it has brought back.
     :ivar left_out: how many there was no room for.
     """
@@ -79,6 +80,7 @@ class Salvage(Periodic):
         environment: Environment,
         index: Index,
         *,
+        set_aside: SetAside,
         space: Space,
         last_use: LastUse,
         threads: DiskThreads,
@@ -89,14 +91,19 @@ class Salvage(Periodic):
         self.left_out = 0
         self._environment = environment
         self._index = index
+        self._set_aside = set_aside
         self._space = space
         self._last_use = last_use
         self._threads = threads
         self._clock = clock
         self._slice_end = 0.0
+        self._waiting: deque[Path] = deque()
         # The latest first: it has what was used last.
-        paths = reversed(indexes_set_aside(folder))
-        self._waiting = deque(path for path in paths if self._position(path) is not None)
+        for path in reversed(indexes_set_aside(folder)):
+            if self._position(path) is None:
+                set_aside.add(path)
+            else:
+                self._waiting.append(path)
 
     async def _salvage(self) -> None:
         while self.running and self._waiting:
@@ -110,6 +117,7 @@ class Salvage(Periodic):
             if self.running:
                 self._environment.note_position(_name(path), _DONE)
                 self._waiting.popleft()
+                self._set_aside.add(path)
                 self._tell(path)
 
     def _tell(self, path: Path) -> None:

@@ -32,6 +32,7 @@ from gorego_tw.storage.page_table import PageTable
 from gorego_tw.storage.reconciliation import Reconciliation
 from gorego_tw.storage.salvage import Salvage
 from gorego_tw.storage.scrub import Scrub
+from gorego_tw.storage.set_aside import SetAside
 from gorego_tw.storage.space import Space
 from gorego_tw.storage.stable_storage import boot_id
 from gorego_tw.storage.trimming import Trimming
@@ -69,6 +70,7 @@ class LocalTier:
     :ivar evicted: what was evicted lately.
     :ivar ending: how the tier was found.
     :ivar reconciliation: compares index and files if they may not be in step.
+    :ivar set_aside: damaged indexes, which go when there is no room for them.
     :ivar salvage: brings back what is left in a damaged index.
     :ivar trimming: keeps the index's file from taking more than it needs.
     :ivar ballast: room for making room.
@@ -91,6 +93,7 @@ class LocalTier:
     uploads: Uploads
     arrivals: Arrivals
     reconciliation: Reconciliation
+    set_aside: SetAside
     salvage: Salvage
     scrub: Scrub
     trimming: Trimming
@@ -229,10 +232,11 @@ class LocalTier:
         environment = opened.environment
         index = Index(environment)
         files = BlobFiles(folder)
+        set_aside = SetAside()
         space = Space(
             limit_bytes,
             free_reserve_bytes,
-            stored=index.stored_bytes,
+            stored=lambda: index.stored_bytes() + set_aside.size_bytes,
             free=files.free_bytes,
             clock=clock,
         )
@@ -272,10 +276,12 @@ class LocalTier:
                 threads=threads,
                 clock=clock,
             ),
+            set_aside=set_aside,
             salvage=Salvage(
                 folder,
                 environment,
                 index,
+                set_aside=set_aside,
                 space=space,
                 last_use=last_use,
                 threads=threads,

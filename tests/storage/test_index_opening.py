@@ -17,9 +17,10 @@ from gorego_tw.errors import NotFound
 from gorego_tw.storage.checkpoint_record import CheckpointRecord
 from gorego_tw.storage.disk_threads import HeldDiskThreads, NoDiskThreads
 from gorego_tw.storage.folder import FolderError
-from gorego_tw.storage.index_opening import MOST_SET_ASIDE, SUSPICIOUS_STARTS, Ending
+from gorego_tw.storage.index_opening import SUSPICIOUS_STARTS, Ending
 from gorego_tw.storage.lmdb_pages import newest_meta
 from gorego_tw.storage.reconciliation import FOLDERS
+from gorego_tw.storage.set_aside import MOST_SET_ASIDE
 from gorego_tw.storage.tier import LocalTier
 from tests.storage.test_local import failing
 from tests.storage.tiers import LIMIT_BYTES, TierTestCase, blob, put, read
