@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,8 +16,8 @@ from tests.end_to_end.backing import Backing
 from tests.end_to_end.client import Client, write_name, write_requests
 from tests.end_to_end.daemon import Daemon
 
-#: What a link of 1 Gbit/s carries of blobs, in bytes per second.
-GIGABIT = 115e6
+#: Links, and what they carry of blobs, in bytes per second.
+LINKS = {"1 Gbit/s": 115e6, "2.5 Gbit/s": 290e6}
 
 
 class ColdRead(NamedTuple):
@@ -115,16 +116,22 @@ def rows(count: int, folder: Path) -> Iterator[Row]:
             ColdRead("cold Read 64 MiB, loopback, MB/s", iter(cold)), front, backing, count, folder
         )
         yield by_turns(hits(), front, backing, count, folder)
+        for link, bytes_per_second in LINKS.items():
+            yield _linked_row(link, bytes_per_second, cold, folder)
+
+
+def _linked_row(link: str, bytes_per_second: float, cold: list[bytes], folder: Path) -> Row:
+    """Cold reads where the backing cache is at the other end of a link."""
+    with ExitStack() as stack:
         slow = Backing()
         stack.callback(slow.close)
-        slow.script.bytes_per_second = GIGABIT
+        slow.script.bytes_per_second = bytes_per_second
         for blob in cold:
             slow.keep(blob)
-        beside = stack.enter_context(daemon(folder / "beside", "through", slow.target))
-        itself = Contestant("direct", slow.port, backing.pid)
-        yield _cold_row(
-            ColdRead("cold Read 64 MiB, 1 Gbit/s, MB/s", iter(cold)), beside, itself, count, folder
-        )
+        front = stack.enter_context(daemon(folder / f"front {link[0]}", "through", slow.target))
+        direct = Contestant("direct", slow.port, os.getpid())
+        read = ColdRead(f"cold Read 64 MiB, {link}, MB/s", iter(cold))
+        return _cold_row(read, front, direct, len(cold), folder)
 
 
 def _cold_row(

@@ -18,7 +18,7 @@ from gorego_tw.http2.errors import ConnectionViolation, ErrorCode
 from gorego_tw.http2.frame_queue import FrameQueue
 from gorego_tw.http2.frames import PREFACE
 from gorego_tw.http2.settings import DEFAULT_WINDOW, Setting
-from gorego_tw.remote.bulk.incoming import MAX_FRAME_BYTES, NO_ROOM, Incoming
+from gorego_tw.remote.bulk.incoming import MAX_FRAME_BYTES, Incoming
 from gorego_tw.remote.bulk.room import Room
 from gorego_tw.remote.connections import STREAM_WINDOW_BYTES
 from gorego_tw.remote.no_answer import no_answer
@@ -106,14 +106,14 @@ class BulkConnection(Protocol):
         :raises StatusError: the call has failed, or nothing comes in time.
         """
         incoming = self._incoming
-        incoming.room, incoming.landed = self._room(), 0
+        incoming.give(self._room())
         try:
             if self._burst < MAX_BURST_BYTES:
                 self._receive()
             while not incoming.landed and not incoming.ended and self._failure is None:
                 await self._something()
         finally:
-            piece, incoming.room = incoming.room[: incoming.landed], NO_ROOM
+            piece = incoming.take()
         failure = incoming.failure if incoming.ended else self._failure
         if not piece and failure is not None:
             raise failure

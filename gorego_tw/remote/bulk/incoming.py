@@ -41,7 +41,7 @@ _PRIORITY_BYTES = 5
 # A member of an enumeration takes longer to find than most of what is done with it here.
 _DATA, _IN_DATA = int(FrameType.DATA), Part.DATA
 
-NO_ROOM = memoryview(bytearray())
+_NO_ROOM = memoryview(bytearray())
 
 
 class Incoming:
@@ -50,19 +50,18 @@ class Incoming:
     :param queue: takes what has to be answered.
     :param window_bytes: how much the peer may send before it hears of room for more. All of a frame
         counts as taken when it begins: whoever is slow does not read from the socket.
-    :ivar room: where data goes; the reader gives it.
-    :ivar landed: how many bytes of it are filled.
+    :ivar landed: how many bytes have come that are not taken yet.
     :ivar ended: whether the call is over.
     :ivar failure: why it failed, if it did.
     :ivar going_away: whether the peer takes no more calls.
     """
 
     def __init__(self, queue: FrameQueue, window_bytes: int) -> None:
-        self.room = NO_ROOM
         self.landed = 0
         self.ended = True
         self.failure: StatusError | None = None
         self.going_away = False
+        self._room = _NO_ROOM
         self._queue = queue
         self._window_bytes = window_bytes
         self._stream_id = -1
@@ -97,6 +96,16 @@ class Incoming:
         self._answered = self.ended = False
         self.failure = None
 
+    def give(self, room: memoryview) -> None:
+        """The next data goes there."""
+        self._room, self.landed = room, 0
+
+    def take(self) -> memoryview:
+        """What has come of it. There is no room for more until some is given."""
+        piece = self._room[: self.landed]
+        self._room, self.landed = _NO_ROOM, 0
+        return piece
+
     def buffers(self) -> list[memoryview]:
         """Where the next bytes go; nowhere as long as there is data and no room for it."""
         if self._type != _DATA:
@@ -107,9 +116,9 @@ class Incoming:
             return [self._small[: min(self._padding, len(self._small))]]
         messages = self._messages
         if messages.part is not _IN_DATA:
-            wanted = messages.wanted_bytes(len(self.room) - self.landed)
+            wanted = messages.wanted_bytes(len(self._room) - self.landed)
             return [self._small[: min(wanted, self._left)]]
-        room = self.room[self.landed : self.landed + min(messages.left, self._left)]
+        room = self._room[self.landed : self.landed + min(messages.left, self._left)]
         if len(room) == self._left and not self._padding:
             return [room, self._head]
         return [room] if room else []
@@ -204,7 +213,7 @@ class Incoming:
             body = count
             try:
                 data = messages.feed(bytes(self._small[:count]))
-                self.room[self.landed : self.landed + len(data)] = data
+                self._room[self.landed : self.landed + len(data)] = data
                 self.landed += len(data)
             except StatusError as error:
                 self._end(error)

@@ -54,14 +54,19 @@ def asked() -> tuple[Incoming, FrameQueue]:
 
 
 def landed(incoming: Incoming, stream: bytes, sizes: Iterable[int] = (), room: int = 100) -> bytes:
-    """The data of ``stream``, received in pieces of at most those sizes, with so much room at a time."""
+    """The data of ``stream``, received in pieces of at most those sizes, with so much room at a time.
+
+    After a piece of an odd size the reader takes what has come, and gives no room before it has to.
+    """
     found, steps = b"", iter(sizes)
-    incoming.room = memoryview(bytearray(room))
+    incoming.give(memoryview(bytearray(room)))
     while stream:
         buffers = incoming.buffers()
         if not buffers:
-            found += _taken(incoming, room)
+            found += bytes(incoming.take())
+            incoming.give(memoryview(bytearray(room)))
             continue
+        assert buffers[0], "nothing is asked of the socket, which looks like its end"
         count = 0
         most = next(steps, len(stream))
         for buffer in buffers:
@@ -70,12 +75,10 @@ def landed(incoming: Incoming, stream: bytes, sizes: Iterable[int] = (), room: i
             count += len(part)
         stream = stream[count:]
         incoming.received(count)
-    return found + _taken(incoming, room)
-
-
-def _taken(incoming: Incoming, room: int) -> bytes:
-    found = bytes(incoming.room[: incoming.landed])
-    incoming.room, incoming.landed = memoryview(bytearray(room)), 0
+        if most % 2:
+            found += bytes(incoming.take())
+    found += bytes(incoming.take())
+    incoming.give(memoryview(bytearray(room)))
     return found
 
 

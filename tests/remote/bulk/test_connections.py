@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
 from gorego_tw.errors import NotFound, Unavailable
@@ -68,6 +70,18 @@ class ReadTests(BulkTestCase):
             at += len(piece)
         self.bulk.release(connection)
         self.assertEqual(memory, b"".join(self.service.pieces).ljust(len(memory), b"\0"))
+
+    async def test_more_comes_meanwhile(self) -> None:
+        """What comes while the reader is busy with a piece waits for it, wherever in a message that is."""
+        self.service.pieces = [bytes([number]) * 65_536 for number in range(100)]
+        connection = await self.bulk.acquire()
+        connection.ask(HEADERS, REQUEST, Room())
+        found = b""
+        while piece := await connection.next():
+            found += piece
+            await deferLater(cast(IReactorTime, reactor), 0.001)
+        self.bulk.release(connection)
+        self.assertEqual(found, b"".join(self.service.pieces))
 
     async def test_used_again(self) -> None:
         """One call after the other goes over the same connection, a failed one too."""

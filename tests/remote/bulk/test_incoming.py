@@ -83,8 +83,21 @@ class DataTests(SynchronousTestCase):
         """Without room nothing is asked of the socket, once there is data."""
         incoming, _ = asked()
         landed(incoming, SETTINGS + headers() + data(message(bytes(50)))[:-20])
-        incoming.room = memoryview(b"")
+        incoming.take()
         self.assertEqual(incoming.buffers(), [])
+
+    def test_taken_before_a_message(self) -> None:
+        """When what came was taken, and a message begins next, its head alone is asked of the socket."""
+        incoming, _ = asked()
+        incoming.give(memoryview(bytearray(100)))
+        stream = SETTINGS + headers() + data(message(bytes(50))) + data(message(bytes(50)))[:9]
+        while stream:
+            count = len(incoming.buffers()[0])
+            incoming.buffers()[0][:count] = stream[:count]
+            incoming.received(count)
+            stream = stream[count:]
+        self.assertEqual(len(incoming.take()), 50)
+        self.assertEqual([len(buffer) for buffer in incoming.buffers()], [5])
 
     def test_header_taken_along(self) -> None:
         """The header of the next frame comes with the rest of a frame: one call of the kernel for each."""
