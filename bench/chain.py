@@ -137,6 +137,7 @@ def _linked_row(link: str, bytes_per_second: float, cold: list[bytes], folder: P
 def _cold_row(
     read: ColdRead, through: Contestant, direct: Contestant, count: int, folder: Path
 ) -> Row:
+    os.sync()  # what was written before is not to be written meanwhile
     rounds = [
         read.measure(through, direct, folder, proxy_first=number % 2 == 0)
         for number in range(count)
