@@ -16,6 +16,7 @@ from bench.chain import Row
 from bench.contestants import Contestant
 from bench.workload import READ, WIDE, Figure
 from gorego_tw.pb.google.bytestream import bytestream_pb2 as bytestream
+from gorego_tw.storage.holes import taken_bytes
 from tests.end_to_end.client import Client, write_name, write_requests
 from tests.end_to_end.daemon import Daemon, eventually, free_port
 
@@ -147,7 +148,7 @@ def space(store: Store, blobs: list[bytes]) -> Figure:
 
 def taken(folder: Path) -> int:
     """What the files of a cache take of the disk, in bytes."""
-    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
+    return sum(taken_bytes(path) for path in folder.rglob("*") if path.is_file())
 
 
 @contextmanager

@@ -128,7 +128,9 @@ def _linked_row(link: str, bytes_per_second: float, cold: list[bytes], folder: P
         slow.script.bytes_per_second = bytes_per_second
         for blob in cold:
             slow.keep(blob)
-        front = stack.enter_context(daemon(folder / f"front {link[0]}", "through", slow.target))
+        front = stack.enter_context(
+            daemon(folder / f"front {bytes_per_second:.0f}", "through", slow.target)
+        )
         direct = Contestant("direct", slow.port, os.getpid())
         read = ColdRead(f"cold Read 64 MiB, {link}, MB/s", iter(cold))
         return _cold_row(read, front, direct, len(cold), folder)
@@ -137,7 +139,7 @@ def _linked_row(link: str, bytes_per_second: float, cold: list[bytes], folder: P
 def _cold_row(
     read: ColdRead, through: Contestant, direct: Contestant, count: int, folder: Path
 ) -> Row:
-    _settle(folder, 2 * count * content.BLOB_BYTES)
+    _settle(folder, 2 * count * content.BLOB_BYTES)  # the blobs, and as much for all else
     rounds = [
         read.measure(through, direct, folder, proxy_first=number % 2 == 0)
         for number in range(count)

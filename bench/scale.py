@@ -27,12 +27,14 @@ from twisted.internet.task import Clock
 
 from bench import scale_daemon
 from bench.scale_content import Content
+from bench.scale_daemon import QUESTION, quantiles
 from bench.table import machine
 from gorego_tw.body import BytesBody
 from gorego_tw.cache import Cache, local_cache
 from gorego_tw.digest import Digest, DigestFunction, digest_of
 from gorego_tw.eviction.janitor import REST_SECONDS, Janitor
 from gorego_tw.storage.disk_threads import NoDiskThreads
+from gorego_tw.storage.holes import taken_bytes
 from gorego_tw.storage.last_use import MOST_PENDING
 from gorego_tw.storage.page_table import PageTable
 from gorego_tw.storage.tier import LocalTier
@@ -46,7 +48,6 @@ STARTS = 5
 HITS = 20_000
 WARMING = 5
 QUESTIONS = 60  # so many uses wait to be written without being due
-QUESTION = 1_000
 INSERTS = 10_000
 EVICTING_SECONDS = 3.0
 _HIT_SHARE = 8  # while evicting, hits after each slice
@@ -91,12 +92,6 @@ def finished(work: Coroutine[Any, Any, T]) -> T:
         result: T = stop.value
         return result
     raise AssertionError("it waits for something")
-
-
-def quantiles(seconds: list[float]) -> tuple[float, float]:
-    """The median and the 99th percentile, in microseconds."""
-    ordered = sorted(seconds)
-    return ordered[len(ordered) // 2] * 1e6, ordered[len(ordered) * 99 // 100] * 1e6
 
 
 def resident_bytes() -> int:
@@ -160,8 +155,8 @@ class Measurement:
         yield "evicting: hit p50, µs", p50
         yield "evicting: hit p99, µs", p99
         finished(tier.close())
-        index = (self._folder / "index" / "data.mdb").stat()
-        yield "index file, MB", index.st_blocks * 512 / 1e6
+        index = self._folder / "index" / "data.mdb"
+        yield "index file, MB", taken_bytes(index) / 1e6
 
     def _start_seconds(self) -> float:
         taken = []

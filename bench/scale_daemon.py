@@ -60,6 +60,12 @@ def resident_bytes(pid: int) -> int:
     return kilobytes * 1024
 
 
+def quantiles(seconds: list[float]) -> tuple[float, float]:
+    """The median and the 99th percentile, in microseconds."""
+    ordered = sorted(seconds)
+    return ordered[len(ordered) // 2] * 1e6, ordered[len(ordered) * 99 // 100] * 1e6
+
+
 def figures(folder: Path, content: Content) -> Iterator[tuple[str, float]]:
     """The figures of both, under their names. It evicts from the folder, so this comes last."""
     before = perf_counter()
@@ -119,7 +125,7 @@ def _round(client: Client, hot: list[reapi.GetActionResultRequest]) -> tuple[flo
             seconds = _seconds(client, request)
             assert seconds is not None, "evicted, though it is in use"
             taken.append(seconds)
-    return _quantiles(taken)
+    return quantiles(taken)
 
 
 def _quiet(client: Client, content: Content) -> tuple[float, float]:
@@ -141,7 +147,7 @@ def _questions(client: Client, content: Content) -> tuple[float, float]:
         answer = client.cas.FindMissingBlobs(request)
         taken.append(perf_counter() - before)
         assert not answer.missing_blob_digests
-    return _quantiles(taken[WARMING:])
+    return quantiles(taken[WARMING:])
 
 
 def _evicting(daemon: Daemon, client: Client, content: Content) -> tuple[float, float, float]:
@@ -169,11 +175,6 @@ def _seconds(client: Client, request: reapi.GetActionResultRequest) -> float | N
             raise
         return None
     return perf_counter() - before
-
-
-def _quantiles(seconds: list[float]) -> tuple[float, float]:
-    seconds.sort()
-    return seconds[len(seconds) // 2] * 1e6, seconds[len(seconds) * 99 // 100] * 1e6
 
 
 def _medians(rounds: list[tuple[float, float]]) -> tuple[float, float]:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from zope.interface import implementer
 
+from gorego_tw.concurrency import close
 from gorego_tw.interfaces import IBlobBody
 
 #: The largest piece of a body (:meth:`IBlobBody.chunks`), in bytes.
@@ -23,13 +24,13 @@ def parts(data: bytes | memoryview) -> Iterator[bytes | memoryview]:
 
 
 def up_to(
-    pieces: AsyncIterator[bytes | memoryview], length: int | None
+    pieces: AsyncIterator[bytes | memoryview], offset: int, end: int | None
 ) -> AsyncIterator[bytes | memoryview]:
-    """The first ``length`` bytes of all those pieces of a body; None are all of them.
+    """The pieces of a body from ``offset`` on, up to ``end`` as :meth:`IBlobBody.chunks` has it.
 
     :param pieces: the last one is given out when all of the blob is known to be right.
     """
-    return pieces if length is None else _Beginning(pieces, length)
+    return pieces if end is None else _Beginning(pieces, end - offset)
 
 
 class _Beginning:
@@ -61,9 +62,7 @@ class _Beginning:
 
     async def aclose(self) -> None:
         """Let go of the pieces."""
-        close = getattr(self._pieces, "aclose", None)
-        if close is not None:
-            await close()
+        await close(self._pieces)
 
 
 @implementer(IBlobBody)

@@ -53,6 +53,13 @@ def finish_first(work: Deferred[T]) -> Deferred[T]:
     return outcome
 
 
+async def close(iterator: AsyncIterator[T]) -> None:
+    """Close it, if it can be closed."""
+    aclose = getattr(iterator, "aclose", None)
+    if aclose is not None:
+        await aclose()
+
+
 @asynccontextmanager
 async def closing(iterator: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
     """``iterator``, closed at the end of the block if it can be closed.
@@ -62,9 +69,7 @@ async def closing(iterator: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]
     try:
         yield iterator
     finally:
-        close = getattr(iterator, "aclose", None)
-        if close is not None:
-            await close()
+        await close(iterator)
 
 
 @contextmanager

@@ -70,7 +70,7 @@ class UpToTests(SynchronousTestCase):
 
     def taken(self, length: int | None) -> list[bytes]:
         async def take() -> list[bytes]:
-            async with closing(up_to(self.pieces(), length)) as pieces:
+            async with closing(up_to(self.pieces(), 0, length)) as pieces:
                 return [bytes(piece) async for piece in pieces]
 
         return self.successResultOf(take())
@@ -95,7 +95,7 @@ class UpToTests(SynchronousTestCase):
         taken = bytearray()
 
         async def take() -> None:
-            async for piece in up_to(self.pieces(), 3):
+            async for piece in up_to(self.pieces(), 0, 3):
                 taken.extend(piece)
 
         self.failureResultOf(Deferred.fromCoroutine(take()), DataLoss)

@@ -122,10 +122,8 @@ class RemoteBody:
             self._room.take_from(give)
 
     def chunks(self, offset: int = 0, end: int | None = None) -> AsyncIterator[bytes | memoryview]:
-        """Pieces from ``offset`` on."""
-        return up_to(
-            _Pieces(self._from(offset), self._stream), None if end is None else end - offset
-        )
+        """Pieces from ``offset`` to ``end``."""
+        return up_to(_Pieces(self._from(offset), self._stream), offset, end)
 
     async def read_all(self) -> bytes:
         """The whole blob.

@@ -40,9 +40,7 @@ class VerifiedBody:
 
         :raises DataLoss: the body is another blob's.
         """
-        return up_to(
-            VerifiedPieces(self, self._body.chunks(), offset), None if end is None else end - offset
-        )
+        return up_to(VerifiedPieces(self, self._body.chunks(), offset), offset, end)
 
     async def read_all(self) -> bytes:
         """The whole blob.

@@ -41,7 +41,7 @@ class ArrivingBody:
 
     def chunks(self, offset: int = 0, end: int | None = None) -> AsyncIterator[bytes | memoryview]:
         """Pieces as they arrive: those that are there in as few as possible, in memory shared by all readers."""
-        return up_to(ArrivingPieces(self, offset), None if end is None else end - offset)
+        return up_to(ArrivingPieces(self, offset), offset, end)
 
     async def read_all(self) -> bytes:
         """The whole blob, when it is there."""

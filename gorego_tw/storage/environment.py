@@ -11,6 +11,7 @@ import lmdb
 from gorego_tw.errors import StatusError, Unavailable
 from gorego_tw.storage.failures import FULL, no_room, telling
 from gorego_tw.storage.free_pages import FreePages
+from gorego_tw.storage.holes import taken_bytes
 from gorego_tw.storage.lmdb_pages import HEAD_BYTES
 
 #: Databases of the environment: blobs, small, actions, meta, pending.
@@ -122,7 +123,7 @@ class Environment:
         :raises StatusError: the disk fails.
         """
         with telling():
-            return self.file.stat().st_blocks * 512
+            return taken_bytes(self.file)
 
     @property
     def readers(self) -> list[int]:

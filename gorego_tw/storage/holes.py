@@ -5,12 +5,21 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from pathlib import Path
 
 #: fallocate(2): give the blocks back, and leave the file as long as it is.
 _KEEP_SIZE = 0x01
 _PUNCH_HOLE = 0x02
 
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+def taken_bytes(file: Path) -> int:
+    """What a file takes of the disk, without its holes, in bytes.
+
+    :raises OSError: the disk fails.
+    """
+    return file.stat().st_blocks * 512
 
 
 def punch(fd: int, start: int, size: int) -> None:

@@ -79,18 +79,16 @@ class Inventory:
         keys = [key for key, _ in digests]
         if self.doubt is not None:
             self.drop_lost(keys)
-        missing = [
-            digest
-            for digest, value in zip(digests, self._index.blobs(keys), strict=True)
-            if value is None or unpack_size(value)[0] != digest[1]
-        ]
-        if not missing:  # so it is most of the time, and no digests have to be compared
-            self._touch(keys)
-            return missing
-        missing = list(dict.fromkeys(missing))
-        absent = set(missing)
-        self._touch([digest[0] for digest in digests if digest not in absent])
-        return missing
+        present, missing = [], []
+        for digest, value in zip(digests, self._index.blobs(keys), strict=True):
+            key, size_bytes = digest
+            if value is not None and unpack_size(value)[0] == size_bytes:
+                present.append(key)
+            else:
+                missing.append(digest)
+        self._touch(present)
+        # Most of the time there are none, so only here digests are compared with each other.
+        return list(dict.fromkeys(missing)) if missing else missing
 
     def add_inline(self, digest: Digest, data: bytes) -> None:
         """Keep a small blob that was verified.

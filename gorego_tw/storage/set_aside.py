@@ -14,14 +14,12 @@ from time import gmtime, strftime, time_ns
 from txaio.tx import make_logger
 
 from gorego_tw.storage.folder import Folder
+from gorego_tw.storage.holes import taken_bytes
 from gorego_tw.storage.stable_storage import sync_file
 
 #: How many are kept at most.
 MOST_SET_ASIDE = 2
 _PREFIX = "index.damaged-"
-
-#: The unit of ``st_blocks``, in bytes (stat(2)).
-_STAT_BLOCK_BYTES = 512
 
 
 def set_aside(folder: Folder) -> Path:
@@ -64,7 +62,7 @@ class SetAside:
         """All that was left in that one is back."""
         taken = 0
         with suppress(OSError):
-            taken = sum(file.stat().st_blocks for file in path.iterdir()) * _STAT_BLOCK_BYTES
+            taken = sum(map(taken_bytes, path.iterdir()))
         self._taken[path] = taken
         self.size_bytes += taken
 

@@ -19,14 +19,13 @@ class Uses:
     :ivar count: how many there are.
     """
 
-    __slots__ = ("_next", "_part", "_parts", "_sorted", "count")
+    __slots__ = ("_next", "_parts", "_sorted", "count")
 
     def __init__(self) -> None:
         self.count = 0
         self._parts: list[dict[bytes, int]] = [{} for _ in range(256)]
-        # What is being taken: which part is the next; the one, and its keys from the last to the first.
+        # What is being taken: which part is the next; the keys of the one before, from the last to the first.
         self._next = 0
-        self._part: dict[bytes, int] = {}
         self._sorted: list[bytes] = []
 
     def note(self, key: bytes, used: int) -> None:
@@ -69,12 +68,11 @@ class Uses:
         while len(taken) < count:
             if self._sorted:
                 key = self._sorted.pop()
-                used = self._part.pop(key, None)
+                used = self._parts[key[_AT]].pop(key, None)
                 if used is not None:
                     taken.append((key, used))
             elif self._next < len(self._parts):
-                self._part = self._parts[self._next]
-                self._sorted = sorted(self._part, reverse=True)
+                self._sorted = sorted(self._parts[self._next], reverse=True)
                 self._next += 1
             else:
                 break

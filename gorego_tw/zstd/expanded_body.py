@@ -33,7 +33,7 @@ class ExpandedBody:
         :raises InvalidArgument: not zstd, or what the data itself fails with.
         :raises DigestMismatch: not as many bytes as the digest announces.
         """
-        return up_to(self._expanded(offset), None if end is None else end - offset)
+        return up_to(self._expanded(offset), offset, end)
 
     async def read_all(self) -> bytes:
         """The whole blob."""
