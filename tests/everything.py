@@ -1,7 +1,7 @@
 """Runs all checks and says at the end how many passed.
 
-``python tests/everything.py [ruff] [format] [mypy] [trial] [crashtest]``; all without
-arguments. A linter, or the crash test, counts as one test. The last line is ``N passed, N failed``,
+``python tests/everything.py [ruff] [format] [mypy] [trial] [end-to-end] [crashtest]``; all without
+arguments, the slow ones last. A linter, or the crash test, counts as one test. The last line is ``N passed, N failed``,
 with ``, N skipped`` if there were any, and the exit code is 1 if one failed.
 """
 
@@ -22,6 +22,8 @@ SUMMARY = re.compile(r"^(?:PASSED|FAILED)(?: \((?P<counts>[^)]*)\))?$", re.MULTI
 COUNT = re.compile(r"(\w+)=(\d+)")
 #: Enough for each kind of folder to be killed a few times; `make crashtest` goes on for longer.
 CRASHTEST_SECONDS = "40"
+
+END_TO_END = "tests/end_to_end"
 
 PASSED = ("successes", "expectedFailures")
 FAILED = ("failures", "errors", "unexpectedSuccesses")
@@ -76,9 +78,16 @@ def lint(*command: str) -> Callable[[], Tally]:
     return check
 
 
-def trial() -> Tally:
-    """All tests below tests/."""
-    return read_tally(*run("trial", "--reactor=asyncio", "tests"))
+def trial(*arguments: str) -> Callable[[], Tally]:
+    """The tests of those packages and modules."""
+    return lambda: read_tally(*run("trial", "--reactor=asyncio", *arguments))
+
+
+def in_one_process() -> list[str]:
+    """The names of all packages and modules below tests/ but those that start daemons."""
+    packages = {path.parent for path in ROOT.glob("tests/*/__init__.py")} - {ROOT / END_TO_END}
+    paths = sorted(packages) + sorted(ROOT.glob("tests/test_*.py"))
+    return [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths]
 
 
 def read_tally(code: int, output: str) -> Tally:
@@ -105,7 +114,9 @@ CHECKS: Mapping[str, Callable[[], Tally]] = {
     "ruff": lint("ruff", "check", "."),
     "format": lint("ruff", "format", "--check", "."),
     "mypy": lint("mypy"),
-    "trial": trial,
+    "trial": trial(*in_one_process()),
+    # They wait more than they work. Some of the others end the process that they run in.
+    "end-to-end": trial("--jobs=2", ".".join(Path(END_TO_END).parts)),
     "crashtest": lint("python", "-m", "crashtest", CRASHTEST_SECONDS),
 }
 
