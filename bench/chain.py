@@ -139,7 +139,7 @@ def _linked_row(link: str, bytes_per_second: float, cold: list[bytes], folder: P
 def _cold_row(
     read: ColdRead, through: Contestant, direct: Contestant, count: int, folder: Path
 ) -> Row:
-    _settle(folder, 2 * count * content.BLOB_BYTES)  # the blobs, and as much for all else
+    _settle(folder, 6 * count * content.BLOB_BYTES)  # not all of it is what the blobs get
     rounds = [
         read.measure(through, direct, folder, proxy_first=number % 2 == 0)
         for number in range(count)
