@@ -44,6 +44,7 @@ from gorego_tw.reuse.report import ReuseReport
 from gorego_tw.reuse.sketch import Sketch
 from gorego_tw.settings import Telemetry
 from gorego_tw.storage.disk_threads import DiskThreadPool, DiskThreads
+from gorego_tw.storage.index_damage import CrashNote
 from gorego_tw.storage.tier import LocalTier
 from gorego_tw.storage.write_probe import WriteProbe
 from gorego_tw.telemetry.export import SpanExport
@@ -63,24 +64,30 @@ def make_daemon(
     configuration: Configuration,
     reactor: Any,
     give_up: Callable[[Exception], None],
+    start_anew: Callable[[str], None],
     log: Log,
 ) -> Lifecycle:
     """The daemon. Nothing is opened before it starts.
 
     :param reactor: any; it has more interfaces than a type can name at once.
     :param give_up: told why the daemon cannot start.
+    :param start_anew: told, in any thread, why it cannot go on, though it could start again.
     :param log: of the process.
     """
 
     def children() -> Iterator[IService]:
-        return assemble(configuration, reactor, lambda: daemon.ready, log)
+        return assemble(configuration, reactor, lambda: daemon.ready, start_anew, log)
 
     daemon = Lifecycle(children, give_up)
     return daemon
 
 
 def assemble(
-    configuration: Configuration, reactor: Any, is_ready: Callable[[], bool], log: Log
+    configuration: Configuration,
+    reactor: Any,
+    is_ready: Callable[[], bool],
+    start_anew: Callable[[str], None],
+    log: Log,
 ) -> Iterator[IService]:
     """All that runs, in the order of its start; each part is made when those before it run.
 
@@ -99,6 +106,8 @@ def assemble(
     size = cache_size(configuration)
     tier = open_tier(configuration, size, threads, reactor)
     yield Opened(tier.close)
+    tier.environment.damage.met = start_anew
+    yield CrashNote(tier.folder)
     compressing = yield from compression(configuration, tier, reactor)
     limits = Limits(max_blob_size_bytes=settings.max_blob_size_bytes)
     sketch = make_sketch(tier) if settings.telemetry.metrics_addr else None

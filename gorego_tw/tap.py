@@ -6,10 +6,13 @@ import asyncio
 import atexit
 import os
 import sys
-from typing import ClassVar, cast
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, ClassVar, cast
 
 import uvloop
 from twisted.application.service import IService
+from twisted.internet.error import ReactorNotRunning
 from twisted.internet.interfaces import IReactorCore
 from twisted.internet.main import installReactor
 from twisted.python.failure import Failure
@@ -23,6 +26,9 @@ from gorego_tw.steady_clock import Timed, keep_steady
 from gorego_tw.telemetry import log
 
 _log = make_logger()
+
+#: A process that has lived for so long had a good start, in seconds.
+WELL_SECONDS = 60.0
 
 
 def install_reactor() -> None:
@@ -101,6 +107,35 @@ class GiveUp:
         self._reactor.stop()
 
 
+class StartAnew:
+    """Lets another process go on where this one cannot: the same one, begun again with its command line.
+
+    :param reactor: the one that runs.
+    :param give_up: told instead if this one has only just started: what does not last is not tried for ever.
+    """
+
+    _log = make_logger()
+
+    def __init__(self, reactor: Any, give_up: Callable[[Exception], None]) -> None:
+        self._reactor = reactor
+        self._give_up = give_up
+        self._well_from = reactor.seconds() + WELL_SECONDS
+
+    def __call__(self, reason: str) -> None:
+        """End for that reason, in one line. Any thread may."""
+        self._reactor.callFromThread(self._end, reason)
+
+    def _end(self, reason: str) -> None:
+        if self._reactor.seconds() < self._well_from:
+            self._give_up(StartError(reason))
+            return
+        self._log.critical("{reason}; it starts anew", reason=reason)
+        # When all is closed: twistd removes its pid file before.
+        atexit.register(os.execv, sys.executable, [sys.executable, *sys.orig_argv[1:]])
+        with suppress(ReactorNotRunning):  # it is on its way already
+            self._reactor.stop()
+
+
 def _say_nothing(*_: object) -> None:
     """An exception hook without a traceback."""
 
@@ -117,4 +152,6 @@ def makeService(options: Options) -> IService:
     for doubt in options.configuration.doubts:
         _log.warn("{doubt}", doubt=doubt)
     keep_steady(cast(Timed, reactor))
-    return make_daemon(options.configuration, reactor, GiveUp(reactor), log.process_log)
+    give_up = GiveUp(reactor)
+    start_anew = StartAnew(reactor, give_up)
+    return make_daemon(options.configuration, reactor, give_up, start_anew, log.process_log)

@@ -67,7 +67,9 @@ class AssembleTests(AssemblyTestCase):
 
     def test_the_order(self) -> None:
         """Signals and threads come first, then the store, what tends it, the ports, the word that we are here."""
-        services = list(assemble(self.configuration(), self.reactor, lambda: True, Log()))
+        services = list(
+            assemble(self.configuration(), self.reactor, lambda: True, self.fail, Log())
+        )
         names = self.names(services)
         self.assertEqual(names[:3], ["ExitSignals", "StandardLoggingService", "InlineDiskThreads"])
         self.assertLess(names.index("InlineDiskThreads"), names.index("Opened"))
@@ -80,17 +82,19 @@ class AssembleTests(AssemblyTestCase):
     def test_compression(self) -> None:
         """What compresses is there if it is configured: its thread before it, both after the store."""
         configuration = self.configuration(GOREGO_LOCAL_CACHE_COMPRESSION="zstd")
-        services = list(assemble(configuration, self.reactor, lambda: True, Log()))
+        services = list(assemble(configuration, self.reactor, lambda: True, self.fail, Log()))
         at = self.names(services).index("Opened")
-        expected = ["Opened", "InlineDiskThreads", "Compressing"]
-        self.assertEqual(self.names(services)[at : at + 3], expected)
+        expected = ["Opened", "CrashNote", "InlineDiskThreads", "Compressing"]
+        self.assertEqual(self.names(services)[at : at + 4], expected)
         opened = next(service for service in services if isinstance(service, Opened))
         self.successResultOf(opened.stopService())
         self.assertEqual((Path(self.folder) / "version").read_text(encoding="ascii"), "4\n")
 
     def test_no_compression(self) -> None:
         """Without it nothing is compressed, and the folder stays one for programs that do not know it."""
-        services = list(assemble(self.configuration(), self.reactor, lambda: True, Log()))
+        services = list(
+            assemble(self.configuration(), self.reactor, lambda: True, self.fail, Log())
+        )
         self.assertNotIn("Compressing", self.names(services))
         opened = next(service for service in services if isinstance(service, Opened))
         self.successResultOf(opened.stopService())
@@ -133,7 +137,9 @@ class RefusalTests(AssemblyTestCase):
         services: list[IService] = []
         patch = self.patch(os, "replace", fail)
         error = self.assertRaises(
-            StartError, services.extend, assemble(configuration, self.reactor, bool, Log())
+            StartError,
+            services.extend,
+            assemble(configuration, self.reactor, bool, self.fail, Log()),
         )
         patch.restore()
         self.assertIn("local_cache.dir", str(error))
@@ -146,7 +152,7 @@ class RefusalTests(AssemblyTestCase):
         Path(self.folder).write_text("", encoding="utf-8")
         configuration = self.configuration(GOREGO_LOCAL_CACHE_DIR=f"{self.folder}/cache")
         error = self.assertRaises(
-            StartError, list, assemble(configuration, self.reactor, bool, Log())
+            StartError, list, assemble(configuration, self.reactor, bool, self.fail, Log())
         )
         self.assertIn("GOREGO_LOCAL_CACHE_DIR (in the environment): local_cache.dir", str(error))
         self.assertIn("; allowed: a folder that this daemon alone uses", str(error))
@@ -192,7 +198,7 @@ class MakeDaemonTests(AssemblyTestCase):
     def test_nothing_is_opened(self) -> None:
         """A daemon that was made has touched neither disk nor network."""
         errors: list[Exception] = []
-        daemon = make_daemon(self.configuration(), self.reactor, errors.append, Log())
+        daemon = make_daemon(self.configuration(), self.reactor, errors.append, self.fail, Log())
         self.assertFalse(Path(self.folder).exists())
         self.assertEqual(self.reactor.tcpServers, [])
         self.assertFalse(daemon.ready)
@@ -201,7 +207,7 @@ class MakeDaemonTests(AssemblyTestCase):
         """It starts, listens at both addresses, is ready, stops, and leaves the folder to the next one."""
         for _ in range(2):
             del self.reactor.tcpServers[:]
-            daemon = make_daemon(self.configuration(), self.reactor, self.fail, Log())
+            daemon = make_daemon(self.configuration(), self.reactor, self.fail, self.fail, Log())
             daemon.startService()
             self.assertTrue(daemon.ready)
             ports = [server[0] for server in self.reactor.tcpServers]

@@ -6,6 +6,7 @@ import atexit
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from gorego_tw.lifecycle import StartError
-from gorego_tw.tap import GiveUp, Options, makeService
+from gorego_tw.tap import WELL_SECONDS, GiveUp, Options, StartAnew, makeService
 from gorego_tw.telemetry import log
 
 ROOT = Path(__file__).parent.parent
@@ -154,6 +155,43 @@ class MakeServiceTests(SynchronousTestCase):
         with capturedLogs() as events:
             makeService(options_of())
         self.assertIn("GOREGO_LISTEN_ADDRR", formatEvent(events[0]))
+
+
+class ThreadedReactor(MemoryReactorClock):
+    """One that other threads may call."""
+
+    def callFromThread(self, call: Callable[..., object], *arguments: object) -> None:
+        """At once."""
+        call(*arguments)
+
+
+class StartAnewTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.reactor = ThreadedReactor()
+        self.reactor.running = True
+        self.stops: list[bool] = []
+        self.patch(self.reactor, "stop", lambda: self.stops.append(True))
+        self.exits: list[tuple[object, ...]] = []
+        self.patch(atexit, "register", lambda *args: self.exits.append(args))
+        self.given_up: list[Exception] = []
+        self.start_anew = StartAnew(self.reactor, self.given_up.append)
+
+    def test_after_a_good_start(self) -> None:
+        """The reactor is stopped, and the same command line is begun in the place of this process."""
+        self.reactor.advance(WELL_SECONDS)
+        with capturedLogs() as events:
+            self.start_anew("damaged")
+        self.assertEqual([formatEvent(event) for event in events], ["damaged; it starts anew"])
+        self.assertEqual((len(self.stops), self.given_up), (1, []))
+        arguments = [sys.executable, *sys.orig_argv[1:]]
+        self.assertEqual(self.exits, [(os.execv, sys.executable, arguments)])
+
+    def test_soon_after_the_start(self) -> None:
+        """Then it would go on for ever: the process ends as one that cannot start."""
+        self.reactor.advance(WELL_SECONDS - 1)
+        self.start_anew("damaged")
+        self.assertEqual(list(map(str, self.given_up)), ["damaged"])
+        self.assertEqual((self.stops, self.exits), ([], []))
 
 
 class GiveUpTests(SynchronousTestCase):

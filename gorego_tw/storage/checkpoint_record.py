@@ -10,7 +10,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from gorego_tw.storage.lmdb_pages import DamagedPage, unpack_meta
-from gorego_tw.storage.stable_storage import replace_file
+from gorego_tw.storage.stable_storage import replace_file, sync_file
 
 #: What of a meta page is not zeros, in bytes; the rest is made up again.
 _KEPT_BYTES = 256
@@ -68,6 +68,15 @@ class CheckpointRecord(NamedTuple):
         except OSError:
             return None
         return _newest(slots)[1]
+
+    @staticmethod
+    def forget(folder: Path) -> None:
+        """Have none, on the disk too.
+
+        :raises OSError: there still is one.
+        """
+        (folder / _NAME).unlink(missing_ok=True)
+        sync_file(folder)
 
     def _pack(self, number: int) -> bytes:
         meta = self.meta.rstrip(b"\0").ljust(_KEPT_BYTES, b"\0")

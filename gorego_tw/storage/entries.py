@@ -7,7 +7,7 @@ from typing import Any
 
 import lmdb
 
-from gorego_tw.storage.environment import Environment, trouble
+from gorego_tw.storage.environment import Environment
 from gorego_tw.storage.records import ACTIONS
 
 #: How many entries a page has: reading it takes a millisecond, and no transaction lasts longer.
@@ -45,7 +45,7 @@ class Entries:
             with self._environment.begin(database) as txn:
                 value: bytes | None = txn.get(key)
         except lmdb.Error as error:
-            raise trouble(error) from error
+            raise self._environment.trouble(error) from error
         return value
 
     def _page(self, database: Any, after: bytes) -> list[tuple[bytes, bytes]]:
@@ -56,4 +56,4 @@ class Entries:
                 there = cursor.set_range(after + b"\0") if after else cursor.first()
                 return list(islice(cursor.iternext(), PAGE_ENTRIES)) if there else []
         except lmdb.Error as error:
-            raise trouble(error) from error
+            raise self._environment.trouble(error) from error

@@ -12,6 +12,7 @@ from gorego_tw.errors import StatusError, Unavailable
 from gorego_tw.storage.failures import FULL, no_room, telling
 from gorego_tw.storage.free_pages import FreePages
 from gorego_tw.storage.holes import taken_bytes
+from gorego_tw.storage.index_damage import IndexDamage
 from gorego_tw.storage.lmdb_pages import HEAD_BYTES
 
 #: Databases of the environment: blobs, small, actions, meta, pending.
@@ -61,6 +62,7 @@ class Environment:
     :ivar meta: tallies, and notes of where passes are.
     :ivar pending: what has still to be uploaded.
     :ivar checkpoints: how many were begun; whoever begins one counts it.
+    :ivar damage: what is met in it.
     :ivar committed: called after each change of the entries.
     :raises IndexDamaged: LMDB refuses the file.
     :raises StatusError: the disk fails, or is full.
@@ -71,6 +73,7 @@ class Environment:
         self.limit_bytes = limit_bytes
         self.growth_bytes = growth_bytes(limit_bytes)
         self.checkpoints = 0
+        self.damage = IndexDamage(path)
         self.committed: Callable[[], object] = bool
         try:
             # Without sync a commit waits for no disk; checkpoints do. Without readahead a lookup
@@ -112,7 +115,7 @@ class Environment:
             with self.begin() as txn:
                 stats = [txn.stat(db) for db in self._measured]
         except lmdb.Error as error:
-            raise trouble(error) from error
+            raise self.trouble(error) from error
         pages = sum(s["branch_pages"] + s["leaf_pages"] + s["overflow_pages"] for s in stats)
         return pages * self.page_bytes
 
@@ -150,7 +153,7 @@ class Environment:
             with self.begin(self.meta) as txn:
                 return txn.get(PASS + name)
         except lmdb.Error as error:
-            raise trouble(error) from error
+            raise self.trouble(error) from error
 
     def note_position(self, name: bytes, position: bytes | None) -> None:
         """Keep such a note, or None for none."""
@@ -161,7 +164,7 @@ class Environment:
                 else:
                     txn.put(PASS + name, position)
         except lmdb.Error as error:
-            raise trouble(error) from error
+            raise self.trouble(error) from error
 
     def sync(self) -> None:
         """Bring everything committed to stable storage. It takes long; any thread may.
@@ -171,7 +174,12 @@ class Environment:
         try:
             self._environment.sync(force=True)
         except lmdb.Error as error:
-            raise trouble(error) from error
+            raise self.trouble(error) from error
+
+    def trouble(self, error: lmdb.Error) -> StatusError:
+        """The failure a client is told. Damage is noted."""
+        self.damage.look_at(error)
+        return trouble(error)
 
     def close(self) -> None:
         """Let go of the file. Nothing else may be called after this."""

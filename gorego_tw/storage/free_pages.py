@@ -15,6 +15,7 @@ from typing import NamedTuple
 from gorego_tw.storage.lmdb_pages import (
     BRANCH,
     NO_PAGE,
+    PAGE_HEAD_BYTES,
     DamagedPage,
     FreeList,
     children,
@@ -24,10 +25,6 @@ from gorego_tw.storage.lmdb_pages import (
 )
 
 _NUMBER = Struct("<Q")
-
-#: What stands before a value that has pages of its own, in bytes.
-_HEADER_BYTES = 16
-
 
 #: How many pages are told of at once.
 MOST_PAGES = 1024
@@ -121,7 +118,7 @@ class FreePages:
         if found.overflow is None:
             packed = found.packed[start : start + size]
         else:
-            start += found.overflow * self.page_bytes + _HEADER_BYTES
+            start += found.overflow * self.page_bytes + PAGE_HEAD_BYTES
             packed = os.pread(self._file.fileno(), size, start)
         if len(packed) < size:
             raise DamagedPage("a list of free pages is too short")

@@ -7,7 +7,7 @@ from itertools import islice
 
 import lmdb
 
-from gorego_tw.storage.environment import LATEST_USE, TALLY, Environment, trouble
+from gorego_tw.storage.environment import LATEST_USE, TALLY, Environment
 from gorego_tw.storage.index_write import IndexWrite
 from gorego_tw.storage.records import (
     ACTIONS,
@@ -66,7 +66,7 @@ class Index:
                 record = unpack_blob(value)
                 data = txn.get(key, db=self._small) if record.location == INLINE else None
         except lmdb.Error as error:
-            raise trouble(error) from error
+            raise self._environment.trouble(error) from error
         return record, data
 
     def blobs(self, keys: Iterable[bytes]) -> list[bytes | None]:
@@ -75,7 +75,7 @@ class Index:
             with self._begin(self._blobs) as txn:
                 return list(map(txn.get, keys))
         except lmdb.Error as error:
-            raise trouble(error) from error
+            raise self._environment.trouble(error) from error
 
     def action(self, key: bytes) -> bytes | None:
         """The packed action result, or None."""
@@ -83,7 +83,7 @@ class Index:
             with self._begin(self._actions) as txn:
                 return txn.get(key)
         except lmdb.Error as error:
-            raise trouble(error) from error
+            raise self._environment.trouble(error) from error
 
     def neighbours(self, start: bytes, count: int) -> list[tuple[bytes, int]]:
         """Up to ``count`` entries of one kind from the key ``start`` on: keys and their last uses.
@@ -99,7 +99,7 @@ class Index:
                     first = _take(cursor, start[:1], count - len(found))
                     found += [entry for entry in first if entry[0] < start]
         except lmdb.Error as error:
-            raise trouble(error) from error
+            raise self._environment.trouble(error) from error
         return found
 
     def following(self, start: bytes, count: int) -> list[bytes]:
@@ -112,7 +112,7 @@ class Index:
                 if len(found) < count:
                     found += _keys(txn.cursor(), start, count - len(found))
         except lmdb.Error as error:
-            raise trouble(error) from error
+            raise self._environment.trouble(error) from error
         return found
 
     def of_prefix(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
@@ -127,7 +127,7 @@ class Index:
                             break
                         found.append((key, value))
         except lmdb.Error as error:
-            raise trouble(error) from error
+            raise self._environment.trouble(error) from error
         return found
 
     @property
@@ -186,7 +186,7 @@ class Index:
                             break
                         entries.append((key[len(prefix) :], value))
         except lmdb.Error as error:
-            raise trouble(error) from error
+            raise self._environment.trouble(error) from error
         return entries
 
 

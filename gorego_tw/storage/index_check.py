@@ -18,13 +18,17 @@ from typing import NamedTuple
 
 from gorego_tw.storage.lmdb_pages import (
     BRANCH,
+    FIRST_PAGE,
     HEAD_BYTES,
     LEAF,
     NO_PAGE,
     OVERFLOW,
+    PAGE_HEAD_BYTES,
     DamagedPage,
     MetaPage,
     children,
+    free_lists,
+    free_numbers,
     kind_of,
     newest_meta,
     nodes,
@@ -67,6 +71,8 @@ class IndexCheck:
     ) -> None:
         self.pages = 0
         self.names: frozenset[bytes] = frozenset()
+        self._seen: set[int] = set()  # pages of the trees, and of their values
+        self._free: set[int] = set()
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             self._fd = fd
@@ -89,13 +95,19 @@ class IndexCheck:
     def _check_trees(self, end: float, now: Callable[[], float]) -> None:
         roots = (_Place(self._meta.root), _Place(self._meta.free_root, numbers=True))
         waiting = deque(place for place in roots if place.page != NO_PAGE)
-        seen = {place.page for place in waiting}
+        self._seen.update(place.page for place in waiting)
         while waiting and now() < end:
             for place in self._below(waiting.popleft()):
-                if place.page in seen:
-                    raise DamagedPage(f"page {place.page}: it is in the trees twice")
-                seen.add(place.page)
+                self._use(range(place.page, place.page + 1))
                 waiting.append(place)
+
+    def _use(self, pages: range) -> None:
+        """They are in a tree."""
+        if not self._seen.isdisjoint(pages):
+            raise DamagedPage(f"page {pages.start}: it is in the trees twice")
+        if not self._free.isdisjoint(pages):
+            raise DamagedPage(f"page {pages.start}: it is in a tree, and free")
+        self._seen.update(pages)
 
     def _below(self, place: _Place) -> list[_Place]:
         page = self._read(place.page)
@@ -117,6 +129,8 @@ class IndexCheck:
         return [_Place(child.page, place.numbers, first, last) for child, first, last in bounds]
 
     def _leaf(self, place: _Place, page: bytes) -> list[_Place]:
+        if place.numbers:
+            self._check_free(page, place.page)
         found = nodes(page, place.page)
         if place.page == self._meta.root:
             self.names = frozenset(node.key for node in found)
@@ -127,13 +141,32 @@ class IndexCheck:
         roots = [node.root for node in found if node.root is not None]
         return [_Place(root) for root in roots if root != NO_PAGE]
 
+    def _check_free(self, page: bytes, number: int) -> None:
+        """Free pages are written over: none may be in use, nor be free twice."""
+        for entry in free_lists(page, number):
+            packed = entry.packed
+            if entry.overflow is not None:
+                packed = self._read_overflow(entry.overflow, entry.size_bytes)
+            free = free_numbers(packed)
+            pages = set(free)
+            if pages & self._free or pages & self._seen:
+                raise DamagedPage(f"page {number}: it has a page as free that is in use")
+            if free and not FIRST_PAGE <= free[-1] <= free[0] <= self._meta.last_page:
+                raise DamagedPage(f"page {number}: it has a page as free that is none")
+            self._free |= pages
+
+    def _read_overflow(self, number: int, size: int) -> bytes:
+        self._check_overflow(number, size)
+        return self._read(number, PAGE_HEAD_BYTES + size)[PAGE_HEAD_BYTES:]
+
     def _check_overflow(self, number: int, size: int) -> None:
-        page = self._read(number, 16)
+        page = self._read(number, PAGE_HEAD_BYTES)
         if kind_of(page, number) != OVERFLOW:
             raise DamagedPage(f"page {number}: no value is in it")
-        room = overflow_pages(page) * self._meta.page_bytes - 16
+        room = overflow_pages(page) * self._meta.page_bytes - PAGE_HEAD_BYTES
         if room < size or number + overflow_pages(page) - 1 > self._meta.last_page:
             raise DamagedPage(f"page {number}: too short for its value")
+        self._use(range(number, number + overflow_pages(page)))
 
     def _read(self, number: int, size: int = 0) -> bytes:
         if number > self._meta.last_page:

@@ -5,9 +5,11 @@ how it ended                what is done
 ==========================  ======================================================================
 it was closed               nothing
 kill -9                     nothing: what was written is in the hands of the kernel
+no record of a checkpoint   files are compared with it: it may be one that was being made from them
 power cut                   the index goes back to the last checkpoint; then files are compared with it
 damaged, or not ours        the same, if that helps; else it is set aside, and made anew from the files
                             and the small blobs that are left in it; action results are lost
+damage was met in use       it is set aside at once: what the damage is in may not be seen from outside
 ==========================  ======================================================================
 
 A power cut is told from a kill by the boot: without a clean end, and in another boot than now.
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import os
 from enum import Enum
+from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,10 +27,11 @@ from txaio.tx import make_logger
 
 from gorego_tw.storage.checkpoint_record import CheckpointRecord
 from gorego_tw.storage.checkpoints import Checkpoints
-from gorego_tw.storage.doubt import NO_DOUBT, Doubt
+from gorego_tw.storage.doubt import ALWAYS, NO_DOUBT, Doubt
 from gorego_tw.storage.environment import Environment, IndexDamaged
 from gorego_tw.storage.folder import Folder
 from gorego_tw.storage.index_check import LOOK_SECONDS, IndexCheck
+from gorego_tw.storage.index_damage import crashed, met_in_use
 from gorego_tw.storage.lmdb_pages import DamagedPage, two_metas
 from gorego_tw.storage.set_aside import set_aside
 
@@ -77,7 +81,7 @@ def open_index(folder: Folder, limit_bytes: int, boot_id: str) -> OpenedIndex:
     record = CheckpointRecord.read(folder.index)
     ending = _ending(folder, record, boot_id)
     try:
-        ending = _prepare(folder.index, record, ending)
+        ending = _prepare(folder, record, ending)
         environment = Environment(folder.index, limit_bytes)
     except (DamagedPage, IndexDamaged) as error:
         kept = set_aside(folder)
@@ -106,23 +110,34 @@ def _ending(folder: Folder, record: CheckpointRecord | None, boot_id: str) -> En
     data = folder.index / "data.mdb"
     if not data.exists() or not data.stat().st_size:
         return Ending.LOST if any(folder.cas.iterdir()) else Ending.NEW
-    # Without a record it is of a version that made none: nothing is known against it.
-    if record is None or record.clean:
+    if record is None:
+        return Ending.KILLED
+    if record.clean:
         return Ending.CLOSED
     return Ending.KILLED if record.boot_id == boot_id else Ending.POWER_CUT
 
 
-def _prepare(path: Path, record: CheckpointRecord | None, ending: Ending) -> Ending:
+def _prepare(folder: Folder, record: CheckpointRecord | None, ending: Ending) -> Ending:
     """Make a file of it that LMDB may see.
 
     :raises DamagedPage: it cannot be.
+    :raises IndexDamaged: the process before has met damage that no look from outside may find.
     """
+    path = folder.index
     if ending in (Ending.NEW, Ending.LOST):
         if ending is Ending.LOST:
             _log.warn("there are files and no index: it is made anew from them")
+            # It is of the index that is gone. Until the new one has its own, files are compared with it.
+            CheckpointRecord.forget(path)
         return ending
-    seconds = LOOK_SECONDS
-    if record is not None and record.starts >= SUSPICIOUS_STARTS:
+    if met := met_in_use(folder):
+        raise IndexDamaged(met)
+    seconds, suspicious = LOOK_SECONDS, record is not None and record.starts >= SUSPICIOUS_STARTS
+    if crashed(folder):
+        if suspicious:
+            raise IndexDamaged("process after process crashed in it")
+        seconds = inf
+    elif suspicious:
         seconds = LONG_LOOK_SECONDS
     if ending is Ending.POWER_CUT and record is not None:
         _log.warn("the machine went down meanwhile: the index goes back to the last checkpoint")
@@ -162,6 +177,8 @@ def _doubt(opened: OpenedIndex, record: CheckpointRecord | None) -> Doubt | None
     if opened.ending is Ending.LOST:
         # Nothing is known of any file, so none has to be doubted.
         found = Doubt(0, 0, verify=False)
+    elif record is None and opened.ending is Ending.KILLED:
+        found = found or Doubt(0, ALWAYS, verify=False)
     elif opened.ending is Ending.POWER_CUT and record is not None:
         # What was to be found out before is to be found out still.
         until = opened.checkpoints.file_system_time()

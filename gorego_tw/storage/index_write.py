@@ -9,7 +9,7 @@ from typing import Self
 import lmdb
 
 from gorego_tw.digest import Digest
-from gorego_tw.storage.environment import LATEST_USE, TALLY, Environment, trouble
+from gorego_tw.storage.environment import LATEST_USE, TALLY, Environment
 from gorego_tw.storage.records import (
     ACTIONS,
     INLINE,
@@ -43,6 +43,7 @@ class IndexWrite:
         committed: Callable[[Mapping[int, Tally], int, Collection[bytes]], None],
     ) -> None:
         self._begin = environment.begin
+        self._trouble = environment.trouble
         self._blobs = environment.blobs
         self._small = environment.small
         self._actions = environment.actions
@@ -56,7 +57,7 @@ class IndexWrite:
         try:
             self._txn = self._begin(write=True)
         except lmdb.Error as error:
-            raise trouble(error) from error
+            raise self._trouble(error) from error
         return self
 
     def __exit__(
@@ -72,13 +73,13 @@ class IndexWrite:
             except BaseException as failure:
                 self._txn.abort()
                 if isinstance(failure, lmdb.Error):
-                    raise trouble(failure) from failure
+                    raise self._trouble(failure) from failure
                 raise
             self._committed(tallies, self._added_bytes, self._removed)
         else:
             self._txn.abort()
             if isinstance(error, lmdb.Error):
-                raise trouble(error) from error
+                raise self._trouble(error) from error
 
     def put_blob(self, key: bytes, record: BlobRecord, data: bytes | None = None) -> None:
         """Keep the record of a blob, and the bytes if they are to be here."""

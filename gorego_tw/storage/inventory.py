@@ -245,8 +245,8 @@ class Inventory:
         with telling():
             gone = [key for key in self._files.discarded() if not self._files.exists(key)]
             self.evict(gone)
-            # In an index that has gone back there may be nothing of a blob that is to be found again.
-            key = self._files.placing.noted() if killed else None
+            # In an index that has gone back, or is being made, there may be nothing yet of a good file.
+            key = self._files.placing.noted() if killed and self.doubt is None else None
             if key is not None and self._index.blob(key) is None:
                 self._files.discard(key)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import pairwise
 from struct import Struct, error
 from typing import NamedTuple
 
@@ -25,6 +26,12 @@ META = 0x08
 
 _BIG_DATA = 0x01
 _SUB_DATA = 0x02
+
+#: Header of every page, in bytes.
+PAGE_HEAD_BYTES = 16
+
+#: The first page that is no meta page.
+FIRST_PAGE = 2
 
 #: A page that is none: the root of an empty tree.
 NO_PAGE = 0xFFFF_FFFF_FFFF_FFFF
@@ -241,6 +248,20 @@ def free_lists(page: bytes, number: int) -> Iterator[FreeList]:
             raise DamagedPage(f"page {number}: no list of free pages")
         transaction, first = _TWO_NUMBERS.unpack_from(page, at + _NODE.size)
         yield FreeList(transaction, page[begin:end], first if flags & _BIG_DATA else None, size)
+
+
+def free_numbers(packed: bytes) -> tuple[int, ...]:
+    """The pages of a list of free ones, all of which is in ``packed``: the highest first.
+
+    :raises DamagedPage: it is not as LMDB makes them.
+    """
+    (count,) = _NUMBER.unpack_from(packed)
+    if count > len(packed) // _NUMBER.size - 1:
+        raise DamagedPage("a list of free pages is too short")
+    numbers: tuple[int, ...] = Struct(f"<{count}Q").unpack_from(packed, _NUMBER.size)
+    if any(first <= second for first, second in pairwise(numbers)):
+        raise DamagedPage("a list of free pages is not in order")
+    return numbers
 
 
 def _nodes(page: bytes, number: int) -> tuple[int, ...]:

@@ -29,7 +29,7 @@ from txaio.tx import make_logger
 from gorego_tw.digest import Digest
 from gorego_tw.errors import Unavailable
 from gorego_tw.interfaces import ActionKey
-from gorego_tw.storage.environment import Environment, trouble
+from gorego_tw.storage.environment import Environment
 from gorego_tw.storage.failures import no_room
 from gorego_tw.storage.local import action_key
 from gorego_tw.storage.records import DamagedRecord, PendingRecord, pack_pending, unpack_pending
@@ -197,7 +197,7 @@ class Pending:
             with self._environment.begin(write=True) as txn:
                 yield txn
         except lmdb.Error as error:
-            raise trouble(error) from error
+            raise self._environment.trouble(error) from error
 
     def _load(self) -> None:
         records: dict[bytes, PendingRecord] = {}

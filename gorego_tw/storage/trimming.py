@@ -25,7 +25,7 @@ from txaio.tx import make_logger
 
 from gorego_tw.concurrency import Periodic
 from gorego_tw.storage.disk_threads import DiskThreads
-from gorego_tw.storage.environment import Environment, trouble
+from gorego_tw.storage.environment import Environment
 from gorego_tw.storage.holes import punch
 from gorego_tw.storage.lmdb_pages import DamagedPage
 
@@ -100,7 +100,7 @@ class Trimming(Periodic):
             # The lock on the index that every write takes.
             txn = self._environment.begin(write=True)
         except lmdb.Error as error:
-            raise trouble(error) from error
+            raise self._environment.trouble(error) from error
         try:
             return self._punch_until(end, position)
         except (OSError, DamagedPage) as error:

@@ -9,8 +9,10 @@ import signal
 import urllib.request
 from collections.abc import Callable
 
+import grpc
+
 from gorego_tw.storage.checkpoint_record import CheckpointRecord
-from gorego_tw.storage.lmdb_pages import newest_meta
+from gorego_tw.storage.lmdb_pages import newest_meta, values
 from tests.end_to_end.client import Client, digest_of, read_name
 from tests.end_to_end.daemon import Daemon, DaemonTestCase, eventually, free_port
 
@@ -91,6 +93,29 @@ class DamageTests(DaemonTestCase):
         eventually(lambda: not client.find_missing(digests), "small blobs are back")
         self.assert_served(client, self.small)
         self.assertNotIn("Traceback", daemon.log)
+
+    def spoil_leaves(self, daemon: Daemon, flags: int) -> None:
+        """Let the leaves with blobs in them say that they are pages of another kind."""
+        with (daemon.cache_dir / "index" / "data.mdb").open("r+b") as file:
+            data = file.read()
+            for number in range(2, len(data) // mmap.PAGESIZE):
+                page = data[number * mmap.PAGESIZE : (number + 1) * mmap.PAGESIZE]
+                if any(value.data and value.key[:1] == b"\1" for value in values(page, number)):
+                    file.seek(number * mmap.PAGESIZE + 10)
+                    file.write(flags.to_bytes(2, "little"))
+
+    def test_met_in_use(self) -> None:
+        """Damage that shows while it serves ends the daemon at once, and the next start makes the index anew."""
+        daemon = self.start()
+        self.spoil_leaves(daemon, 0x40)
+        client = self.connect(daemon)
+        self.assertRaises(grpc.RpcError, client.find_missing, map(digest_of, self.large))
+        self.assertEqual(daemon.wait(), 1)
+        self.assertIn("the index is damaged", daemon.log)
+        daemon.start()
+        eventually(self.is_compared, "all files are known")
+        self.assert_served(self.connect(daemon), self.large)
+        self.assertEqual(len(list(daemon.cache_dir.glob("index.damaged-*"))), 1)
 
     def test_killed_before_any_checkpoint(self) -> None:
         """Kill -9 loses nothing, though nothing had come to the disk since the start."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -12,7 +13,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gorego_tw.storage.environment import Environment
 from gorego_tw.storage.index_check import IndexCheck
-from gorego_tw.storage.lmdb_pages import DamagedPage, newest_meta
+from gorego_tw.storage.lmdb_pages import (
+    LEAF,
+    DamagedPage,
+    free_lists,
+    free_numbers,
+    kind_of,
+    newest_meta,
+)
 
 PAGE = 4096
 
@@ -104,6 +112,36 @@ class IndexCheckTests(SynchronousTestCase):
         patch.restore()
         self.assertGreater(len(numbers), 30)
         return numbers
+
+    def lists(self) -> list[tuple[int, tuple[int, ...]]]:
+        """Where in the file the lists of free pages begin, and the pages in them."""
+        found = []
+        root = newest_meta(self.good)[0].free_root
+        page = self.good[root * PAGE : (root + 1) * PAGE]
+        self.assertEqual(kind_of(page, root), LEAF)
+        for entry in free_lists(page, root):
+            if entry.overflow is None:
+                start = self.good.index(entry.packed, root * PAGE)
+                found.append((start, free_numbers(entry.packed)))
+        self.assertTrue(found)
+        return found
+
+    def test_free_pages(self) -> None:
+        """A page that is in use, free twice, or not there, in a list of free ones."""
+        used, last = self.used(), newest_meta(self.good)[0].last_page
+        for start, _ in self.lists():
+            elsewhere = next(found for at, found in self.lists() if at != start and found)
+            for wrong in (used[-1], elsewhere[0], 1, last + 1, 1 << 63):
+                packed = struct.pack("<QQ", 1, wrong)
+                bad = self.good[:start] + packed + self.good[start + len(packed) :]
+                self.assertTrue(self.damaged(bad), (start, wrong))
+
+    def test_lists_of_free_pages(self) -> None:
+        """A list that is longer than its value, or not in order."""
+        for start, _ in self.lists():
+            for wrong in (struct.pack("<Q", 1 << 40), struct.pack("<QQQ", 2, 5, 5)):
+                bad = self.good[:start] + wrong + self.good[start + len(wrong) :]
+                self.assertTrue(self.damaged(bad), (start, wrong))
 
     def test_swapped(self) -> None:
         """A page of another place, however good it is there."""

@@ -14,9 +14,12 @@ from twisted.logger import capturedLogs
 
 from gorego_tw.digest import Digest
 from gorego_tw.errors import NotFound
+from gorego_tw.storage import index_opening
 from gorego_tw.storage.checkpoint_record import CheckpointRecord
 from gorego_tw.storage.disk_threads import HeldDiskThreads, NoDiskThreads
+from gorego_tw.storage.doubt import Doubt
 from gorego_tw.storage.folder import FolderError
+from gorego_tw.storage.index_check import IndexCheck
 from gorego_tw.storage.index_opening import SUSPICIOUS_STARTS, Ending
 from gorego_tw.storage.lmdb_pages import newest_meta
 from gorego_tw.storage.reconciliation import FOLDERS
@@ -70,18 +73,18 @@ class OpeningTestCase(TierTestCase):
         """The blobs that are files."""
         return {digest for digest in self.blobs if digest.size_bytes > 4080}
 
-    def set_aside(self) -> list[Path]:
-        """The indexes that were."""
-        return sorted(self.folder.glob("index.damaged-*"))
-
-
-class EndingTests(OpeningTestCase):
     def killed(self) -> Path:
         """The folder of a process that is gone."""
         copy = Path(self.mktemp())
         shutil.copytree(self.folder, copy)
         return copy
 
+    def set_aside(self) -> list[Path]:
+        """The indexes that were."""
+        return sorted(self.folder.glob("index.damaged-*"))
+
+
+class EndingTests(OpeningTestCase):
     def test_new(self) -> None:
         """A folder that did not exist."""
         self.close_tier(self.tier)
@@ -113,11 +116,13 @@ class EndingTests(OpeningTestCase):
         self.assertIsNone(self.tier.inventory.doubt)
         self.assertEqual(self.served(), set(self.blobs))
 
-    def test_of_a_version_that_made_no_checkpoints(self) -> None:
-        """An index without a record of a checkpoint is taken as it is."""
+    def test_no_record(self) -> None:
+        """An index without a record of a checkpoint is taken, and the files are compared with it."""
         self.close_tier(self.tier)
         (self.folder / "index" / "checkpoint").unlink()
-        self.assertIs(self.open_tier().ending, Ending.CLOSED)
+        self.assertIs(self.open_tier().ending, Ending.KILLED)
+        self.assertEqual(self.served(), set(self.blobs))
+        self.compare()
         self.assertEqual(self.served(), set(self.blobs))
 
     def test_record_that_is_none(self) -> None:
@@ -240,6 +245,56 @@ class DamageTests(OpeningTestCase):
         self.assertEqual(self.set_aside(), [])
         self.open_tier()
         self.assertEqual(self.served(), set(self.blobs))
+
+    def test_met_in_use(self) -> None:
+        """Damage that LMDB has met is not looked for: the next start makes the index anew."""
+        self.tier.environment.trouble(lmdb.CorruptedError("page 7"))
+        self.reopen()
+        self.assertEqual(len(self.set_aside()), 1)
+        self.assert_made_anew()
+        self.reopen()
+        self.assertEqual(len(self.set_aside()), 1)
+
+    def crash(self) -> None:
+        """Close the tier, and note that its process has crashed in LMDB."""
+        self.close_tier(self.tier)
+        file = Path(index_opening.__file__).with_name("index.py")
+        (self.folder / "crash").write_text(f'Fatal:\n\nThread:\n  File "{file}", line 7 in get\n')
+
+    def test_crashed(self) -> None:
+        """After a crash in LMDB all of the index is looked at, however long that takes."""
+        self.crash()
+        self.patch(index_opening, "LOOK_SECONDS", 0.0)
+        data = bytearray(self.data.read_bytes())
+        root = newest_meta(bytes(data))[0].root * PAGE
+        data[root : root + PAGE] = b"?" * PAGE
+        self.data.write_bytes(data)
+        IndexCheck(self.data, 0.0)  # sees nothing of it
+        self.open_tier()
+        self.assertEqual(len(self.set_aside()), 1)
+        self.assert_made_anew()
+
+    def test_crash_without_damage(self) -> None:
+        """An index in which all pages are right is kept, unless process after process crashes in it."""
+        for _ in range(SUSPICIOUS_STARTS):
+            killed = self.killed()
+            self.crash()
+            self.folder = killed
+            self.open_tier()
+            self.assertEqual(self.served(), set(self.blobs))
+        self.crash()
+        self.assertEqual(self.set_aside(), [])
+
+    def test_killed_before_anything_is_known(self) -> None:
+        """Killed as soon as there is a new index, the next process knows that files are missing in it."""
+        self.close_tier(self.tier)
+        self.data.write_bytes(b"")
+        written = self.patch(Doubt, "write", failing(errno.EIO))
+        self.assertRaises(FolderError, self.open_tier)
+        written.restore()
+        self.open_tier()
+        self.compare()
+        self.assertEqual(self.served(), self.files)
 
     def test_of_another_program(self) -> None:
         """An LMDB file that has other databases is left as it was."""
