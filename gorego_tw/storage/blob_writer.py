@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 
 from gorego_tw.digest import Digest, DigestFunction, Hasher, digest_of
@@ -95,14 +96,23 @@ class BlobWriter:
         :raises DigestMismatch: they are more than the digest announces; none of them is taken.
         :raises ResourceExhausted: the disk is full. They are in memory, and are held.
         """
-        size = self.size_bytes + len(data)
+        await self.append_all([data])
+
+    async def append_all(self, pieces: Sequence[bytes | memoryview]) -> None:
+        """Take the next pieces, with one way to a thread and back for all of them if they are large.
+
+        :raises DigestMismatch: they are more than the digest announces; none of them is taken.
+        :raises ResourceExhausted: the disk is full. They are in memory, and are held.
+        """
+        size = self.size_bytes + sum(map(len, pieces))
         if size > self.digest.size_bytes:
             raise DigestMismatch(f"blob {self.digest}: the data has {size} bytes or more")
         self.size_bytes = size
-        if len(data) >= WRITE_CHUNK and not self._buffer:
-            await self._pass_on(data)
+        if not self._buffer and min(map(len, pieces)) >= WRITE_CHUNK:
+            await self._pass_on(pieces)
             return
-        self._buffer += data
+        for piece in pieces:
+            self._buffer += piece
         if len(self._buffer) >= WRITE_CHUNK:
             await self.flush()
 
@@ -114,14 +124,17 @@ class BlobWriter:
         with telling():
             await self._threads.run(self._drain)
 
-    async def _pass_on(self, data: bytes | memoryview) -> None:
-        """Write a piece from where it is, with nothing before it in the buffer."""
+    async def _pass_on(self, pieces: Sequence[bytes | memoryview]) -> None:
+        """Write pieces from where they are, with nothing before them in the buffer."""
+        start = self._written
         try:
             with telling():
-                await self._threads.run(self._put, data)
+                await self._threads.run(self._put, *pieces)
         finally:
-            if self._written < self.size_bytes:
-                self._buffer += data
+            for piece in pieces:
+                if self._written <= start:
+                    self._buffer += piece
+                start += len(piece)
 
     async def finish(self) -> None:
         """Write and verify all of it.
@@ -155,13 +168,14 @@ class BlobWriter:
         self._put(self._buffer)
         self._buffer.clear()
 
-    def _put(self, data: bytes | bytearray | memoryview) -> None:  # in a thread
-        if self._path is not None:
-            if self._fd < 0:
-                self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            self._write(data)
-        self._hasher.update(data)
-        self._written += len(data)
+    def _put(self, *pieces: bytes | bytearray | memoryview) -> None:  # in a thread
+        if self._path is not None and self._fd < 0:
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        for piece in pieces:
+            if self._path is not None:
+                self._write(piece)
+            self._hasher.update(piece)
+            self._written += len(piece)
 
     def _write(self, data: bytes | bytearray | memoryview) -> None:
         offset, end = self._written, self._written + len(data)

@@ -88,10 +88,13 @@ class Tail:
         start = segment.start
         return segment.readable[offset - start : min(segment.filled, end - start)]
 
-    def full_piece(self, offset: int) -> memoryview | None:
-        """The segment that begins at ``offset``; None if it is not full."""
-        segment = self._at(offset)
-        return segment.readable if segment is not None and segment.full else None
+    def full_pieces(self, offset: int) -> list[memoryview]:
+        """The segments from ``offset`` on, where one begins, as far as they are full."""
+        found = []
+        while (segment := self._at(offset)) is not None and segment.full:
+            found.append(segment.readable)
+            offset = segment.end
+        return found
 
     def trim(self, written_bytes: int) -> None:
         """Let go of what is in the file, as far as it is more than TAIL_BYTES."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -62,6 +63,40 @@ class BlobWriterTests(SynchronousTestCase):
             self.successResultOf(writer.append(piece))
             self.assertEqual(any(argument is piece for argument in given), is_passed_on)
             self.assertEqual(writer.written_bytes, len(before) + WRITE_CHUNK)
+
+    def test_several_pieces(self) -> None:
+        """Chunks that are there together go to a thread together."""
+        threads = HeldDiskThreads()
+        digest, data = blob(3 * WRITE_CHUNK)
+        writer = BlobWriter(digest, str(self.path), threads)
+        self.addCleanup(writer.close)
+        pieces = [data[at : at + WRITE_CHUNK] for at in range(0, len(data), WRITE_CHUNK)]
+        appending = Deferred.fromCoroutine(writer.append_all(pieces))
+        self.assertEqual(len(threads.held), 1)
+        threads.release()
+        self.successResultOf(appending)
+        finishing = Deferred.fromCoroutine(writer.finish())
+        threads.release()
+        self.successResultOf(finishing)
+        self.assertEqual(self.path.read_bytes(), data)
+
+    def test_disk_full_after_some_pieces(self) -> None:
+        """Of several chunks those are held that were not written, and written when there is room."""
+        writer, data = self.writer(3 * WRITE_CHUNK)
+        pieces = [data[at : at + WRITE_CHUNK] for at in range(0, len(data), WRITE_CHUNK)]
+        pwrite = os.pwrite
+
+        def full(fd: int, piece: bytes, offset: int) -> int:
+            if offset >= WRITE_CHUNK:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return pwrite(fd, piece, offset)
+
+        patch = self.patch(os, "pwrite", full)
+        self.failureResultOf(writer.append_all(pieces), ResourceExhausted)
+        self.assertEqual((writer.size_bytes, writer.written_bytes), (len(data), WRITE_CHUNK))
+        patch.restore()
+        self.successResultOf(writer.finish())
+        self.assertEqual(self.path.read_bytes(), data)
 
     def test_cancelled(self) -> None:
         """A piece that was not written when its writer gave up waiting is held."""

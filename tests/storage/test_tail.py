@@ -86,10 +86,12 @@ class TailTests(SynchronousTestCase):
     def test_full(self) -> None:
         """A segment is full when WRITE_CHUNK bytes or the last byte of the blob are in it."""
         self.tail.append(self.data[: WRITE_CHUNK - 1])
-        self.assertIsNone(self.tail.full_piece(0))
+        self.assertEqual(self.tail.full_pieces(0), [])
         self.tail.append(self.data[WRITE_CHUNK - 1 :])
-        self.assertEqual(self.tail.full_piece(0), self.data[:WRITE_CHUNK])
-        self.assertEqual(self.tail.full_piece(SIZE - 1000), self.data[-1000:])
+        self.assertEqual(self.tail.full_pieces(0)[0], self.data[:WRITE_CHUNK])
+        self.assertEqual(b"".join(self.tail.full_pieces(0)), self.data)
+        self.assertEqual(self.tail.full_pieces(SIZE - 1000), [self.data[-1000:]])
+        self.assertEqual(self.tail.full_pieces(SIZE), [])
 
     def test_trim(self) -> None:
         """Only what is written, and further than TAIL_BYTES from the tip, is let go."""
