@@ -13,9 +13,10 @@ from gorego_tw.command.access import Location, refused
 from gorego_tw.command.connection import Refused
 from gorego_tw.command.printing import duration, line, size
 from gorego_tw.pb.gorego.control.v1.control_pb2 import StatRequest, StatResponse
+from gorego_tw.reuse.report import FILE_NAME, VERSION
 
-#: What a daemon writes there: the share of hits that other limits would have had.
-REUSE = "reuse.json"
+#: What is estimated, as it is named in the file and for people.
+KINDS = {"action_result": "action results", "blob": "blobs"}
 
 
 @click.command()
@@ -36,17 +37,19 @@ def stat(location: Location, as_json: bool) -> None:
 
 
 def read_reuse(folder: Path) -> dict[str, Any] | None:
-    """The estimate in the folder; None if there is none that can be read."""
+    """The daemon's estimate for other limits (:mod:`gorego_tw.reuse.report`); None if there is none."""
     try:
-        found = json.loads((folder / REUSE).read_text(encoding="utf-8"))
-        ratios = {float(part): float(ratio) for part, ratio in found["hit_ratio"].items()}
-        limit_bytes = int(found["limit_bytes"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        found = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
+        if found["version"] != VERSION:
+            return None
+        limits = [
+            {"limit_bytes": int(limit["limit_bytes"])}
+            | {kind: None if limit[kind] is None else float(limit[kind]) for kind in KINDS}
+            for limit in found["limits"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None
-    return {
-        "limit_bytes": limit_bytes,
-        "hit_ratio": {f"{part:g}": ratios[part] for part in sorted(ratios)},
-    }
+    return {"limits": limits}
 
 
 def as_object(response: StatResponse, reuse: dict[str, Any] | None) -> dict[str, Any]:
@@ -81,11 +84,12 @@ def as_text(folder: Path, response: StatResponse, reuse: dict[str, Any] | None) 
         yield "last use, of a sample: " + ", ".join(
             f"{_part(percent)} {duration(ages[percent])} ago" for percent in sorted(ages)
         )
-    if reuse:
-        yield "estimated hits at other limits: " + ", ".join(
-            f"{size(int(float(part) * reuse['limit_bytes']))} {ratio:.1%}"
-            for part, ratio in reuse["hit_ratio"].items()
-        )
+    for store, name in KINDS.items():
+        hits = [limit for limit in reuse["limits"] if limit[store] is not None] if reuse else []
+        if hits:
+            yield f"estimated hits of {name}: " + ", ".join(
+                f"{size(limit['limit_bytes'])} {limit[store]:.1%}" for limit in hits
+            )
 
 
 def _part(percent: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from itertools import count
+from uuid import uuid4
 
 from gorego_tw.control.names import digest_in
 from gorego_tw.errors import InvalidArgument, StatusError
@@ -34,7 +34,6 @@ class Brought:
 
     def __init__(self, tier: LocalTier) -> None:
         self._tier = tier
-        self._numbers = count()
 
     async def blob(self, requests: AsyncIterator[WriteRequest]) -> bool:
         """Keep a blob.
@@ -50,7 +49,8 @@ class Brought:
         uploads = self._tier.uploads
         if not digest.size_bytes or await uploads.is_needless(digest):
             return True
-        upload = await uploads.open(f"control {next(self._numbers)}", digest)
+        # Nobody goes on with it later, not even a blob of another process that was killed meanwhile.
+        upload = await uploads.open(f"control {uuid4()}", digest)
         try:
             await upload.write(first.data)
             async for request in requests:

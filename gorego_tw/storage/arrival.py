@@ -113,7 +113,7 @@ class Arrival:
             await writer.append(rest)
         if self.digest.size_bytes <= INLINE_LIMIT:
             data = writer.verified_bytes()
-            if self._inventory.find(self.digest) is None:
+            if not self._inventory.holds(self.digest):
                 self._inventory.add_inline(self.digest, data)
             return
         await writer.finish()

@@ -14,7 +14,7 @@ from itertools import count
 from gorego_tw.digest import DigestFunction
 from gorego_tw.storage.folder import Folder
 from gorego_tw.storage.placing import Placing
-from gorego_tw.storage.records import BLOCK_BYTES
+from gorego_tw.storage.records import BLOCK_BYTES, BlobRecord
 
 #: Names in the folder of uploads that no later process asks for begin so.
 TEMPORARY = "put-"
@@ -53,6 +53,14 @@ class BlobFiles:
             return os.lstat(self.path(key)).st_ctime_ns
         except FileNotFoundError:
             return None
+
+    def is_as_recorded(self, key: bytes, record: BlobRecord) -> bool:
+        """Whether the file of a blob is there, and nobody has touched it since that record was made."""
+        try:
+            found = os.lstat(self.path(key))
+        except OSError:
+            return False
+        return (found.st_ctime_ns, found.st_size) == (record.stamp, record.stored_bytes)
 
     def folder(self, prefix: bytes) -> set[bytes]:
         """The keys of the blobs that have files and begin with those two bytes."""

@@ -116,8 +116,8 @@ class Folder:
     def _check_version(self) -> None:
         path = self.path / "version"
         try:
-            if not path.exists():
-                path.write_text(f"{VERSION}\n", encoding="ascii")
+            if not path.exists() or not path.stat().st_size:  # a disk that was full, or a kill
+                replace_file(path, f"{VERSION}\n".encode("ascii"))
             found = path.read_text(encoding="utf-8", errors="replace").strip()
             if found in _OLDER:
                 found = self._upgrade(path, _OLDER[found])

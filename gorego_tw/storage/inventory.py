@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from txaio.tx import make_logger
 
-from gorego_tw.digest import Digest
+from gorego_tw.digest import Digest, digest_of
 from gorego_tw.errors import StatusError
 from gorego_tw.storage.doubt import Doubt
 from gorego_tw.storage.failures import telling
@@ -74,6 +74,19 @@ class Inventory:
             return None
         return found if found is not None and found[0].size_bytes == digest.size_bytes else None
 
+    def holds(self, digest: Digest) -> bool:
+        """Whether a blob need not be kept that is sent again: what is here is as it was found right.
+
+        A file is not read for that. If somebody has touched it, what was sent takes its place.
+        """
+        found = self.find(digest)
+        if found is None:
+            return False
+        record, data = found
+        if record.is_file:
+            return self._files.is_as_recorded(digest.key, record)
+        return data is not None and digest_of(data, digest.function) == digest
+
     def missing(self, digests: Collection[Digest]) -> list[Digest]:
         """Those that are absent, in that order, each once; the others are used now."""
         keys = [key for key, _ in digests]
@@ -100,11 +113,11 @@ class Inventory:
             txn.put_blob(digest.key, record, data)
 
     def add_file(self, digest: Digest, temporary: str) -> None:
-        """Keep the verified blob in that file, which is moved; or deleted, if the blob exists.
+        """Keep the verified blob in that file, which is moved; or deleted, if that is not needed.
 
         :raises ResourceExhausted: no room in the index.
         """
-        if self.find(digest) is not None:
+        if self.holds(digest):
             self._files.delete(temporary)
             return
         with telling():

@@ -105,7 +105,7 @@ class LocalBlobs:
             raise
         if digest.size_bytes <= INLINE_LIMIT:
             self._put_inline(digest, verified(digest, await body.read_all()))
-        elif self._inventory.find(digest) is not None:
+        elif self._inventory.holds(digest):
             await self._write(digest, body, None)
             self._touch(digest.key)
         else:
@@ -178,7 +178,7 @@ class LocalBlobs:
         return lambda damage: self._damaged(digest, record, damage)
 
     def _put_inline(self, digest: Digest, data: bytes) -> None:
-        if self._inventory.find(digest) is not None:
+        if self._inventory.holds(digest):
             self._touch(digest.key)
             return
         self._space.check(disk_bytes(digest.size_bytes))

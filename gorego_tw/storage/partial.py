@@ -47,10 +47,10 @@ class Partial:
         self._inventory = inventory
         self._files = files
         self._space = space
-        self._reservation = space.reserve(digest.size_bytes)
         self._path = files.partial(name)
-        self._writer = BlobWriter(digest, self._path, threads)
         self._found = files.partial_size(name)
+        self._reservation = space.reserve(digest.size_bytes)
+        self._writer = BlobWriter(digest, self._path, threads)
         self._count_file(-1, self._found)
         active[name] = self
 
@@ -94,7 +94,7 @@ class Partial:
         writer = self._writer
         if self.digest.size_bytes <= INLINE_LIMIT:
             data = writer.verified_bytes()
-            if self._inventory.find(self.digest) is None:
+            if not self._inventory.holds(self.digest):
                 self._inventory.add_inline(self.digest, data)
         else:
             await writer.finish()

@@ -130,8 +130,8 @@ class Uploads:
             return self._files.partial_size(file_name) or 0
 
     async def is_needless(self, digest: Digest) -> bool:
-        """Whether the blob is here already."""
-        return not self._inventory.missing((digest,))
+        """Whether the blob is here already, as far as can be told without reading it. It is used then."""
+        return self._inventory.holds(digest) and not self._inventory.missing((digest,))
 
     def restore(self, *, whole: bool = True) -> None:
         """Count what an earlier process left; delete what no later call asks for.

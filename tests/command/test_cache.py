@@ -12,6 +12,10 @@ from click.testing import CliRunner, Result
 from gorego_tw.command.main import gorego
 from gorego_tw.digest import Digest
 from gorego_tw.interfaces import ActionKey, StoredActionResult
+from gorego_tw.reuse.report import ReuseReport
+from gorego_tw.reuse.sketch import Sketch
+from gorego_tw.storage.disk_threads import NoDiskThreads
+from tests.reuse.test_sketch import CAPACITIES, digests
 from tests.storage.tiers import TierTestCase, blob
 
 
@@ -95,15 +99,23 @@ class StatTests(CommandTestCase):
         self.assertIsNone(figures["reuse"])
 
     def test_other_limits(self) -> None:
-        """What other limits would bring is told if it is known."""
-        estimate = {"limit_bytes": 1_000_000_000, "hit_ratio": {"0.5": 0.4, "1": 0.6, "2": 0.75}}
-        (self.folder / "reuse.json").write_text(json.dumps(estimate))
-        self.assertIn("500 MB 40.0%, 1 GB 60.0%, 2 GB 75.0%", self.succeed("stat"))
-        self.assertEqual(json.loads(self.succeed("stat", "--json"))["reuse"], estimate)
+        """What the daemon has estimated of other limits is told, of that of which there is an estimate."""
+        sketch = Sketch(CAPACITIES, {self.small.key: 1000}.get, 1.0)
+        report = ReuseReport(sketch, self.folder, 1_000_000, NoDiskThreads(), self.clock)
+        report.startService()
+        sketch.use([self.small])
+        sketch.look_up_all([self.small, *digests(1, seed=2)])
+        self.successResultOf(report.stopService())
+        printed = self.succeed("stat")
+        self.assertIn("hits of blobs: 500 kB 50.0%, 1 MB 50.0%, 1.5 MB 50.0%, 2 MB 50.0%", printed)
+        self.assertNotIn("hits of action results", printed)
+        found = json.loads(self.succeed("stat", "--json"))["reuse"]["limits"]
+        self.assertEqual(found[0], {"limit_bytes": 500_000, "action_result": None, "blob": 0.5})
 
     def test_an_estimate_that_is_none(self) -> None:
         """A file that says something else is passed over."""
-        for content in ("", "[]", '{"limit_bytes": 1}', '{"limit_bytes": 1, "hit_ratio": []}'):
+        others = ("", "[]", '{"version": 2}', '{"version": 1}', '{"version": 1, "limits": [1]}')
+        for content in others:
             (self.folder / "reuse.json").write_text(content)
             self.assertNotIn("estimated", self.succeed("stat"))
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
 from random import Random
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from zope.interface.verify import verifyObject
 
 from gorego_tw.concurrency import closing
@@ -236,6 +238,27 @@ class BlobTests(ControlTestCase):
         self.assertFalse(self.successResultOf(self.write(digest, data[:1], data[1:])).existed)
         self.assertEqual(self.successResultOf(read(self.tier.blobs, digest)), data)
         self.assertTrue(self.successResultOf(self.write(digest)).existed)
+
+    def test_write_after_a_kill(self) -> None:
+        """What another process has left of a blob when it was killed is not taken for the beginning of one."""
+        digest, data = blob(2_000_000)
+
+        async def for_ever() -> AsyncIterator[pb.WriteRequest]:
+            yield pb.WriteRequest(name=message_of(digest))
+            yield pb.WriteRequest(data=data[:1_000_000])
+            await Deferred[None]()
+
+        writing = Deferred.fromCoroutine(self.control.write(for_ever(), None))
+        killed = Path(self.mktemp())
+        shutil.copytree(self.folder, killed)
+        writing.cancel()
+        self.failureResultOf(writing, CancelledError)
+        self.close_tier(self.tier)
+        self.folder = killed
+        self.control = Control(self.open_tier(), Random(1), no_pause)
+        self.assertEqual(len(list((killed / "uploads").iterdir())), 1)
+        other, its_data = blob(1_500_000, 1)
+        self.assertFalse(self.successResultOf(self.write(other, its_data)).existed)
 
     def test_write_something_else(self) -> None:
         """What does not have the digest is not kept, nor is a part of it."""

@@ -49,6 +49,13 @@ class FolderTests(SynchronousTestCase):
         (self.path / "version").write_text(f"{VERSION}\n")
         self.open()
 
+    def test_empty_version(self) -> None:
+        """A version that a full disk, or a kill, has left empty is written anew."""
+        Folder(self.path).close()
+        (self.path / "version").write_text("")
+        self.open()
+        self.assertEqual((self.path / "version").read_text(), f"{VERSION}\n")
+
     def test_older_version(self) -> None:
         """A folder of the version before is made one of this version; an older checkpoint is no good."""
         Folder(self.path).close()

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from gorego_tw.errors import ResourceExhausted
+from gorego_tw.digest import Digest
+from gorego_tw.errors import ResourceExhausted, Unavailable
 from gorego_tw.interfaces import IUpload
 from gorego_tw.storage.blob_writer import WRITE_CHUNK
 from gorego_tw.storage.disk_threads import HeldDiskThreads
-from gorego_tw.storage.records import disk_bytes
+from gorego_tw.storage.records import Tally, disk_bytes
 from gorego_tw.storage.uploads import ABANDONED_SECONDS
 from tests.storage.contract import UploadsContract
+from tests.storage.test_local import failing
 from tests.storage.tiers import SIZES, TierTestCase, blob, open_files, read
 
 
@@ -138,7 +142,70 @@ class CountTests(UploadsTestCase):
         self.assertEqual([file.read_bytes() for file in files], [data[:100_000]])
 
 
+class DamagedBlobTests(UploadsTestCase):
+    """What is sent of a blob is kept where the blob that is here is no good."""
+
+    def damage(self, digest: Digest) -> Iterator[str]:
+        """Damage the blob in each way; how."""
+        path = self.path(digest)
+        whole = path.read_bytes()
+        path.unlink()
+        yield "removed"
+        for name, data in (("truncated", whole[:1000]), ("flipped", b"x" + whole[1:])):
+            path.write_bytes(data)
+            yield name
+
+    def assert_kept(self, digest: Digest, data: bytes, how: str) -> None:
+        self.assertEqual(self.successResultOf(read(self.tier.blobs, digest)), data, how)
+        self.assertEqual(self.left_behind(), [], how)
+        self.assertEqual(self.tier.index.tallies[1], Tally(1, disk_bytes(len(data))), how)
+
+    def test_uploaded_again(self) -> None:
+        """A client that uploads a blob whose file was damaged since is not told that it is here already."""
+        digest, data = self.put(300_000)
+        self.assertTrue(self.successResultOf(self.tier.uploads.is_needless(digest)))
+        for how in self.damage(digest):
+            self.assertFalse(self.successResultOf(self.tier.uploads.is_needless(digest)), how)
+            upload, _ = self.begin(300_000)
+            self.successResultOf(upload.write(data))
+            self.successResultOf(upload.commit())
+            self.assert_kept(digest, data, how)
+
+    def test_put_again(self) -> None:
+        """A blob that is put, and one that arrives, take the place of the file too."""
+        digest, data = self.put(300_000)
+        for how in self.damage(digest):
+            self.put(300_000)
+            self.assert_kept(digest, data, how)
+        for how in self.damage(digest):
+            arrival = self.tier.arrivals.open(digest)
+            self.successResultOf(arrival.append(data))
+            self.successResultOf(arrival.finish())
+            arrival.complete()
+            self.assert_kept(digest, data, how)
+
+    def test_in_the_index(self) -> None:
+        """So do small blobs, whose bytes in the index are something else."""
+        digest, data = self.put(300)
+        record, _ = self.tier.index.blob(digest.key) or self.fail()
+        for wrong in (b"", b"x" * 300):
+            with self.tier.index.write() as txn:
+                txn.put_blob(digest.key, record, wrong)
+            self.assertFalse(self.successResultOf(self.tier.uploads.is_needless(digest)))
+            upload, _ = self.begin(300)
+            self.successResultOf(upload.write(data))
+            self.successResultOf(upload.commit())
+            self.assertEqual(self.successResultOf(read(self.tier.blobs, digest)), data)
+
+
 class RoomTests(UploadsTestCase):
+    def test_folder_that_does_not_answer(self) -> None:
+        """No room is held for an upload that cannot be begun."""
+        patch = self.patch(os, "stat", failing(errno.EIO))
+        self.failureResultOf(self.tier.uploads.open("name", blob(2_000_000)[0]), Unavailable)
+        patch.restore()
+        self.assertEqual(self.tier.space.reserved_bytes, 0)
+
     def test_no_room_to_begin(self) -> None:
         """An upload that cannot fit is refused at once, and nothing is held of it."""
         self.reopen(limit_bytes=1_000_000)
