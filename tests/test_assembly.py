@@ -88,7 +88,7 @@ class AssembleTests(AssemblyTestCase):
         self.assertEqual(self.names(services)[at : at + 4], expected)
         opened = next(service for service in services if isinstance(service, Opened))
         self.successResultOf(opened.stopService())
-        self.assertEqual((Path(self.folder) / "version").read_text(encoding="ascii"), "4\n")
+        self.assertEqual((Path(self.folder) / "version").read_text(encoding="ascii"), "6\n")
 
     def test_no_compression(self) -> None:
         """Without it nothing is compressed, and the folder stays one for programs that do not know it."""
@@ -98,7 +98,7 @@ class AssembleTests(AssemblyTestCase):
         self.assertNotIn("Compressing", self.names(services))
         opened = next(service for service in services if isinstance(service, Opened))
         self.successResultOf(opened.stopService())
-        self.assertEqual((Path(self.folder) / "version").read_text(encoding="ascii"), "3\n")
+        self.assertEqual((Path(self.folder) / "version").read_text(encoding="ascii"), "5\n")
 
     def test_no_page_without_an_address(self) -> None:
         """An empty metrics_addr opens no port for the pages."""

@@ -6,7 +6,7 @@ from gorego_tw.digest import Digest, DigestFunction, parse_digest
 from gorego_tw.errors import InvalidArgument, NotFound
 from gorego_tw.pb.gorego.control.v1.control_pb2 import BlobName
 from gorego_tw.storage.entries import Entries
-from gorego_tw.storage.records import unpack_size
+from gorego_tw.storage.records import DamagedRecord, unpack_blob
 
 
 def shown(digest: Digest) -> str:
@@ -44,7 +44,10 @@ def found(name: BlobName, entries: Entries) -> Digest:
     record = entries.record(digest.key)
     if record is None:
         raise NotFound(f"no blob {digest.hash} here")
-    stored = Digest(digest.key, int(unpack_size(record)[0]))
+    try:
+        stored = Digest(digest.key, unpack_blob(digest.key, record).size_bytes)
+    except DamagedRecord as error:
+        raise NotFound(f"no blob {digest.hash} here: {error}") from None
     if name.size_bytes >= 0 and name.size_bytes != stored.size_bytes:
         raise NotFound(
             f"no blob {digest.hash}/{name.size_bytes} here, but one of {stored.size_bytes} bytes"

@@ -53,7 +53,7 @@ class Reading:
         while page := self._entries.blobs(key):
             for key, value in page:
                 try:
-                    digest = Digest(key, unpack_blob(value).size_bytes)
+                    digest = Digest(key, unpack_blob(key, value).size_bytes)
                 except DamagedRecord:  # for verify
                     continue
                 async with closing(self._whole(digest)) as responses:

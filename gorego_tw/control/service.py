@@ -166,7 +166,7 @@ class Control:
         response = pb.ListResponse()
         for key, value in page:
             try:
-                record = unpack_blob(value)
+                record = unpack_blob(key, value)
             except DamagedRecord:
                 continue
             response.blobs.add(

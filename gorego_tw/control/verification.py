@@ -79,7 +79,7 @@ class Verification:
 
     async def _look_at_blob(self, key: bytes, value: bytes) -> None:
         try:
-            digest = Digest(key, unpack_blob(value).size_bytes)
+            digest = Digest(key, unpack_blob(key, value).size_bytes)
         except DamagedRecord as error:
             await self._count(0)
             self._damaged(key, key.hex(), str(error))

@@ -14,6 +14,7 @@ from gorego_tw.storage.free_pages import FreePages
 from gorego_tw.storage.holes import taken_bytes
 from gorego_tw.storage.index_damage import IndexDamage
 from gorego_tw.storage.lmdb_pages import HEAD_BYTES
+from gorego_tw.storage.records import KINDS, DamagedRecord, unpack_tally
 
 #: Databases of the environment: blobs, small, actions, meta, pending.
 _DATABASES = 5
@@ -32,6 +33,8 @@ LATEST_USE = b"latest use"
 _GROWTH_SHARE = 64
 MOST_GROWTH_BYTES = 128 << 20
 LEAST_GROWTH_BYTES = 4 << 20
+
+_KINDS = frozenset(bytes([kind]) for kind in KINDS)
 
 #: What LMDB says when the disk or the quota is full, or no longer file is allowed.
 _FULL = tuple(os.strerror(code) for code in FULL)
@@ -101,9 +104,20 @@ class Environment:
             self._environment.close()
             raise _refusal(error) from error
         self.begin = self._environment.begin
+        self._check_tallies()
         self.page_bytes = self._environment.stat()["psize"]
         self.free_pages = FreePages(self.file, self.page_bytes)
         self._measured = (self.blobs, self.small, self.actions, self.pending)
+
+    def _check_tallies(self) -> None:
+        try:
+            with self.begin(self.meta) as txn:
+                for key, value in txn.cursor().iternext():
+                    if key.startswith(TALLY) and key[len(TALLY) :] in _KINDS:
+                        unpack_tally(value)
+        except (DamagedRecord, lmdb.Error) as error:
+            self._environment.close()
+            raise IndexDamaged(str(error)) from error
 
     @property
     def used_bytes(self) -> int:

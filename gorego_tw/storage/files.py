@@ -14,7 +14,7 @@ from itertools import count
 from gorego_tw.digest import DigestFunction
 from gorego_tw.storage.folder import Folder
 from gorego_tw.storage.placing import Placing
-from gorego_tw.storage.records import BLOCK_BYTES, BlobRecord
+from gorego_tw.storage.records import BLOCK_BYTES, FILE, INLINE, BlobRecord
 
 #: Names in the folder of uploads that no later process asks for begin so.
 TEMPORARY = "put-"
@@ -53,6 +53,12 @@ class BlobFiles:
             return os.lstat(self.path(key)).st_ctime_ns
         except FileNotFoundError:
             return None
+
+    def guess(self, key: bytes) -> BlobRecord:
+        """What a record that cannot be read may have said, as far as it is about room."""
+        with suppress(OSError, KeyError):
+            return BlobRecord(0, FILE, os.lstat(self.path(key)).st_size, 0)
+        return BlobRecord(0, INLINE, 0, 0)
 
     def is_as_recorded(self, key: bytes, record: BlobRecord) -> bool:
         """Whether the file of a blob is there, and nobody has touched it since that record was made."""

@@ -16,14 +16,19 @@ from gorego_tw.storage.stable_storage import replace_file, sync_file
 #: 2. and compressed files beside the others
 #: 3. as 1, and beside the index the last checkpoint, which programs that know 1 would not keep up to date
 #: 4. as 2, and the last checkpoint
-VERSION = "3"
+#: 5. as 3, and records in the index may have checksums, which programs that know 3 would take for damage
+#: 6. as 4, and such records
+VERSION = "5"
 
 #: The form in which there are compressed files beside the others. A folder has it from the first of them
 #: on, so that programs that do not know them can go on with a folder that has none.
-COMPRESSED_VERSION = "4"
+COMPRESSED_VERSION = "6"
 
 #: Older forms, and what they are made by adding what is missing, which costs no time.
-_OLDER = {"1": VERSION, "2": COMPRESSED_VERSION}
+_OLDER = {"1": VERSION, "2": COMPRESSED_VERSION, "3": VERSION, "4": COMPRESSED_VERSION}
+
+#: Those of programs that did not keep the checkpoint up to date.
+_WITHOUT_CHECKPOINT = frozenset({"1", "2"})
 
 _log = make_logger()
 
@@ -120,7 +125,7 @@ class Folder:
                 replace_file(path, f"{VERSION}\n".encode("ascii"))
             found = path.read_text(encoding="utf-8", errors="replace").strip()
             if found in _OLDER:
-                found = self._upgrade(path, _OLDER[found])
+                found = self._upgrade(path, found)
         except OSError as error:
             raise FolderError(f"{path}: {error.strerror}") from error
         if found not in {VERSION, COMPRESSED_VERSION}:
@@ -130,9 +135,11 @@ class Folder:
             )
         self._version = found
 
-    def _upgrade(self, path: Path, version: str) -> str:
-        # A checkpoint of an even earlier time, when another program had the folder in between.
-        (self.index / "checkpoint").unlink(missing_ok=True)
+    def _upgrade(self, path: Path, older: str) -> str:
+        if older in _WITHOUT_CHECKPOINT:
+            # One of an even earlier time, when another program had the folder in between.
+            (self.index / "checkpoint").unlink(missing_ok=True)
+        version = _OLDER[older]
         replace_file(path, f"{version}\n".encode("ascii"))
         _log.info("{folder} has the form {version} now", folder=str(self.path), version=version)
         return version

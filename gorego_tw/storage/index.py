@@ -12,6 +12,7 @@ from gorego_tw.storage.index_write import IndexWrite
 from gorego_tw.storage.records import (
     ACTIONS,
     INLINE,
+    KINDS,
     BlobRecord,
     Tally,
     unpack_blob,
@@ -51,7 +52,11 @@ class Index:
         self._excess_bytes = 0
         self._most_excess_bytes = environment.limit_bytes // _EXCESS_SHARE
         self._unmeasured = _MEASURE_EVERY
-        self._tallies = {key[0]: unpack_tally(value) for key, value in self._meta_entries(TALLY)}
+        self._tallies = {
+            key[0]: unpack_tally(value)
+            for key, value in self._meta_entries(TALLY)
+            if key and key[0] in KINDS
+        }
 
     def blob(self, key: bytes) -> tuple[BlobRecord, bytes | None] | None:
         """The record of a blob, with its bytes if they are here; None if it is absent.
@@ -63,7 +68,7 @@ class Index:
                 value = txn.get(key)
                 if value is None:
                     return None
-                record = unpack_blob(value)
+                record = unpack_blob(key, value)
                 data = txn.get(key, db=self._small) if record.location == INLINE else None
         except lmdb.Error as error:
             raise self._environment.trouble(error) from error

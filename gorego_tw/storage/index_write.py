@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -13,6 +15,7 @@ from gorego_tw.storage.environment import LATEST_USE, TALLY, Environment
 from gorego_tw.storage.records import (
     ACTIONS,
     INLINE,
+    KINDS,
     BlobRecord,
     DamagedRecord,
     Tally,
@@ -27,7 +30,10 @@ from gorego_tw.storage.records import (
 )
 
 _NONE = Tally(0, 0)
-_UNREADABLE = BlobRecord(0, INLINE, 0, 0)
+
+
+def _unreadable(_key: bytes) -> BlobRecord:
+    return BlobRecord(0, INLINE, 0, 0)
 
 
 class IndexWrite:
@@ -85,26 +91,26 @@ class IndexWrite:
         """Keep the record of a blob, and the bytes if they are to be here."""
         old = self._txn.get(key, db=self._blobs)
         if old is not None:
-            self._count_blob(key, unpack_blob(old), -1)
-        self._txn.put(key, pack_blob(record), db=self._blobs)
+            self._count_blob(key, self._record(key, old, _unreadable), -1)
+        self._txn.put(key, pack_blob(key, record), db=self._blobs)
         if data is not None:
             self._txn.put(key, data, db=self._small)
             self._added_bytes += len(data)
         self._count_blob(key, record, 1)
 
-    def drop_blob(self, key: bytes) -> BlobRecord | None:
+    def drop_blob(
+        self, key: bytes, guess: Callable[[bytes], BlobRecord] = _unreadable
+    ) -> BlobRecord | None:
         """Take a blob out.
 
+        :param guess: what is taken for the record if that cannot be read.
         :returns: what was known of it; None if it was absent.
         """
         value = self._txn.pop(key, db=self._blobs)
         if value is None:
             return None
         self._removed.append(key)
-        try:
-            record = unpack_blob(value)
-        except DamagedRecord:
-            record = _UNREADABLE
+        record = self._record(key, value, guess)
         self._txn.delete(key, db=self._small)
         self._count_blob(key, record, -1)
         return record
@@ -140,18 +146,31 @@ class IndexWrite:
             return None
         if recorded < last_used:
             self._txn.put(key, renewed(value, last_used), db=database)
+        if database is self._actions:
+            return None
         # One that was put in the same second is used all the same.
-        return Digest(key, unpack_size(value)[0]) if database is self._blobs else None
+        with suppress(struct.error):  # it is dropped when it is asked for
+            return Digest(key, unpack_size(value)[0])
+        return None
 
     def note_latest_use(self, last_used: int) -> None:
         """Note the time, than which no use is later."""
         self._txn.put(LATEST_USE, renewed(b"", last_used), db=self._meta)
+
+    @staticmethod
+    def _record(key: bytes, value: bytes, guess: Callable[[bytes], BlobRecord]) -> BlobRecord:
+        try:
+            return unpack_blob(key, value)
+        except DamagedRecord:
+            return guess(key)
 
     def _count_blob(self, key: bytes, record: BlobRecord, sign: int) -> None:
         file_bytes = disk_bytes(record.stored_bytes) if record.is_file else 0
         self._count(key[0], sign, sign * file_bytes)
 
     def _count(self, kind: int, entries: int, file_bytes: int) -> None:
+        if kind not in KINDS:  # a damaged key
+            return
         self._changes[kind] = self._changes.get(kind, _NONE).plus(Tally(entries, file_bytes))
 
     def _write_tallies(self) -> dict[int, Tally]:
@@ -159,7 +178,12 @@ class IndexWrite:
         for kind, change in self._changes.items():
             key = TALLY + bytes([kind])
             value = self._txn.get(key, db=self._meta)
-            before = _NONE if value is None else unpack_tally(value)
-            tallies[kind] = before.plus(change)
-            self._txn.put(key, pack_tally(tallies[kind]), db=self._meta)
+            try:
+                before = _NONE if value is None else unpack_tally(value)
+                packed = pack_tally(before.plus(change))
+                tallies[kind] = unpack_tally(packed)
+            except DamagedRecord as error:
+                # What it has to be can be found out from the files and the entries alone.
+                raise lmdb.CorruptedError(str(error)) from error
+            self._txn.put(key, packed, db=self._meta)
         return tallies

@@ -7,6 +7,7 @@ by which the next start finds what is out of step, without looking at anything e
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from math import inf
@@ -92,10 +93,17 @@ class Inventory:
         keys = [key for key, _ in digests]
         if self.doubt is not None:
             self.drop_lost(keys)
-        present, missing = [], []
+        present: list[bytes] = []
+        missing: list[Digest] = []
         for digest, value in zip(digests, self._index.blobs(keys), strict=True):
             key, size_bytes = digest
-            if value is not None and unpack_size(value)[0] == size_bytes:
+            try:
+                is_here = value is not None and unpack_size(value)[0] == size_bytes
+            except (
+                struct.error
+            ):  # a damaged record, which goes when the blob is asked for, or comes again
+                is_here = False
+            if is_here:
                 present.append(key)
             else:
                 missing.append(digest)
@@ -272,7 +280,7 @@ class Inventory:
         self._last_use.forget(key)
         if key[0] == ACTIONS:
             return txn.drop_action(key) or 0
-        record = txn.drop_blob(key)
+        record = txn.drop_blob(key, self._files.guess)
         if record is None:
             return 0
         taken = disk_bytes(record.stored_bytes)

@@ -138,7 +138,7 @@ class Reconciliation(Periodic):
             there = self._files.folder(prefix)
         for key, value in self._index.of_prefix(prefix):
             with suppress(DamagedRecord):  # dropped when it is asked for
-                record = unpack_blob(value)
+                record = unpack_blob(key, value)
                 if not record.is_file:
                     continue
                 if key not in there:

@@ -18,6 +18,9 @@ from gorego_tw.interfaces import ActionKey, StoredActionResult
 #: The first byte of an action result's key. A blob's key begins with its digest function, 1 to 9.
 ACTIONS = 0
 
+#: All first bytes of keys: what a tally is of.
+KINDS = frozenset({ACTIONS, *map(int, DigestFunction)})
+
 #: Where a blob is: in the index.
 INLINE = 0
 #: Where a blob is: in a file of its own.
@@ -29,6 +32,9 @@ COMPRESSED = 2
 #: fills one page of 4,096, so that freed pages always fit the next one. A file would take as much
 #: of the disk and several times the time to make.
 INLINE_LIMIT = 4080
+
+#: No blob has so many bytes: 256 TiB.
+_TOO_LARGE = 1 << 48
 
 #: What a file takes of a disk is a multiple of this, in bytes (ext4, xfs, btrfs as they are made).
 BLOCK_BYTES = 4096
@@ -45,8 +51,12 @@ _REFERENCES = Struct("<IB?")
 #: Both, one after the other.
 _ACTION_HEAD = Struct("<IIIB?")
 _TALLY = Struct("<qq")
+#: What follows a record, and a tally: of the key of the record, and of all of it but the last use.
+_CHECKSUM = Struct("<I")
 _PENDING = Struct("<d?QQ")
 _KEY_BYTES = {function: 1 + function.hash_bytes for function in DigestFunction}
+#: The lengths of blobs' keys by their first bytes, in bytes.
+_KEY_LENGTHS = {bytes([function]): length for function, length in _KEY_BYTES.items()}
 
 
 class DamagedRecord(Exception):
@@ -117,36 +127,53 @@ def disk_bytes(size_bytes: int) -> int:
     return -(-size_bytes // BLOCK_BYTES) * BLOCK_BYTES
 
 
-def pack_blob(record: BlobRecord) -> bytes:
+def pack_blob(key: bytes, record: BlobRecord) -> bytes:
     """The value of a blob's key."""
     if record.location == COMPRESSED:
-        return _COMPRESSED_BLOB.pack(*record)
-    return _BLOB.pack(*record[:-1])
+        packed = _COMPRESSED_BLOB.pack(*record)
+    else:
+        packed = _BLOB.pack(*record[:-1])
+    return packed + _CHECKSUM.pack(_checksum(key, packed))
 
 
-def unpack_blob(value: bytes) -> BlobRecord:
+def unpack_blob(key: bytes, value: bytes) -> BlobRecord:
     """The record of a blob.
 
-    :raises DamagedRecord: it is none.
+    :raises DamagedRecord: it is none, or of another blob. Those of folders of an older form have no
+        checksum, so that not all damage of them is seen.
     """
-    try:
-        if len(value) == _BLOB.size:
-            return BlobRecord(*_BLOB.unpack(value))
-        record = BlobRecord(*_COMPRESSED_BLOB.unpack(value))
-    except struct.error as error:
-        raise DamagedRecord(str(error)) from None
-    if record.location != COMPRESSED:
+    form = _FORMS.get(len(value))
+    if form is None or len(key) != _KEY_LENGTHS.get(key[:1]):
+        raise DamagedRecord(f"a record of {len(value)} bytes")
+    record = BlobRecord(*form.unpack_from(value))
+    if len(value) > form.size:
+        (checksum,) = _CHECKSUM.unpack_from(value, form.size)
+        if checksum != _checksum(key, value[: form.size]):
+            raise DamagedRecord("a record with a wrong checksum")
+    elif record.size_bytes | record.compressed_bytes >= _TOO_LARGE:
+        raise DamagedRecord(f"a record of {record.size_bytes} bytes")
+    if (record.location == COMPRESSED) != (form is _COMPRESSED_BLOB):
         raise DamagedRecord("a record of another location")
     return record
 
 
-#: The size alone, from the value of a blob's key: ``unpack_size(value)[0]``.
+#: The forms by their lengths in bytes, without and with a checksum.
+_FORMS = {
+    form.size + more: form for form in (_BLOB, _COMPRESSED_BLOB) for more in (0, _CHECKSUM.size)
+}
+
+
+def _checksum(key: bytes, packed: bytes) -> int:
+    return crc32(packed[_LAST_USED.size :], crc32(key))
+
+
+#: The size alone, from the value of a blob's key, which may be too short: ``unpack_size(value)[0]``.
 unpack_size = Struct("<5xQ").unpack_from
 
 
 def unpack_last_used(value: bytes) -> int:
-    """When the entry with that value was last used, in seconds since the epoch."""
-    return int(_LAST_USED.unpack_from(value)[0])
+    """When the entry with that value was last used, in seconds since the epoch; never, if it is damaged."""
+    return int(_LAST_USED.unpack_from(value)[0]) if len(value) >= _LAST_USED.size else 0
 
 
 def renewed(value: bytes, last_used: int) -> bytes:
@@ -200,12 +227,22 @@ def _slot(width: int) -> Struct:
 
 def pack_tally(tally: Tally) -> bytes:
     """The value of a tally."""
-    return _TALLY.pack(*tally)
+    packed = _TALLY.pack(*tally)
+    return packed + _CHECKSUM.pack(crc32(packed))
 
 
 def unpack_tally(value: bytes) -> Tally:
-    """The tally in that value."""
-    return Tally._make(_TALLY.unpack(value))
+    """The tally in that value.
+
+    :raises DamagedRecord: it is none. Those of an older form have no checksum.
+    """
+    packed, checksum = value[: _TALLY.size], value[_TALLY.size :]
+    if len(packed) < _TALLY.size or checksum not in {b"", _CHECKSUM.pack(crc32(packed))}:
+        raise DamagedRecord("a tally with a wrong checksum")
+    tally = Tally._make(_TALLY.unpack(packed))
+    if min(tally) < 0:
+        raise DamagedRecord(f"a tally of {tally.entries} entries, {tally.file_bytes} bytes")
+    return tally
 
 
 def pack_pending(record: PendingRecord) -> bytes:

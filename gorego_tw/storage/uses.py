@@ -47,12 +47,16 @@ class Uses:
 
     def get(self, key: bytes) -> int | None:
         """When that entry was used; None if it is not known here."""
-        return self._parts[key[_AT]].get(key)
+        return self._part(key).get(key)
 
     def forget(self, key: bytes) -> None:
         """That entry is gone."""
-        if self._parts[key[_AT]].pop(key, None) is not None:
+        if self._part(key).pop(key, None) is not None:
             self.count -= 1
+
+    def _part(self, key: bytes) -> dict[bytes, int]:
+        # What the index has under a damaged key is in none.
+        return self._parts[key[_AT]] if len(key) > _AT else {}
 
     def forget_some(self, count: int) -> None:
         """Forget so many, or all there are."""

@@ -21,6 +21,7 @@ from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.pb.gorego.control.v1 import control_pb2 as pb
 from gorego_tw.storage.local import action_key
 from gorego_tw.storage.pending import Pending
+from gorego_tw.storage.records import Tally, pack_tally
 from tests.storage.tiers import TierTestCase, blob, read
 
 
@@ -154,6 +155,36 @@ class VerifyTests(ControlTestCase):
         self.assertEqual(
             self.verify(), [("wrong hash in the index", False), ("wrong checksum", False)]
         )
+
+    def test_damaged_entries(self) -> None:
+        """Records and keys of whatever form are found, and dropped, and nobody who lists blobs ends at them."""
+        good, data = self.put(10)
+        kept = self.tier.environment
+        with kept.begin(write=True) as txn:
+            record = txn.get(good.key, db=kept.blobs)
+            assert record is not None
+            for number, damaged in enumerate((b"", record[:5], record + b"?", bytes(25))):
+                txn.put(b"\1" + bytes([number]) * 32, damaged, db=kept.blobs)
+                txn.put(b"tally:\1", pack_tally(Tally(8, 0)), db=kept.meta)
+            for key in (b"\x81" + bytes(32), b"\1", b"\1" + bytes(20), b"\xff"):
+                txn.put(key, record, db=kept.blobs)
+        listed = self.stream(self.control.list(pb.ListRequest(), None))
+        self.assertEqual([blob.name for page in listed for blob in page.blobs], [message_of(good)])
+        read_all = self.stream(self.control.read_all(pb.ReadAllRequest(), None))
+        self.assertEqual(b"".join(reply.data for reply in read_all), data)
+        for digest in (Digest(b"\1" + bytes([1]) * 32, 10), Digest(b"\1" + bytes(32), 0)):
+            self.assertEqual(self.tier.inventory.missing([digest, good]), [digest])
+            self.failureResultOf(
+                Deferred.fromCoroutine(
+                    self.control.remove(pb.RemoveRequest(name=message_of(digest)), None)
+                ),
+                NotFound,
+            )
+        replies = self.stream(self.control.verify(pb.VerifyRequest(repair=True), None))
+        self.assertEqual(sum(len(reply.damages) for reply in replies), 8)
+        replies = self.stream(self.control.verify(pb.VerifyRequest(), None))
+        self.assertEqual(sum(len(reply.damages) for reply in replies), 0)
+        self.assertEqual(replies[-1].entries, 1)
 
     def test_uses_are_not_noted(self) -> None:
         """What is verified is evicted no later than before."""

@@ -154,17 +154,17 @@ class SettingTests(CompressingTestCase):
     def test_version(self) -> None:
         """A folder that never had compressed files can be used by programs that do not know them."""
         version = self.folder / "version"
-        self.assertEqual(version.read_text(), "3\n")
+        self.assertEqual(version.read_text(), "5\n")
         for enabled in (True, False, True):
             self.switch(enabled=enabled)
-            self.assertEqual(version.read_text(), "4\n")
+            self.assertEqual(version.read_text(), "6\n")
 
     def test_version_cannot_be_written(self) -> None:
         """Without the version there are no compressed files."""
         patch = self.patch(os, "fsync", failing(errno.EIO))
         self.assertRaises(FolderError, Compressing, self.tier, self.background)
         patch.restore()
-        self.assertEqual((self.folder / "version").read_text(), "3\n")
+        self.assertEqual((self.folder / "version").read_text(), "5\n")
 
 
 class BackgroundTestCase(CompressingTestCase):

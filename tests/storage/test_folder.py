@@ -104,16 +104,16 @@ class VersionTests(SynchronousTestCase):
     def test_as_before(self) -> None:
         """A folder without compressed files has the version of programs that do not know them."""
         self.open()
-        self.assertEqual(self.version.read_text(), "3\n")
+        self.assertEqual(self.version.read_text(), "5\n")
 
     def test_compressed(self) -> None:
         """From the first compressed file on it has another one, with which it can be opened again."""
         folder = Folder(self.path)
         folder.allow_compressed()
-        self.assertEqual(self.version.read_text(), "4\n")
+        self.assertEqual(self.version.read_text(), "6\n")
         folder.close()
         self.open().allow_compressed()
-        self.assertEqual(self.version.read_text(), "4\n")
+        self.assertEqual(self.version.read_text(), "6\n")
 
     def test_not_written(self) -> None:
         """A version that cannot be written stays the whole one it was."""
@@ -127,6 +127,6 @@ class VersionTests(SynchronousTestCase):
             error = self.assertRaises(FolderError, folder.allow_compressed)
             patch.restore()
             self.assertIn(f"{self.version}: No space", str(error))
-            self.assertEqual(self.version.read_text(), "3\n")
+            self.assertEqual(self.version.read_text(), "5\n")
         folder.allow_compressed()
-        self.assertEqual(self.version.read_text(), "4\n")
+        self.assertEqual(self.version.read_text(), "6\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import lmdb
@@ -14,7 +15,15 @@ from gorego_tw.errors import ResourceExhausted, Unavailable
 from gorego_tw.storage import environment
 from gorego_tw.storage.environment import Environment, IndexDamaged
 from gorego_tw.storage.index import Index
-from gorego_tw.storage.records import FILE, INLINE, BlobRecord, DamagedRecord, unpack_blob
+from gorego_tw.storage.records import (
+    FILE,
+    INLINE,
+    BlobRecord,
+    DamagedRecord,
+    Tally,
+    pack_tally,
+    unpack_blob,
+)
 
 
 def key(number: int, kind: int = 1) -> bytes:
@@ -46,8 +55,10 @@ class LookupTests(IndexTestCase):
         self.assertEqual(self.index.blob(key(1)), (small, b"abc"))
         self.assertEqual(self.index.blob(key(2)), (large, None))
         self.assertIsNone(self.index.blob(key(3)))
-        found = self.index.blobs([key(2), key(3)])
-        self.assertEqual([value and unpack_blob(value) for value in found], [large, None])
+        found = [
+            value and unpack_blob(key(2), value) for value in self.index.blobs([key(2), key(3)])
+        ]
+        self.assertEqual(found, [large, None])
 
     def test_drop(self) -> None:
         """What was taken out is gone, and was what it was."""
@@ -77,12 +88,56 @@ class LookupTests(IndexTestCase):
 
     def test_unreadable_record(self) -> None:
         """What is no record is told so, and can be taken out."""
+        for record in (b"?", b"\0" * 25):
+            with self.index.write() as write:
+                write.put_blob(key(1), BlobRecord(10, FILE, 5000, 7))
+            with self.environment.begin(write=True) as txn:
+                txn.put(key(1), record, db=self.environment.blobs)
+            self.assertRaises(DamagedRecord, self.index.blob, key(1))
+            self.assertEqual(self.index.neighbours(key(1), 2), [(key(1), 0)])
+            with self.index.write() as write:
+                write.drop_blob(key(1), lambda _: BlobRecord(0, FILE, 4097, 0))
+            self.assertIsNone(self.index.blob(key(1)))
+            self.assertEqual(self.index.tallies[1], (0, 0))
+
+    def test_key_of_no_kind(self) -> None:
+        """An entry whose key is damaged is taken out, and counted nowhere."""
         with self.environment.begin(write=True) as txn:
-            txn.put(key(1), b"?", db=self.environment.blobs)
-        self.assertRaises(DamagedRecord, self.index.blob, key(1))
+            txn.put(key(1, 129), b"?", db=self.environment.blobs)
+        self.assertRaises(DamagedRecord, self.index.blob, key(1, 129))
         with self.index.write() as write:
-            write.drop_blob(key(1))
-        self.assertIsNone(self.index.blob(key(1)))
+            write.drop_blob(key(1, 129))
+        self.assertEqual(dict(self.index.tallies), {})
+
+    def test_more_taken_out_than_there_was(self) -> None:
+        """A tally that is wrong by that is damage of the index, and nothing is changed."""
+        with self.index.write() as write:
+            write.put_blob(key(1), BlobRecord(10, FILE, 5000, 7))
+        with self.environment.begin(write=True) as txn:
+            txn.put(b"tally:\1", pack_tally(Tally(1, 4096)), db=self.environment.meta)
+        met: list[str] = []
+        self.environment.damage.met = met.append
+
+        def take_out() -> None:
+            with self.index.write() as write:
+                write.drop_blob(key(1))
+
+        self.assertRaises(Unavailable, take_out)
+        self.assertEqual(len(met), 1)
+        self.assertIsNotNone(self.index.blob(key(1)))
+
+    def test_damaged_tallies(self) -> None:
+        """An index whose tallies are not as they were written is not opened."""
+        self.environment.close()
+        for wrong in (b"", bytes(15), bytes(20), b"\2" + pack_tally(Tally(1, 2))[1:]):
+            self.open()
+            with self.environment.begin(write=True) as txn:
+                txn.put(b"tally:\1", wrong, db=self.environment.meta)
+            self.environment.close()
+            self.assertRaises(IndexDamaged, Environment, self.path, 1 << 30)
+            shutil.rmtree(self.path)
+            self.path.mkdir()
+        self.open()
 
     def test_renew(self) -> None:
         """A last use is noted where there is an entry, and never goes back."""

@@ -48,12 +48,15 @@ blobs = st.one_of(
 actions = st.builds(ActionKey, st.text(st.characters(exclude_categories=())), digests)
 
 
+KEY = b"\1" + bytes(range(32))
+
+
 class RecordTests(SynchronousTestCase):
     @given(blobs)
     def test_blobs(self, record: BlobRecord) -> None:
         """The record of a blob comes back as it was packed."""
-        packed = pack_blob(record)
-        self.assertEqual(unpack_blob(packed), record)
+        packed = pack_blob(KEY, record)
+        self.assertEqual(unpack_blob(KEY, packed), record)
         self.assertEqual(unpack_size(packed)[0], record.size_bytes)
         self.assertEqual(unpack_last_used(packed), record.last_used)
 
@@ -75,16 +78,39 @@ class RecordTests(SynchronousTestCase):
     @given(st.binary(max_size=64))
     def test_garbage(self, garbage: bytes) -> None:
         """What is no record is told from one, whatever it is."""
-        for unpack in (unpack_action, unpack_blob):
-            if unpack is unpack_action or len(garbage) not in {21, 29}:
-                self.assertRaises(DamagedRecord, unpack, garbage)
+        self.assertRaises(DamagedRecord, unpack_action, garbage)
+        if len(garbage) not in {21, 29}:
+            self.assertRaises(DamagedRecord, unpack_blob, KEY, garbage)
+        if len(garbage) != 16:
+            self.assertRaises(DamagedRecord, unpack_tally, garbage)
 
-    def test_compressed_alone_has_a_length_of_its_own(self) -> None:
-        """The record of what is not compressed is as it was in folders of version 1."""
-        self.assertEqual(len(pack_blob(BlobRecord(1, FILE, 5000, 2))), 21)
-        packed = bytearray(pack_blob(BlobRecord(1, COMPRESSED, 5000, 2, 4000)))
-        packed[4] = FILE
-        self.assertRaises(DamagedRecord, unpack_blob, bytes(packed))
+    @given(blobs, st.data())
+    def test_damaged_blobs(self, record: BlobRecord, data: st.DataObject) -> None:
+        """Any other byte after the last use is found, and so is a record of another blob."""
+        packed = bytearray(pack_blob(KEY, record))
+        other = bytearray(KEY)
+        other[data.draw(st.integers(1, len(KEY) - 1))] ^= 4
+        self.assertRaises(DamagedRecord, unpack_blob, bytes(other), bytes(packed))
+        packed[data.draw(st.integers(4, len(packed) - 1))] ^= data.draw(st.integers(1, 255))
+        self.assertRaises(DamagedRecord, unpack_blob, KEY, bytes(packed))
+
+    @given(st.binary(max_size=40))
+    def test_keys_of_no_blob(self, key: bytes) -> None:
+        """A key that is too short, or of no function, has no record."""
+        packed = pack_blob(key, BlobRecord(1, FILE, 5000, 2))
+        if not key or key[0] > 9 or len(key) < 21:
+            self.assertRaises(DamagedRecord, unpack_blob, key, packed)
+
+    def test_older_records(self) -> None:
+        """Those of folders of an older form have no checksum, and are taken if they are possible."""
+        for record in (BlobRecord(1, FILE, 5000, 2), BlobRecord(1, COMPRESSED, 5000, 2, 4000)):
+            older = pack_blob(KEY, record)[:-4]
+            self.assertEqual(unpack_blob(KEY, older), record)
+            other = bytearray(older)
+            other[4] = FILE if record.location == COMPRESSED else COMPRESSED
+            self.assertRaises(DamagedRecord, unpack_blob, KEY, bytes(other))
+            too_large = pack_blob(KEY, record._replace(size_bytes=1 << 48))[:-4]
+            self.assertRaises(DamagedRecord, unpack_blob, KEY, too_large)
 
     @given(blobs)
     def test_stored_bytes(self, record: BlobRecord) -> None:
@@ -96,7 +122,8 @@ class RecordTests(SynchronousTestCase):
     def test_renewed(self, record: BlobRecord, last_used: int) -> None:
         """A renewed record is the same with another last use."""
         expected = record._replace(last_used=last_used)
-        self.assertEqual(unpack_blob(renewed(pack_blob(record), last_used)), expected)
+        found = renewed(pack_blob(KEY, record), last_used)
+        self.assertEqual(unpack_blob(KEY, found), expected)
 
     @given(st.builds(PendingRecord, digests, sizes, moments, st.booleans()))
     def test_pending_blobs(self, record: PendingRecord) -> None:
@@ -125,7 +152,14 @@ class RecordTests(SynchronousTestCase):
     def test_tallies(self) -> None:
         """Tallies come back as they were packed, and add up."""
         tally = Tally(1, 2).plus(Tally(3, -1))
-        self.assertEqual(unpack_tally(pack_tally(tally)), (4, 1))
+        packed = pack_tally(tally)
+        self.assertEqual(unpack_tally(packed), (4, 1))
+        self.assertEqual(unpack_tally(packed[:16]), (4, 1))  # as in an older folder
+        for position in range(len(packed)):
+            wrong = bytearray(packed)
+            wrong[position] ^= 1
+            self.assertRaises(DamagedRecord, unpack_tally, bytes(wrong))
+        self.assertRaises(DamagedRecord, unpack_tally, pack_tally(Tally(1, -1)))
 
     def test_disk_bytes(self) -> None:
         """A file takes whole blocks."""
