@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from gorego_tw.storage.holes import taken_bytes
 from gorego_tw.storage.index_damage import IndexDamage
 from gorego_tw.storage.lmdb_pages import HEAD_BYTES
 from gorego_tw.storage.records import KINDS, DamagedRecord, unpack_tally
+from gorego_tw.storage.shortage import shortage
 
 #: Databases of the environment: blobs, small, actions, meta, pending.
 _DATABASES = 5
@@ -38,6 +40,8 @@ _KINDS = frozenset(bytes([kind]) for kind in KINDS)
 
 #: What LMDB says when the disk or the quota is full, or no longer file is allowed.
 _FULL = tuple(os.strerror(code) for code in FULL)
+#: What it says when there was room for a part of what it wrote; and when the disk fails.
+_CUT_SHORT = os.strerror(errno.EIO)
 
 
 def growth_bytes(limit_bytes: int) -> int:
@@ -193,7 +197,7 @@ class Environment:
     def trouble(self, error: lmdb.Error) -> StatusError:
         """The failure a client is told. Damage is noted."""
         self.damage.look_at(error)
-        return trouble(error)
+        return trouble(error, self.file)
 
     def close(self) -> None:
         """Let go of the file. Nothing else may be called after this."""
@@ -201,12 +205,17 @@ class Environment:
         self._environment.close()
 
 
-def trouble(error: lmdb.Error) -> StatusError:
-    """The failure a client is told."""
+def trouble(error: lmdb.Error, written: Path | None = None) -> StatusError:
+    """The failure a client is told.
+
+    :param written: the file that was being written, if one was.
+    """
     if isinstance(error, lmdb.MapFullError):
         return no_room("local tier: the index is full")
     if str(error).endswith(_FULL):
         return no_room(f"local tier: index: {error}")
+    if written and str(error).endswith(_CUT_SHORT) and (lacking := shortage(written)):
+        return no_room(f"local tier: index: {lacking}")
     return Unavailable(f"local tier: index: {error}")
 
 

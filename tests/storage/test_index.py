@@ -24,6 +24,7 @@ from gorego_tw.storage.records import (
     pack_tally,
     unpack_blob,
 )
+from tests.storage.test_local import failing
 
 
 def key(number: int, kind: int = 1) -> bytes:
@@ -291,6 +292,16 @@ class FailureTests(IndexTestCase):
         ):
             error = self.assertRaises(kind, self.fail_within, f"mdb_put: {os.strerror(code)}")
             self.assertEqual(len(error.details), kind is ResourceExhausted)
+
+    def test_cut_short(self) -> None:
+        """LMDB tells of a write that was cut short as of a disk that fails; the disk is asked which it was."""
+        words = f"mdb_txn_commit: {os.strerror(errno.EIO)}"
+        self.assertRaises(Unavailable, self.fail_within, words)
+        self.patch(os, "pwrite", failing(errno.ENOSPC))
+        error = self.assertRaises(ResourceExhausted, self.fail_within, words)
+        self.assertEqual(str(error), "local tier: index: No space left on device")
+        self.assertEqual(len(error.details), 1)
+        self.assertRaises(Unavailable, self.fail_within, "mdb_txn_commit: broken")
 
     def fail_within(self, words: str) -> None:
         """Let LMDB fail while a transaction is under way."""
