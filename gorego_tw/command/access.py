@@ -16,7 +16,7 @@ from gorego_tw.command.direct import Direct, WallClock, finished, sleep
 from gorego_tw.command.remote import Remote
 from gorego_tw.control.port import NAME, socket_path
 from gorego_tw.control.service import Control
-from gorego_tw.errors import Code
+from gorego_tw.errors import Code, StatusError
 from gorego_tw.storage.disk_threads import NoDiskThreads
 from gorego_tw.storage.folder import FolderError, FolderInUse
 from gorego_tw.storage.tier import LocalTier
@@ -40,6 +40,7 @@ class Location(NamedTuple):
 
         :param may_make: whether a folder that does not exist, or is empty, is made a cache.
         :raises Unusable: it cannot be used.
+        :raises ClickException: the disk fails at the end; exit code 1.
         """
         try:
             self._check(may_make=may_make)
@@ -53,7 +54,7 @@ class Location(NamedTuple):
             try:
                 yield Direct(Control(tier, Random(), sleep))  # noqa: S311 - samples
             finally:
-                finished(tier.close())
+                self._close(tier)
 
     def _check(self, *, may_make: bool) -> None:
         if (self.folder / "version").exists():
@@ -74,6 +75,15 @@ class Location(NamedTuple):
             clock=WallClock(),
             threads=NoDiskThreads(),
         )
+
+    def _close(self, tier: LocalTier) -> None:
+        try:
+            finished(tier.close())
+        except (OSError, StatusError) as error:
+            raise click.ClickException(
+                f"{self.folder}: not brought to the disk at the end: {error}; what was done is kept "
+                "unless the power fails"
+            ) from error
 
     @contextmanager
     def _daemon(self) -> Iterator[Connection]:

@@ -11,10 +11,12 @@ from click.testing import CliRunner, Result
 
 from gorego_tw.command.main import gorego
 from gorego_tw.digest import Digest
+from gorego_tw.errors import Unavailable
 from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.reuse.report import ReuseReport
 from gorego_tw.reuse.sketch import Sketch
 from gorego_tw.storage.disk_threads import NoDiskThreads
+from gorego_tw.storage.tier import LocalTier
 from tests.reuse.test_sketch import CAPACITIES, digests
 from tests.storage.tiers import TierTestCase, blob
 
@@ -72,6 +74,15 @@ class FolderTests(CommandTestCase):
         """What the daemon would say of the folder is said here too."""
         (self.folder / "version").write_text("99\n")
         self.fail_with(3, "has the form", "ls")
+
+    def test_not_closed(self) -> None:
+        """A disk that fails when all was done is told in a line."""
+
+        async def fail(_: LocalTier) -> None:
+            raise Unavailable("the disk fails")
+
+        self.patch(LocalTier, "flush", fail)
+        self.fail_with(1, f"{self.folder.absolute()}: not brought to the disk", "stat")
 
     def test_help_has_the_exit_codes(self) -> None:
         """Who writes a script finds what to expect."""
