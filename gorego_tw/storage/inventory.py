@@ -37,10 +37,10 @@ from gorego_tw.storage.space import Space
 
 
 class _Moved(NamedTuple):
-    """A file in the trash, whose entry may yet stay."""
+    """A file in the trash, or still in its place if it has no name there, whose entry may yet stay."""
 
     key: bytes
-    name: str
+    name: str | None
     size_bytes: int
 
 
@@ -182,9 +182,12 @@ class Inventory:
         except BaseException:
             self._bring_back(moved)
             raise
-        for _, name, taken in moved:
-            self._files.release(name)
-            self._space.doomed_bytes += taken
+        for key, name, taken in moved:
+            if name is not None:
+                self._files.release(name)
+                self._space.doomed_bytes += taken
+            else:
+                self._delete(key)
         return freed
 
     def record(self, key: bytes) -> BlobRecord | None:
@@ -284,17 +287,27 @@ class Inventory:
         if record is None:
             return 0
         taken = disk_bytes(record.stored_bytes)
-        # A file that cannot be moved is one nobody knows of: wasted, until its blob comes again.
-        with suppress(OSError):
-            if record.is_file and (name := self._files.hold(key)) is not None:
-                moved.append(_Moved(key, name, taken))
+        if record.is_file:
+            try:
+                name = self._files.hold(key)
+            except OSError:  # a full disk may have no room for its name there
+                moved.append(_Moved(key, None, taken))
+            else:
+                if name is not None:
+                    moved.append(_Moved(key, name, taken))
         return taken
+
+    def _delete(self, key: bytes) -> None:
+        # One that cannot even be deleted is one nobody knows of: wasted, until its blob comes again.
+        with suppress(OSError):
+            self._files.delete(self._files.path(key))
 
     def _bring_back(self, moved: list[_Moved]) -> None:
         """The index could not be told that they are gone: let them be where it believes them to be."""
         for key, name, _ in moved:
             with suppress(OSError):
-                self._files.bring_back(name, key)
+                if name is not None:
+                    self._files.bring_back(name, key)
 
     def _place(self, digest: Digest, temporary: str) -> None:
         key = digest.key

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from gorego_tw.storage.index_opening import Ending
 from gorego_tw.storage.index_write import IndexWrite
 from gorego_tw.storage.records import INLINE_LIMIT
 from tests.storage.crash import ACKNOWLEDGED, SIZES, STEPS
+from tests.storage.test_local import failing
 from tests.storage.tiers import TierTestCase, blob, read
 
 ROOT = Path(__file__).parent.parent.parent
@@ -137,6 +139,15 @@ class RecoveryTests(TierTestCase):
         self.put(5000)
         self.assertEqual(self.orphans(), [])
 
+    def test_no_room_in_the_trash(self) -> None:
+        """A file for which the trash has no room is deleted at once, and is not waited for."""
+        digest, _ = self.put(5000)
+        patch = self.patch(os, "rename", failing(errno.ENOSPC))
+        self.assertEqual(self.tier.inventory.evict([digest.key]), 8192)
+        patch.restore()
+        self.assertFalse(self.path(digest).exists())
+        self.assertEqual(self.tier.space.doomed_bytes, 0)
+
 
 class FailedEvictionTests(TierTestCase):
     """The disk is full when entries are to be taken out of the index."""
@@ -158,6 +169,13 @@ class FailedEvictionTests(TierTestCase):
         self.assertEqual(self.successResultOf(read(self.tier.blobs, self.digest)), self.data)
         self.full.restore()
         self.assertEqual(self.tier.inventory.evict([self.digest.key]), 8192)
+
+    def test_no_room_in_the_trash(self) -> None:
+        """A file for which the trash has no room stays with its entry."""
+        patch = self.patch(os, "rename", failing(errno.ENOSPC))
+        self.assertRaises(ResourceExhausted, self.tier.inventory.evict, [self.digest.key])
+        patch.restore()
+        self.assertEqual(self.successResultOf(read(self.tier.blobs, self.digest)), self.data)
 
     def test_trash_is_emptied_meanwhile(self) -> None:
         """A file whose entry may yet stay is not deleted with the trash."""
