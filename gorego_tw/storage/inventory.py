@@ -85,7 +85,8 @@ class Inventory:
             return False
         record, data = found
         if record.is_file:
-            return self._files.is_as_recorded(digest.key, record)
+            is_doubted = self.is_doubted(record)
+            return not is_doubted and self._files.is_as_recorded(digest.key, record)
         return data is not None and digest_of(data, digest.function) == digest
 
     def missing(self, digests: Collection[Digest]) -> list[Digest]:
@@ -130,7 +131,7 @@ class Inventory:
             return
         with telling():
             self._files.placing.note(digest.key)
-            self._place(digest, temporary)
+            self._place(digest, temporary, known=self.record(digest.key) is not None)
         self.filed(digest)
 
     def replace_file(self, digest: Digest, record: BlobRecord, temporary: str, length: int) -> bool:
@@ -309,7 +310,7 @@ class Inventory:
                 if name is not None:
                     self._files.bring_back(name, key)
 
-    def _place(self, digest: Digest, temporary: str) -> None:
+    def _place(self, digest: Digest, temporary: str, *, known: bool) -> None:
         key = digest.key
         placed = False
         try:
@@ -318,6 +319,7 @@ class Inventory:
                 placed = True
                 txn.put_blob(key, BlobRecord(self._last_use.now, FILE, digest.size_bytes, stamp))
         except BaseException:
-            if placed:
+            # One that takes the place of another is of the same blob: it is hashed when it is read.
+            if placed and not known:
                 self._files.discard(key)
             raise
