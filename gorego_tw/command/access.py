@@ -11,7 +11,7 @@ from typing import NamedTuple, NoReturn
 import click
 
 from gorego_tw.capacity import capacity
-from gorego_tw.command.connection import UNUSABLE, Connection, Refused
+from gorego_tw.command.connection import NOT_ALL_WELL, UNUSABLE, Connection, Refused
 from gorego_tw.command.direct import Direct, WallClock, finished, sleep
 from gorego_tw.command.remote import Remote
 from gorego_tw.control.port import NAME, socket_path
@@ -20,6 +20,12 @@ from gorego_tw.errors import Code, StatusError
 from gorego_tw.storage.disk_threads import NoDiskThreads
 from gorego_tw.storage.folder import FolderError, FolderInUse
 from gorego_tw.storage.tier import LocalTier
+
+#: What is said of a folder whose index was lost, or went back to a checkpoint.
+_INCOMPLETE = (
+    "the index was damaged, and does not know all files yet; a daemon that runs on the folder compares them "
+    "with it, and brings back what is left"
+)
 
 
 class Unusable(click.ClickException):
@@ -35,10 +41,11 @@ class Location(NamedTuple):
     max_size_gb: float | None
 
     @contextmanager
-    def opened(self, *, may_make: bool = False) -> Iterator[Connection]:
+    def opened(self, *, may_make: bool = False, all_of_it: bool = False) -> Iterator[Connection]:
         """The control service of the folder.
 
         :param may_make: whether a folder that does not exist, or is empty, is made a cache.
+        :param all_of_it: whether it is no success if the index does not know all that is in the folder.
         :raises Unusable: it cannot be used.
         :raises ClickException: the disk fails at the end; exit code 1.
         """
@@ -51,10 +58,15 @@ class Location(NamedTuple):
         except (FolderError, OSError) as error:
             raise Unusable(str(error)) from error
         else:
+            known = tier.inventory.doubt is None
+            if not known:
+                click.echo(f"{self.folder}: {_INCOMPLETE}", err=True)
             try:
                 yield Direct(Control(tier, Random(), sleep))  # noqa: S311 - samples
             finally:
                 self._close(tier)
+            if all_of_it and not known:
+                raise SystemExit(NOT_ALL_WELL)
 
     def _check(self, *, may_make: bool) -> None:
         if (self.folder / "version").exists():
@@ -89,6 +101,7 @@ class Location(NamedTuple):
     def _daemon(self) -> Iterator[Connection]:
         remote = Remote(socket_path(self.folder))
         try:
+            remote.greet()
             yield remote
         except Refused as error:
             if error.code is not Code.UNAVAILABLE:

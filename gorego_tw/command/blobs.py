@@ -6,6 +6,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -34,8 +35,10 @@ def get(location: Location, digest: pb.BlobName, output: Path | None) -> None:
     That is no use of it: it is evicted no later.
     """
     try:
-        with location.opened() as connection:
-            name, pieces = opened_blob(connection, digest)
+        with (
+            location.opened() as connection,
+            opened_blob(connection, digest) as (name, pieces),
+        ):
             if output is None:
                 for piece in pieces:
                     sys.stdout.buffer.write(piece)
@@ -46,14 +49,20 @@ def get(location: Location, digest: pb.BlobName, output: Path | None) -> None:
         refused(error)
 
 
-def opened_blob(connection: Connection, digest: pb.BlobName) -> tuple[pb.BlobName, Iterator[bytes]]:
+@contextmanager
+def opened_blob(
+    connection: Connection, digest: pb.BlobName
+) -> Iterator[tuple[pb.BlobName, Iterator[bytes]]]:
     """The whole name of a blob that is there, and its bytes.
 
     :raises Refused: it is absent or damaged; so may each piece.
     """
     replies = connection.stream("Read", pb.ReadRequest(name=digest), pb.ReadResponse)
-    first = next(replies)
-    return first.name, (reply.data for reply in replies)
+    try:
+        first = next(replies)
+        yield first.name, (reply.data for reply in replies)
+    finally:
+        replies.close()
 
 
 def _write(output: Path, name: pb.BlobName, pieces: Iterator[bytes]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Protocol, TypeVar
 
 from google.protobuf.message import Message
@@ -35,7 +35,7 @@ class Connection(Protocol):
     def ask(self, method: str, request: Message, reply: type[ReplyT]) -> ReplyT:
         """One request, one reply of that type."""
 
-    def stream(self, method: str, request: Message, reply: type[ReplyT]) -> Iterator[ReplyT]:
+    def stream(self, method: str, request: Message, reply: type[ReplyT]) -> Generator[ReplyT]:
         """One request, and replies as they come."""
 
     def send(self, method: str, requests: Iterator[Message], reply: type[ReplyT]) -> ReplyT:

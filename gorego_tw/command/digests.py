@@ -8,6 +8,9 @@ from gorego_tw.digest import DigestFunction, parse_digest
 from gorego_tw.errors import InvalidArgument
 from gorego_tw.pb.gorego.control.v1.control_pb2 import BlobName
 
+#: A size with so many digits is none of a blob, nor of a message.
+_MOST_DIGITS = 19
+
 _FUNCTIONS = {function.name.lower(): function for function in DigestFunction}
 
 
@@ -27,7 +30,7 @@ class DigestType(click.ParamType[BlobName]):
         hash_hex, slash, size = rest.partition("/")
         if separator and function not in _FUNCTIONS:
             self.fail(f"{function!r} is none of {', '.join(sorted(_FUNCTIONS))}", param, ctx)
-        if slash and not (size.isascii() and size.isdigit()):
+        if slash and not (size.isascii() and size.isdigit() and len(size) < _MOST_DIGITS):
             self.fail(f"{text!r}: what follows / is the size, a number of bytes", param, ctx)
         try:
             digest = parse_digest(hash_hex, int(size or 0), _FUNCTIONS.get(function))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -78,7 +78,7 @@ class Direct:
             answer: ReplyT = finished(self._call(method, request))
         return answer
 
-    def stream(self, method: str, request: Message, reply: type[ReplyT]) -> Iterator[ReplyT]:
+    def stream(self, method: str, request: Message, reply: type[ReplyT]) -> Generator[ReplyT]:
         """One request, and replies as they come."""
         replies: AsyncIterator[ReplyT] = self._call(method, request)
         try:

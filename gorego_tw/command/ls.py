@@ -19,7 +19,7 @@ from gorego_tw.pb.gorego.control.v1.control_pb2 import ListRequest, ListResponse
 def ls(location: Location, as_json: bool) -> None:
     """All blobs: digest, last use, and whether they are in the index or in a file."""
     try:
-        with location.opened() as connection:
+        with location.opened(all_of_it=True) as connection:
             for blob in blobs(connection):
                 _tell(blob, as_json=as_json)
     except Refused as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import sys
 from pathlib import Path
 
 import click
@@ -26,7 +28,25 @@ Exit codes:
 """
 
 
-@click.group(epilog=EXIT_CODES)
+class OneLine(click.Group):
+    """Ends with one line where what is written to, or read from, fails."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command."""
+        for stream, name in ((sys.stdin, "input"), (sys.stdout, "output")):
+            if stream is None:
+                raise click.ClickException(f"standard {name} is closed; /dev/null would do")
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # whoever reads has enough
+                raise
+            raise click.ClickException(f"{error.filename or 'output'}: {error.strerror}") from error
+        return result
+
+
+@click.group(cls=OneLine, epilog=EXIT_CODES)
 @click.version_option(__version__)
 def gorego() -> None:
     """For who runs a cache. The daemon itself is `twistd gorego`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from threading import Lock
 
@@ -12,6 +12,10 @@ from google.protobuf.message import Message
 from gorego_tw.command.connection import Refused, ReplyT
 from gorego_tw.control.service import SERVICE
 from gorego_tw.errors import Code
+from gorego_tw.pb.gorego.control.v1.control_pb2 import StatRequest, StatResponse
+
+#: How long a process that holds the folder may take to answer, in seconds.
+ANSWER_SECONDS = 10.0
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", -1),
@@ -30,6 +34,20 @@ class Remote:
     def __init__(self, path: str) -> None:
         self._channel = grpc.insecure_channel(f"unix:{path}", options=_OPTIONS)
 
+    def greet(self) -> None:
+        """See whether there is an answer at all.
+
+        :raises Refused: UNAVAILABLE; there is none within ANSWER_SECONDS.
+        """
+        call = self._channel.unary_unary(SERVICE + "Stat", _serialized, StatResponse.FromString)
+        try:
+            with _refused():
+                call(StatRequest(), timeout=ANSWER_SECONDS)
+        except Refused as error:
+            if error.code is Code.DEADLINE_EXCEEDED:
+                raise Refused(Code.UNAVAILABLE, f"no answer in {ANSWER_SECONDS:g} s") from error
+            raise
+
     def close(self) -> None:
         """End the connection."""
         self._channel.close()
@@ -41,7 +59,7 @@ class Remote:
             answer: ReplyT = call(request)
         return answer
 
-    def stream(self, method: str, request: Message, reply: type[ReplyT]) -> Iterator[ReplyT]:
+    def stream(self, method: str, request: Message, reply: type[ReplyT]) -> Generator[ReplyT]:
         """One request, and replies as they come."""
         call = self._channel.unary_stream(SERVICE + method, _serialized, reply.FromString)
         with _refused():

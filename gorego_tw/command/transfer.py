@@ -28,7 +28,7 @@ def export(location: Location, file: str, as_json: bool) -> None:
     Exit code 1 if something is damaged: it is left out, or refused by import.
     """
     try:
-        with location.opened() as connection, archive.stream(file, "wb") as stream:
+        with location.opened(all_of_it=True) as connection, archive.stream(file, "wb") as stream:
             counts = _export(connection, archive.Writing(stream))
     except (Refused, OSError) as error:
         if file != "-":

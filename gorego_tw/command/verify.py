@@ -9,12 +9,15 @@ from gorego_tw.command.connection import NOT_ALL_WELL, Connection, Refused
 from gorego_tw.command.printing import bar, line, size
 from gorego_tw.pb.gorego.control.v1.control_pb2 import VerifyRequest, VerifyResponse
 
+#: The largest number that a message takes.
+MOST_BYTES = (1 << 63) - 1
+
 
 @click.command()
 @click.option("--repair", is_flag=True, help="Drop what is damaged.")
 @click.option(
     "--bytes-per-second",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=1, max=MOST_BYTES),
     default=None,
     help="How fast it reads. Default: as fast as it can.",
 )
@@ -29,7 +32,7 @@ def verify(location: Location, repair: bool, bytes_per_second: int | None, as_js
     """
     request = VerifyRequest(repair=repair, bytes_per_second=bytes_per_second or 0)
     try:
-        with location.opened() as connection:
+        with location.opened(all_of_it=True) as connection:
             last, damaged = _run(connection, request, as_json=as_json)
     except Refused as error:
         refused(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from io import BytesIO, StringIO
 from random import Random
 
@@ -38,7 +38,7 @@ class Counted:
         self.calls[method] += 1
         return self._direct.ask(method, request, reply)
 
-    def stream(self, method: str, request: Message, reply: type[ReplyT]) -> Iterator[ReplyT]:
+    def stream(self, method: str, request: Message, reply: type[ReplyT]) -> Generator[ReplyT]:
         self.calls[method] += 1
         return self._direct.stream(method, request, reply)
 

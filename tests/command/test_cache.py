@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,9 @@ from gorego_tw.storage.disk_threads import NoDiskThreads
 from gorego_tw.storage.tier import LocalTier
 from tests.reuse.test_sketch import CAPACITIES, digests
 from tests.storage.tiers import TierTestCase, blob
+
+#: The command in a process of its own.
+GOREGO = (sys.executable, "-c", "from gorego_tw.command.main import gorego; gorego()", "cache")
 
 
 class CommandTestCase(TierTestCase):
@@ -93,6 +99,38 @@ class FolderTests(CommandTestCase):
         result = CliRunner().invoke(gorego, ["cache", "--config", "absent.yaml", "stat"])
         self.assertEqual(result.exit_code, 2)
         self.assertIn("absent.yaml", result.output)
+
+
+class IncompleteTests(CommandTestCase):
+    def test_damaged_index(self) -> None:
+        """What is about all that is stored fails where the index had to be made anew; the rest says so."""
+        for command in (("verify",), ("ls",), ("export", str(self.other) + ".tar")):
+            os.truncate(self.folder / "index" / "data.mdb", 20_000)
+            self.fail_with(1, "the index was damaged", *command)
+            self.fail_with(1, "the index was damaged", *command)  # as long as no daemon was there
+        self.assertIn("the index was damaged", self.run_command("stat").output)
+
+
+class StreamTests(CommandTestCase):
+    def test_numbers_that_are_too_large(self) -> None:
+        """They are wrong on the command line."""
+        self.fail_with(2, "the size", "get", f"{self.small.hash}/{10**25}")
+        self.fail_with(2, "bytes-per-second", "verify", "--bytes-per-second", str(10**25))
+
+    def test_closed_and_full(self) -> None:
+        """A standard stream that is closed, or full, is told in a line."""
+        for redirection, told in ((">&-", "closed"), ("<&-", "closed"), (">/dev/full", "No space")):
+            for command in ("ls", "stat --json", f"get {self.large}"):
+                done = subprocess.run(
+                    ["sh", "-c", f'exec "$@" {redirection}', "sh", *GOREGO, *command.split()],
+                    env=os.environ | {"GOREGO_LOCAL_CACHE_DIR": str(self.folder)},
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertIn(told, done.stderr)
+                self.assertNotIn("Traceback", done.stderr)
 
 
 class StatTests(CommandTestCase):
