@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from gorego_tw.digest import Digest
-from gorego_tw.errors import DigestMismatch
 from gorego_tw.interfaces import IBlobBody
 from gorego_tw.storage.checked_body import CheckedBody
 from gorego_tw.storage.compressed_body import CompressedBody
@@ -109,57 +108,6 @@ class ContentHash:
         return bytes(frame)
 
 
-class CheckedFrames(CheckedBody):
-    """An open file with the frames of a blob in it: they are given out as they are, or expanded by the caller.
-
-    When the first piece comes that the disk has to be asked for, all of the blob is expanded and hashed,
-    before any of that piece is given out: frames are no beginning of what the hash is of, and what
-    zstd compares in each of them is 32 bits. What has left memory since is read again as it is.
-
-    :param file_bytes: how long the file is.
-    """
-
-    __slots__ = ()
-
-    def __init__(
-        self,
-        fd: int,
-        digest: Digest,
-        file_bytes: int,
-        *,
-        inode: int,
-        threads: DiskThreads,
-        damaged: Callable[[str], object],
-        unverified: Unverified,
-    ) -> None:
-        super().__init__(
-            fd, digest, inode=inode, threads=threads, damaged=damaged, unverified=unverified
-        )
-        self.size_bytes = file_bytes
-        self._is_part = True
-
-    async def read(self, into: memoryview, offset: int) -> int:
-        """Read what can be trusted, or has been hashed.
-
-        :returns: how many bytes, at least one.
-        :raises DataLoss: there are none, the disk cannot read them, or the blob is not right.
-        """
-        return await (FileBody.read if self._is_hashed else CheckedBody.read)(self, into, offset)
-
-    async def _hash_all(self) -> None:
-        self._unverified.verified_bytes += self._digest.size_bytes
-        await self._threads.run(self._check)
-
-    def _check(self) -> None:  # in a thread
-        content = ContentHash(self._fd, self._digest)
-        try:
-            while content.take():
-                pass
-            content.check()
-        except DamagedFile as error:
-            raise DigestMismatch(str(error)) from None
-
-
 def body_of(
     fd: int,
     record: BlobRecord,
@@ -176,16 +124,8 @@ def body_of(
     :param damaged: told what is wrong when the file turns out not to be the blob.
     :param unverified: which files have something in memory that is not to be trusted.
     """
-    if record.location == COMPRESSED:
-        frames = CheckedFrames(
-            fd,
-            digest,
-            record.stored_bytes,
-            inode=inode,
-            threads=threads,
-            damaged=damaged,
-            unverified=unverified,
-        )
+    if record.location == COMPRESSED:  # its frames have checksums
+        frames = FileBody(fd, record.stored_bytes, threads, damaged)
         return CompressedBody(frames, record.size_bytes, threads, damaged)
     return CheckedBody(
         fd, digest, inode=inode, threads=threads, damaged=damaged, unverified=unverified

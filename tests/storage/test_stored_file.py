@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from gorego_tw.concurrency import closing
 from gorego_tw.digest import DigestFunction, digest_of
-from gorego_tw.errors import DataLoss
 from gorego_tw.storage.checked_body import CheckedBody
 from gorego_tw.storage.compressed_body import CompressedBody
 from gorego_tw.storage.disk_threads import NoDiskThreads
 from gorego_tw.storage.records import COMPRESSED, FILE, BlobRecord
 from gorego_tw.storage.stored_file import DamagedFile, body_of, recognized_record, verified_record
 from gorego_tw.storage.unverified import Unverified
-from tests.storage.cold_disk import ColdDisk
 from tests.storage.compression import text
-from tests.storage.test_compressed_body import expanded, joined, make
-from tests.storage.tiers import open_files
+from tests.storage.test_compressed_body import make
 
 SIZE = 600_000
-
-
-async def first(pieces: AsyncIterator[bytes | memoryview], *, close: bool = True) -> bytes:
-    """The first of them; whether that is all that is wanted."""
-    if not close:
-        return bytes(await anext(pieces))
-    async with closing(pieces):
-        return bytes(await anext(pieces))
 
 
 class StoredFileTestCase(SynchronousTestCase):
@@ -50,94 +37,6 @@ class StoredFileTestCase(SynchronousTestCase):
         fd = os.open(path, os.O_RDONLY)
         self.addCleanup(os.close, fd)
         return fd
-
-
-class ColdFramesTests(StoredFileTestCase):
-    """Frames that the disk gives are compared with the blob's hash before any is given out."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.disk = ColdDisk(self, self.compressed)
-        self.damage: list[str] = []
-        self.unverified = Unverified(self.fail, Clock())
-        self.before = open_files()
-
-    def tearDown(self) -> None:
-        """Whatever became of its readers, the file is closed."""
-        self.assertEqual(open_files(), self.before)
-
-    def body(self) -> CompressedBody:
-        fd = os.open(self.compressed, os.O_RDONLY)
-        record = BlobRecord(0, COMPRESSED, SIZE, 0, self.length)
-        body = body_of(
-            fd,
-            record,
-            digest=self.digest,
-            inode=os.fstat(fd).st_ino,
-            threads=NoDiskThreads(),
-            damaged=self.damage.append,
-            unverified=self.unverified,
-        )
-        assert isinstance(body, CompressedBody)
-        return body
-
-    def frames(self, offset: int = 0) -> bytes:
-        found: bytes = self.successResultOf(joined(self.body().zstd_chunks(offset)))
-        return found
-
-    def test_right(self) -> None:
-        """They are hashed once, and given out without that as long as they are in memory."""
-        for offset in (0, 1, SIZE // 2, SIZE - 1):
-            self.assertEqual(expanded(self.frames(offset)), self.data[offset:])
-        self.assertEqual(self.successResultOf(joined(self.body().chunks(5, 10))), self.data[5:10])
-        self.assertEqual(self.unverified.verified_bytes, SIZE)
-        self.disk.forget()
-        self.assertEqual(expanded(self.frames()), self.data)
-        self.assertEqual(self.unverified.verified_bytes, 2 * SIZE)
-        self.assertEqual(self.unverified.files, {})
-
-    def test_wrong_anywhere(self) -> None:
-        """With another byte in whichever frame nothing of it is given out, in whatever form."""
-        for position in (10, self.length // 2, self.length - 1000):
-            self.disk.damage(position)
-            for pieces in (
-                self.body().zstd_chunks(),
-                self.body().zstd_chunks(SIZE - 1),
-                self.body().chunks(),
-                self.body().chunks(0, 1),
-            ):
-                self.disk.forget()
-                self.damage.clear()
-                self.failureResultOf(first(pieces), DataLoss)
-                self.assertEqual(self.damage, ["wrong hash"])
-            self.disk.damage(position)
-
-    def test_right_checksums(self) -> None:
-        """Frames of another blob, each right by itself, are told from those of this one."""
-        other, data = text(SIZE, 1)
-        length = make(other, data, self.plain)
-        self.assertLessEqual(abs(length - self.length), self.length // 100)
-        self.compressed.write_bytes(self.plain.read_bytes())
-        self.length = length
-        self.disk.content[:] = self.plain.read_bytes()
-        self.failureResultOf(first(self.body().zstd_chunks()), DataLoss)
-
-    def test_while_somebody_reads_what_is_not_compared(self) -> None:
-        """What another reader has brought to memory is not trusted before it was compared."""
-        self.disk.damage(10)
-        self.disk.warm(0, self.length)
-        self.unverified.begin(self.compressed.stat().st_ino, self.digest.key)
-        self.failureResultOf(first(self.body().zstd_chunks()), DataLoss)
-
-    def test_more_than_memory_has(self) -> None:
-        """What has left memory after it was hashed is read again."""
-        body = self.body()
-        pieces = body.zstd_chunks()
-        found = bytearray(self.successResultOf(first(pieces, close=False)))
-        self.disk.forget()
-        found += self.successResultOf(joined(pieces))
-        self.assertEqual(expanded(bytes(found)), self.data)
-        self.assertEqual(self.unverified.verified_bytes, SIZE)
 
 
 class BodyTests(StoredFileTestCase):
