@@ -7,16 +7,16 @@ from collections.abc import AsyncIterator, Callable
 
 from zope.interface import implementer
 
-from gorego_tw.digest import Digest
+from gorego_tw.digest import Digest, Hasher
 from gorego_tw.errors import DataLoss, DigestMismatch
 from gorego_tw.interfaces import IBlobBody
-from gorego_tw.storage.blob_writer import check_hash, hash_file
+from gorego_tw.storage.blob_writer import check_hash
 from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.file_body import FileBody
 from gorego_tw.storage.reading import read_all, read_in_memory
 from gorego_tw.storage.unverified import Unverified
 
-#: How much of what was given out already is hashed at once, in bytes.
+#: How much of what is hashed for nobody who reads it now is read at once, in bytes.
 _CATCH_UP_BYTES = 256 * 1024
 
 
@@ -35,6 +35,7 @@ class CheckedBody(FileBody):
     :param threads: where reads go that have to wait for the disk.
     :param damaged: told what is wrong when the file turns out not to be the blob.
     :param unverified: which files other readers bring to memory.
+    :ivar is_part: whether what will be read does not begin at the start, or ends before the end.
     """
 
     __slots__ = (
@@ -45,8 +46,8 @@ class CheckedBody(FileBody):
         "_inode",
         "_is_cold",
         "_is_hashed",
-        "_is_part",
         "_unverified",
+        "is_part",
     )
 
     def __init__(
@@ -63,14 +64,14 @@ class CheckedBody(FileBody):
         self._inode = inode
         self._unverified = unverified
         self._files = unverified.files
-        self._is_part = False
+        self.is_part = False
         self._is_cold = False
         self._is_hashed = False
         super().__init__(fd, digest.size_bytes, threads, damaged)
 
     def chunks(self, offset: int = 0, end: int | None = None) -> AsyncIterator[bytes | memoryview]:
         """Pieces of up to READ_CHUNK bytes, all in the same memory."""
-        self._is_part = offset > 0 or (end is not None and end < self.size_bytes)
+        self.is_part = offset > 0 or (end is not None and end < self.size_bytes)
         return super().chunks(offset, end)
 
     def discard(self) -> None:
@@ -104,15 +105,20 @@ class CheckedBody(FileBody):
     async def _begin(self) -> None:
         self._began = self._unverified.begin(self._inode, self._digest.key)
         self._is_cold = True
-        self._content = _Content(self._fd, self._digest)
-        if self._is_part:
-            self._is_part = False
+        self._content = self._new_content()
+        if self.is_part:
+            self.is_part = False
             turn = await self._unverified.hash_once(self._inode, self._hash_all)
             self._end(turn, whole=True)
             self._is_hashed = True
 
+    def _new_content(self) -> Content:
+        """Nothing of the file yet."""
+        hasher = self._digest.function.hasher()
+        return Content(self._fd, self._digest, self.size_bytes, hasher)
+
     async def _hash_all(self) -> None:
-        self._unverified.verified_bytes += self.size_bytes
+        self._unverified.verified_bytes += self._content.size_bytes
         await self._threads.run(self._content.hash_all)
 
     async def _take(self, into: memoryview, offset: int) -> int:
@@ -121,7 +127,7 @@ class CheckedBody(FileBody):
         before = self._content.hashed_bytes
         count = await self._threads.run(self._content.take, into, offset)
         self._unverified.verified_bytes += self._content.hashed_bytes - before
-        if self._content.hashed_bytes == self.size_bytes:
+        if self._content.is_whole:
             self._end(self._began, whole=True)
         return count
 
@@ -130,17 +136,25 @@ class CheckedBody(FileBody):
         self._unverified.end(self._inode, turn, whole=whole)
 
 
-class _Content:
+class Content:
     """What is in a file, from its beginning on, on its way to a reader; one call at a time, in any thread.
 
+    :param size_bytes: how much of the file is to be taken in; what is behind that is given out as it is.
+    :param hasher: makes the hash of the blob of that.
     :ivar hashed_bytes: how much was taken in, in bytes.
     """
 
-    def __init__(self, fd: int, digest: Digest) -> None:
+    def __init__(self, fd: int, digest: Digest, size_bytes: int, hasher: Hasher) -> None:
+        self.size_bytes = size_bytes
         self.hashed_bytes = 0
         self._fd = fd
         self._digest = digest
-        self._hasher = digest.function.hasher()
+        self._hasher = hasher
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all was taken in."""
+        return self.hashed_bytes == self.size_bytes
 
     def take(self, into: memoryview, offset: int) -> int:
         """Read from ``offset`` on, and hash what is before it, if it was not, and what is read.
@@ -148,20 +162,26 @@ class _Content:
         :returns: how many bytes were read, 0 if there are none any more.
         :raises DigestMismatch: those are the last ones, and the file is not the blob.
         """
+        if offset >= self.size_bytes:
+            return os.preadv(self._fd, (into,), offset)
         if not self._catch_up(offset):
             return 0
-        count = os.preadv(self._fd, (into,), offset)
+        count = os.preadv(self._fd, (into[: self.size_bytes - offset],), offset)
         self._hash(into[:count])
-        if self.hashed_bytes == self._digest.size_bytes:
-            check_hash(self._digest, self._hasher.digest())
+        if self.is_whole:
+            self._check()
         return count
 
     def hash_all(self) -> None:
-        """Hash the whole file, and leave the reader where it is.
+        """Take in all of it.
 
         :raises DigestMismatch: the file is not the blob.
         """
-        check_hash(self._digest, hash_file(self._fd, self._digest.function))
+        self._catch_up(self.size_bytes)
+        self._check()
+
+    def _check(self) -> None:
+        check_hash(self._digest, self._hasher.digest())
 
     def _catch_up(self, offset: int) -> bool:
         """Whether all is there that is before ``offset``."""

@@ -8,8 +8,9 @@ from zope.interface import implementer
 
 from gorego_tw.errors import DataLoss
 from gorego_tw.interfaces import ICompressedBody
+from gorego_tw.storage.checked_frames import CheckedFrames
 from gorego_tw.storage.disk_threads import DiskThreads
-from gorego_tw.storage.file_body import READ_CHUNK, FileBody
+from gorego_tw.storage.file_body import READ_CHUNK
 from gorego_tw.zstd.compression import compress
 from gorego_tw.zstd.seekable import (
     FRAME_BYTES,
@@ -38,7 +39,7 @@ class CompressedBody:
 
     def __init__(
         self,
-        file: FileBody,
+        file: CheckedFrames,
         size_bytes: int,
         threads: DiskThreads,
         damaged: Callable[[str], object],
@@ -56,13 +57,16 @@ class CompressedBody:
 
     def chunks(self, offset: int = 0, end: int | None = None) -> AsyncIterator[bytes | memoryview]:
         """What each frame expands to."""
-        return _Pieces(self, self._expanded(offset, self.size_bytes if end is None else end))
+        end = self.size_bytes if end is None else end
+        self._file.is_part = offset > 0 or end < self.size_bytes
+        return _Pieces(self, self._expanded(offset, end))
 
     def zstd_chunks(self, offset: int = 0) -> AsyncIterator[bytes | memoryview]:
         """The frames without their table, in pieces of up to READ_CHUNK bytes.
 
         What is left of a frame that ``offset`` is in the middle of is made a frame of its own.
         """
+        self._file.is_part = offset > 0
         return _Pieces(self, self._compressed(offset))
 
     async def read_all(self) -> bytes:
@@ -100,7 +104,7 @@ class CompressedBody:
             start = first.end
         memory = memoryview(bytearray(min(READ_CHUNK, table.data_bytes - start)))
         while start < table.data_bytes:
-            count = await self._file.read(memory[: table.data_bytes - start], start)
+            count = await self._read_some(memory[: table.data_bytes - start], start)
             start += count
             yield memory[:count]
 
@@ -116,6 +120,9 @@ class CompressedBody:
 
     async def _expand(self, frame: Frame) -> bytes:
         data = await self._read(frame.start, frame.end)
+        expanded = self._file.expanded(frame)
+        if expanded is not None:
+            return expanded
         try:
             if frame.size_bytes <= _EXPANDED_AT_ONCE:
                 return self._decompressor.expand(data, frame.size_bytes)
@@ -128,8 +135,14 @@ class CompressedBody:
         with memoryview(data) as rest:
             done = 0
             while done < len(data):
-                done += await self._file.read(rest[done:], start + done)
+                done += await self._read_some(rest[done:], start + done)
         return data
+
+    async def _read_some(self, into: memoryview, offset: int) -> int:
+        try:
+            return await self._file.read(into, offset)
+        except DamagedFrames as error:
+            raise self._failure(error) from error
 
     def _failure(self, error: DamagedFrames) -> DataLoss:
         self._damaged(str(error))

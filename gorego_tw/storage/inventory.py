@@ -226,14 +226,14 @@ class Inventory:
                     txn.put_blob(key, record._replace(stamp=0))
 
     def doubt_files(self, keys: Iterable[bytes]) -> None:
-        """Let the files of those blobs, if they are not compressed, be hashed in the same way.
+        """Let the files of those blobs, in whatever form, be hashed in the same way.
 
         :raises StatusError: LMDB fails.
         """
         with self._index.write() as txn:
             for key in keys:
                 record = self.record(key)
-                if record is not None and record.location == FILE:
+                if record is not None and record.is_file:
                     txn.put_blob(key, record._replace(stamp=0))
 
     def adopt(self, entries: Iterable[tuple[bytes, BlobRecord]]) -> int:

@@ -9,15 +9,15 @@ from contextlib import suppress
 from gorego_tw.digest import Digest
 from gorego_tw.interfaces import IBlobBody
 from gorego_tw.storage.checked_body import CheckedBody
+from gorego_tw.storage.checked_frames import CheckedFrames
 from gorego_tw.storage.compressed_body import CompressedBody
 from gorego_tw.storage.disk_threads import DiskThreads
-from gorego_tw.storage.file_body import FileBody
 from gorego_tw.storage.reading import read_all
 from gorego_tw.storage.records import COMPRESSED, FILE, BlobRecord
 from gorego_tw.storage.unverified import Unverified
 from gorego_tw.zstd.seekable import (
     FOOT_BYTES,
-    FRAME_BYTES,
+    LONGEST_FRAME_BYTES,
     DamagedFrames,
     FrameDecompressor,
     FrameTable,
@@ -28,9 +28,6 @@ from gorego_tw.zstd.seekable import (
 
 #: How much of a plain file is taken in at once, in bytes.
 _PLAIN_BYTES = 256 * 1024
-
-#: How long a compressed frame is at most, in bytes: FRAME_BYTES that cannot be compressed, and zstd's own.
-_PIECE_BYTES = FRAME_BYTES + 4096
 
 
 class DamagedFile(Exception):
@@ -57,7 +54,7 @@ class ContentHash:
         self._digest = digest
         self._read = read
         self._hasher = digest.function.hasher()
-        self._memory = memoryview(bytearray(_PIECE_BYTES))
+        self._memory = memoryview(bytearray(LONGEST_FRAME_BYTES))
         self._pieces = self._frames() if self.is_compressed else self._plain()
 
     def take(self) -> int:
@@ -100,8 +97,6 @@ class ContentHash:
         return os.pread(self._fd, length, self.file_bytes - length)
 
     def _frame(self, start: int, end: int) -> bytes:
-        if end - start > _PIECE_BYTES:
-            raise DamagedFrames("a frame that is too long")
         frame = self._memory[: end - start]
         if self._read(self._fd, frame, start) != end - start:
             raise DamagedFrames("truncated")
@@ -124,8 +119,16 @@ def body_of(
     :param damaged: told what is wrong when the file turns out not to be the blob.
     :param unverified: which files have something in memory that is not to be trusted.
     """
-    if record.location == COMPRESSED:  # its frames have checksums
-        frames = FileBody(fd, record.stored_bytes, threads, damaged)
+    if record.location == COMPRESSED:
+        frames = CheckedFrames(
+            fd,
+            digest,
+            record.stored_bytes,
+            inode=inode,
+            threads=threads,
+            damaged=damaged,
+            unverified=unverified,
+        )
         return CompressedBody(frames, record.size_bytes, threads, damaged)
     return CheckedBody(
         fd, digest, inode=inode, threads=threads, damaged=damaged, unverified=unverified

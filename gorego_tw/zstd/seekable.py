@@ -21,6 +21,9 @@ import zstandard
 #: vain at most, which takes 0.2 ms of this.
 FRAME_BYTES = 256 * 1024
 
+#: How long a frame is at most, in bytes: FRAME_BYTES that cannot be compressed, and zstd's own.
+LONGEST_FRAME_BYTES = FRAME_BYTES + 4096
+
 #: The level for what is kept: 8 % smaller than level 1, which is hardly faster (both 300 MB/s).
 _LEVEL = 3
 
@@ -112,6 +115,8 @@ class FrameTable:
         self._ends = list(accumulate(lengths, initial=0))
         if pack_table(lengths, size_bytes) != table or self._ends[-1] != self.data_bytes:
             raise DamagedFrames("no table of these frames")
+        if max(lengths, default=0) > LONGEST_FRAME_BYTES:
+            raise DamagedFrames("a frame that is too long")
 
     def frames(self, offset: int = 0) -> Iterator[Frame]:
         """The frames from the one on that the byte ``offset`` of the blob is in."""

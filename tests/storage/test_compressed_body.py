@@ -9,6 +9,7 @@ from pathlib import Path
 
 import zstandard
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -17,10 +18,12 @@ from gorego_tw.digest import Digest
 from gorego_tw.errors import DataLoss
 from gorego_tw.interfaces import ICompressedBody
 from gorego_tw.storage import reading as storage_reading
+from gorego_tw.storage.checked_frames import CheckedFrames
 from gorego_tw.storage.compressed_body import CompressedBody
 from gorego_tw.storage.disk_threads import DiskThreads, HeldDiskThreads, NoDiskThreads
-from gorego_tw.storage.file_body import READ_CHUNK, FileBody
+from gorego_tw.storage.file_body import READ_CHUNK
 from gorego_tw.storage.frame_file import FrameFile
+from gorego_tw.storage.unverified import Unverified
 from gorego_tw.zstd.seekable import FRAME_BYTES, FrameCompressor, table_bytes
 from tests.storage.compression import text
 from tests.storage.tiers import open_files
@@ -61,13 +64,22 @@ class CompressedBodyTestCase(SynchronousTestCase):
         self.file = Path(self.mktemp())
         self.length = make(self.digest, self.data, self.file)
         self.damage: list[str] = []
+        self.unverified = Unverified(self.fail, Clock())
         self.before = open_files()
 
     def body(self, threads: DiskThreads | None = None) -> CompressedBody:
         """The blob."""
         threads = threads or NoDiskThreads()
         fd = os.open(self.file, os.O_RDONLY)
-        file = FileBody(fd, self.file.stat().st_size, threads, self.damage.append)
+        file = CheckedFrames(
+            fd,
+            self.digest,
+            self.file.stat().st_size,
+            inode=self.file.stat().st_ino,
+            threads=threads,
+            damaged=self.damage.append,
+            unverified=self.unverified,
+        )
         return CompressedBody(file, self.size_bytes, threads, self.damage.append)
 
     def flip(self, position: int) -> None:

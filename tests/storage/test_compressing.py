@@ -14,7 +14,7 @@ from zope.interface.verify import verifyObject
 
 from gorego_tw.digest import Digest
 from gorego_tw.errors import DataLoss, NotFound, Unavailable
-from gorego_tw.interfaces import ICompressedBody
+from gorego_tw.interfaces import IBlobBody, ICompressedBody
 from gorego_tw.storage import compressing
 from gorego_tw.storage.compressing import LEAST_BYTES, Compressing
 from gorego_tw.storage.disk_threads import HeldDiskThreads
@@ -23,7 +23,9 @@ from gorego_tw.storage.frame_file import FrameFile
 from gorego_tw.storage.index_write import IndexWrite
 from gorego_tw.storage.records import COMPRESSED, FILE, BlobRecord, disk_bytes
 from gorego_tw.storage.tier import LocalTier
+from gorego_tw.zstd.compression import zstd_chunks
 from tests.storage import contract
+from tests.storage.cold_disk import ColdDisk
 from tests.storage.compression import CompressingTestCase, text
 from tests.storage.compression_crash import SIZE, STEPS
 from tests.storage.contract import BlobAccessContract, UploadsContract
@@ -31,6 +33,18 @@ from tests.storage.test_local import failing
 from tests.storage.tiers import open_files, put, read
 
 ROOT = Path(__file__).parent.parent.parent
+
+
+async def frames_of(body: IBlobBody) -> bytes:
+    """The blob as whoever asks for zstd gets it."""
+    async with zstd_chunks(body) as pieces:
+        return b"".join([bytes(piece) async for piece in pieces])
+
+
+async def first_frames_of(body: IBlobBody) -> bytes:
+    """The first piece of that."""
+    async with zstd_chunks(body) as pieces:
+        return bytes(await anext(pieces))
 
 
 class ContractTestCase(CompressingTestCase):
@@ -512,6 +526,35 @@ class DamageTests(CompressingTestCase):
             self.failureResultOf(read(self.tier.blobs, self.digest), DataLoss)
             self.assert_gone()
             self.tier.inventory.damaged = 0
+
+    def test_below_the_file_system(self) -> None:
+        """A disk that gives another byte of the first, a middle or the last frame of a file that nobody has
+        touched, to whoever wants it in whatever form.
+        """
+        kept = [self.put_text(600_000, seed) for seed in range(6)]
+        for number, (digest, _) in enumerate(kept, 1):
+            disk = ColdDisk(self, self.path(digest))
+            disk.damage((20, 200_000, self.record(digest).stored_bytes - 100)[number % 3])
+            body = self.successResultOf(self.tier.blobs.get(digest))
+            reading = frames_of(body) if number % 2 else body.read_all()
+            self.failureResultOf(reading, DataLoss)
+            self.assertEqual(self.tier.inventory.damaged, number)
+            missing = self.successResultOf(self.tier.blobs.find_missing([digest]))
+            self.assertEqual(missing, [digest])
+            self.failureResultOf(self.tier.blobs.get(digest), NotFound)
+            self.assertEqual(self.tier.inventory.damaged, number)
+
+    def test_left_before_the_end(self) -> None:
+        """What was read ahead for who left before the end is hashed after a restart, too."""
+        digest, _ = self.put_text(2_000_000)
+        disk = ColdDisk(self, self.path(digest))
+        disk.ahead = 1000
+        disk.damage(1_000_000)
+        body = self.successResultOf(self.tier.blobs.get(digest))
+        self.successResultOf(first_frames_of(body))
+        self.reopen()
+        self.failureResultOf(self.tier.blobs.get(digest), NotFound)
+        self.assertEqual(self.tier.inventory.damaged, 1)
 
     def test_cut_and_removed(self) -> None:
         """A file that is shorter, be it than its table, that is longer, or is gone."""

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gorego_tw.zstd.seekable import (
     FRAME_BYTES,
+    LONGEST_FRAME_BYTES,
     DamagedFrames,
     FrameCompressor,
     FrameDecompressor,
@@ -74,6 +75,17 @@ class TableTests(SynchronousTestCase):
         stream = b"".join((*frames, table_of(frames, len(data))))
         reader = zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
         self.assertEqual(reader.read(), data)
+
+    def test_long_frame(self) -> None:
+        """A table of frames that are longer than any is none: nobody takes memory for them."""
+        lengths = [LONGEST_FRAME_BYTES, LONGEST_FRAME_BYTES]
+        for more in (0, 1):
+            packed = pack_table([lengths[0] + more, lengths[1]], FRAME_BYTES + 1)
+            length = sum(lengths) + more + len(packed)
+            if more:
+                self.assertRaises(DamagedFrames, FrameTable, packed, FRAME_BYTES + 1, length)
+            else:
+                FrameTable(packed, FRAME_BYTES + 1, length)
 
     def test_damaged(self) -> None:
         """A table with any other byte in it, of another length, or of other frames is none."""
