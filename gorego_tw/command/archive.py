@@ -11,16 +11,19 @@ import sys
 import tarfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import IO, Any, cast
 
 import zstandard
 
+from gorego_tw.command.output import output
 from gorego_tw.digest import DigestFunction
 from gorego_tw.pb.gorego.control.v1.control_pb2 import BlobName, StoredResult
 
 _RESULT = "ac/"
 _BLOB = "cas/"
 _END = "end"
+_COMPRESSED = ".zst"
 _FUNCTIONS = {function.name.lower(): function for function in DigestFunction}
 
 #: Of action results in an archive, in bytes: gRPC messages are no longer.
@@ -32,27 +35,29 @@ class ArchiveError(Exception):
 
 
 @contextmanager
-def stream(file: str, mode: str) -> Iterator[IO[bytes]]:
-    """The file, or the standard stream for "-", compressed with zstd if its name ends in .zst.
-
-    :param mode: "rb" or "wb".
-    """
+def source(file: str) -> Iterator[IO[bytes]]:
+    """The file, or standard input for "-", unpacked if its name ends in .zst."""
     with ExitStack() as stack:
-        raw: IO[bytes]
-        if file == "-":
-            raw = sys.stdin.buffer if mode == "rb" else sys.stdout.buffer
-        else:
-            raw = stack.enter_context(open(file, mode))  # noqa: PTH123 - a name or "-"
-        if not file.endswith(".zst"):
-            yield raw
-        elif mode == "rb":
+        raw = sys.stdin.buffer if file == "-" else stack.enter_context(Path(file).open("rb"))
+        if file.endswith(_COMPRESSED):
             reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
             yield cast("IO[bytes]", stack.enter_context(reader))
         else:
-            writer = zstandard.ZstdCompressor().stream_writer(raw, closefd=False)
-            yield cast("IO[bytes]", stack.enter_context(writer))
-        if mode == "wb":
-            raw.flush()
+            yield raw
+
+
+@contextmanager
+def target(file: str) -> Iterator[IO[bytes]]:
+    """The file, or standard output for "-", compressed with zstd if its name ends in .zst.
+
+    :raises ClickException: it cannot be written.
+    """
+    with output(file) as raw:
+        if file.endswith(_COMPRESSED):
+            with zstandard.ZstdCompressor().stream_writer(raw, closefd=False) as writer:
+                yield cast("IO[bytes]", writer)
+        else:
+            yield raw
 
 
 class _Pieces:
@@ -70,6 +75,20 @@ class _Pieces:
         return data
 
 
+class _Sink:
+    """A file that is told its position by nobody, for a pipe has none.
+
+    ``tarfile`` knows such files as streams (``w|``); they are written to even after they have failed.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.write = file.write
+
+    def tell(self) -> int:
+        """Where the archive starts, in bytes: it is asked once."""
+        return 0
+
+
 class Writing:
     """An archive that is being written.
 
@@ -77,7 +96,9 @@ class Writing:
     """
 
     def __init__(self, file: IO[bytes]) -> None:
-        self._tar: Any = tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT)  # noqa: SIM115 - closed by close
+        self._tar: Any = tarfile.TarFile(
+            fileobj=cast("IO[bytes]", _Sink(file)), mode="w", format=tarfile.PAX_FORMAT
+        )
 
     def blob(self, name: BlobName, pieces: Iterator[bytes]) -> None:
         """Add a blob.

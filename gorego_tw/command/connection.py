@@ -36,7 +36,7 @@ class Connection(Protocol):
         """One request, one reply of that type."""
 
     def stream(self, method: str, request: Message, reply: type[ReplyT]) -> Generator[ReplyT]:
-        """One request, and replies as they come."""
+        """One request, and replies as they come. To be closed before the connection is."""
 
     def send(self, method: str, requests: Iterator[Message], reply: type[ReplyT]) -> ReplyT:
         """Requests as they are made, one reply."""

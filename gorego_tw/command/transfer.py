@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
 from typing import IO, Any
 
 import click
@@ -28,33 +28,37 @@ def export(location: Location, file: str, as_json: bool) -> None:
     Exit code 1 if something is damaged: it is left out, or refused by import.
     """
     try:
-        with location.opened(all_of_it=True) as connection, archive.stream(file, "wb") as stream:
-            counts = _export(connection, archive.Writing(stream))
-    except (Refused, OSError) as error:
-        if file != "-":
-            Path(file).unlink(missing_ok=True)
-        if isinstance(error, Refused):
-            refused(error)
-        raise click.ClickException(f"{file}: {error.strerror or error}") from error
+        with location.opened(all_of_it=True) as connection, archive.target(file) as stream:
+            counts = write_all(connection, archive.Writing(stream))
+    except Refused as error:
+        refused(error)
     _end(counts, as_json=as_json, damaged="damaged")
 
 
-def _export(connection: Connection, writing: archive.Writing) -> Counter[str]:
+def write_all(connection: Connection, writing: archive.Writing) -> Counter[str]:
+    """All blobs and action results into an archive: how many there were, and how many were damaged.
+
+    :raises Refused: they cannot be had.
+    :raises OSError: the archive cannot be written.
+    """
     counts: Counter[str] = Counter()
     kinds = connection.ask("Stat", pb.StatRequest(), pb.StatResponse).kinds
     with bar("export", sum(kind.entries for kind in kinds)) as progress:
-        for blob in _blobs(connection):
-            if blob.damage:
-                counts["damaged"] += 1
-                click.echo(f"damaged: {blob.damage}", err=True)
-            else:
-                writing.blob(blob.name, iter(blob))
-                counts["blobs"] += 1
-                progress.update(1)
-        for result in _results(connection):
-            writing.result(result)
-            counts["action_results"] += 1
-            progress.update(1)
+        with closing(_every_blob(connection)) as replies:
+            for blob in _blobs(replies):
+                if blob.damage:
+                    counts["damaged"] += 1
+                    click.echo(f"damaged: {blob.damage}", err=True)
+                else:
+                    writing.blob(blob.name, iter(blob))
+                    counts["blobs"] += 1
+                    progress.update(1)
+        with closing(_every_result(connection)) as responses:
+            for response in responses:
+                for result in response.results:
+                    writing.result(result)
+                    counts["action_results"] += 1
+                    progress.update(1)
     writing.close()
     return counts
 
@@ -81,9 +85,8 @@ class _Blob:
             yield reply.data
 
 
-def _blobs(connection: Connection) -> Iterator[_Blob]:
+def _blobs(replies: Iterator[pb.ReadAllResponse]) -> Iterator[_Blob]:
     """Every blob; each is read to its end before the next."""
-    replies = connection.stream("ReadAll", pb.ReadAllRequest(), pb.ReadAllResponse)
     reply = next(replies, None)
     while reply is not None:
         blob = _Blob(reply, replies)
@@ -91,10 +94,13 @@ def _blobs(connection: Connection) -> Iterator[_Blob]:
         reply = next(replies, None) if blob.damage else blob.following
 
 
-def _results(connection: Connection) -> Iterator[pb.StoredResult]:
+def _every_blob(connection: Connection) -> Generator[pb.ReadAllResponse, None, None]:
+    return connection.stream("ReadAll", pb.ReadAllRequest(), pb.ReadAllResponse)
+
+
+def _every_result(connection: Connection) -> Generator[pb.ListActionResultsResponse, None, None]:
     request = pb.ListActionResultsRequest()
-    for response in connection.stream("ListActionResults", request, pb.ListActionResultsResponse):
-        yield from response.results
+    return connection.stream("ListActionResults", request, pb.ListActionResultsResponse)
 
 
 @click.command("import")
@@ -108,7 +114,7 @@ def import_(location: Location, file: str, as_json: bool) -> None:
     used now. Exit code 1 if something was refused: it is damaged, or there is no room for it.
     """
     try:
-        with location.opened(may_make=True) as connection, archive.stream(file, "rb") as stream:
+        with location.opened(may_make=True) as connection, archive.source(file) as stream:
             counts = _import(connection, stream)
     except Refused as error:
         refused(error)

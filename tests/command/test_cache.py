@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -294,6 +295,25 @@ class TransferTests(CommandTestCase):
         self.fail_with(1, "damaged: blob", "export", path)
         with tarfile.open(path) as archive:
             self.assertEqual(len(archive.getnames()), 3)
+
+    def test_no_room_for_the_archive(self) -> None:
+        """A file that takes no more stays what it is, and the error is told in a line."""
+        target = Path(self.mktemp())
+        target.symlink_to("/dev/full")
+        errors: list[object] = []
+        self.patch(sys, "unraisablehook", lambda failure: errors.append(failure.exc_value))
+        self.fail_with(1, f"Error: {target}: No space left on device\n", "export", str(target))
+        gc.collect()
+        self.assertEqual(errors, [])
+        self.assertTrue(target.is_symlink())
+
+    def test_an_archive_in_its_place(self) -> None:
+        """It stays when there will be no other, because somebody else holds the folder."""
+        path = Path(self.mktemp())
+        path.write_bytes(b"another archive")
+        self.open_tier()
+        self.fail_with(3, "in use", "export", str(path))
+        self.assertEqual(path.read_bytes(), b"another archive")
 
     def test_a_flipped_bit(self) -> None:
         """What does not have its digest is refused, and the rest is imported."""

@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import grpc
 
@@ -43,6 +44,20 @@ class CommandTests(DaemonTestCase):
         )
         self.assertEqual(done.returncode, code, done.stderr)
         return done.stdout
+
+    def fail_to_print(self, *arguments: str) -> None:
+        """With a standard output that takes nothing it ends with a line and exit code 1."""
+        with Path("/dev/full").open("wb") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "gorego_tw.command.main", "cache", *arguments],
+                env=self.daemon.environment | {"PYTHONPATH": str(CHECKOUT)},
+                stdout=full,
+                stderr=subprocess.PIPE,
+                check=False,
+                timeout=60,
+            )
+        self.assertEqual(done.stderr, b"Error: standard output: No space left on device\n")
+        self.assertEqual(done.returncode, 1)
 
     def get_action_result(self) -> reapi.ActionResult:
         request = reapi.GetActionResultRequest(action_digest=self.action)
@@ -109,3 +124,10 @@ class CommandTests(DaemonTestCase):
         self.daemon.stop()
         self.assertFalse((self.daemon.cache_dir / "control").exists())
         self.assertEqual(self.run_command("ls"), entries)
+
+    def test_no_room_for_what_it_writes(self) -> None:
+        """That is told in a line, with a daemon and without one, and nothing fails after it."""
+        self.client.batch_update(*(os.urandom(20_000) for _ in range(10)))
+        for _ in range(2):
+            self.fail_to_print("export")
+            self.daemon.stop()
