@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import click
 
 from gorego_tw.command.access import Location, refused
 from gorego_tw.command.connection import Connection, Refused
 from gorego_tw.command.digests import DIGEST, text_of
+from gorego_tw.command.output import STANDARD, output
 from gorego_tw.command.printing import bar, line, size
 from gorego_tw.digest import DigestFunction
 from gorego_tw.pb.gorego.control.v1 import control_pb2 as pb
@@ -26,58 +26,36 @@ PIECE_BYTES = 1 << 20
 @click.command()
 @click.argument("digest", type=DIGEST)
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="A file; else standard output."
+    "-o",
+    "--output",
+    "path",
+    default=STANDARD,
+    help="A file, replaced when all of the blob is there; else, or for -, standard output.",
 )
 @click.pass_obj
-def get(location: Location, digest: pb.BlobName, output: Path | None) -> None:
+def get(location: Location, digest: pb.BlobName, path: str) -> None:
     """Write the blob DIGEST ([FUNCTION:]HASH[/SIZE]) to standard output or to a file.
 
     That is no use of it: it is evicted no later.
     """
+    request = pb.ReadRequest(name=digest)
     try:
         with (
             location.opened() as connection,
-            opened_blob(connection, digest) as (name, pieces),
+            closing(connection.stream("Read", request, pb.ReadResponse)) as replies,
         ):
-            if output is None:
-                for piece in pieces:
-                    sys.stdout.buffer.write(piece)
-                sys.stdout.buffer.flush()
-            else:
-                _write(output, name, pieces)
+            # One that is absent is no reason to open the file.
+            name = next(replies).name
+            with output(path) as file, _progress(path, name) as progress:
+                for reply in replies:
+                    file.write(reply.data)
+                    progress.update(len(reply.data))
     except Refused as error:
         refused(error)
 
 
-@contextmanager
-def opened_blob(
-    connection: Connection, digest: pb.BlobName
-) -> Iterator[tuple[pb.BlobName, Iterator[bytes]]]:
-    """The whole name of a blob that is there, and its bytes.
-
-    :raises Refused: it is absent or damaged; so may each piece.
-    """
-    replies = connection.stream("Read", pb.ReadRequest(name=digest), pb.ReadResponse)
-    try:
-        first = next(replies)
-        yield first.name, (reply.data for reply in replies)
-    finally:
-        replies.close()
-
-
-def _write(output: Path, name: pb.BlobName, pieces: Iterator[bytes]) -> None:
-    """All of it or nothing."""
-    part = output.with_name(f"{output.name}.part")
-    try:
-        with part.open("wb") as file, bar(output.name, name.size_bytes) as progress:
-            for piece in pieces:
-                file.write(piece)
-                progress.update(len(piece))
-        part.replace(output)
-    except OSError as error:
-        raise click.ClickException(f"{output}: {error.strerror}") from error
-    finally:
-        part.unlink(missing_ok=True)
+def _progress(path: str, name: pb.BlobName) -> AbstractContextManager[Any]:
+    return bar(Path(path).name, name.size_bytes, hidden=path == STANDARD)
 
 
 @click.command()

@@ -43,10 +43,14 @@ def line(value: Mapping[str, Any], *, err: bool = False) -> None:
     click.echo(json.dumps(value), err=err)
 
 
-def bar(label: str, length: int) -> AbstractContextManager[Any]:
+def bar(label: str, length: int, *, hidden: bool = False) -> AbstractContextManager[Any]:
     """A progress bar on standard error, for who looks at it."""
     return click.progressbar(
-        length=max(1, length), label=label, file=sys.stderr, show_pos=True, hidden=not _is_watched()
+        length=max(1, length),
+        label=label,
+        file=sys.stderr,
+        show_pos=True,
+        hidden=hidden or not _is_watched(),
     )
 
 

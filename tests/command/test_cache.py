@@ -202,6 +202,37 @@ class BlobTests(CommandTestCase):
         self.fail_with(1, "no blob", "get", str(blob(11)[0]), "-o", str(target))
         self.assertEqual(list(self.other.iterdir()), [])
 
+    def test_get_beside_others(self) -> None:
+        """A file of the name FILE.part is its owner's."""
+        self.other.mkdir()
+        part = self.other / "blob.part"
+        part.write_bytes(b"theirs")
+        self.succeed("get", str(self.small), "-o", str(self.other / "blob"))
+        self.assertEqual(part.read_bytes(), b"theirs")
+
+    def test_get_into_a_device(self) -> None:
+        """It stays one."""
+        target = Path(self.mktemp())
+        target.symlink_to("/dev/full")
+        message = f"Error: {target}: No space left on device\n"
+        self.fail_with(1, message, "get", str(self.small), "-o", str(target))
+        self.assertTrue(target.is_char_device())
+
+    def test_get_what_is_damaged(self) -> None:
+        """What was there before stays."""
+        self.damage(self.large)
+        target = Path(self.mktemp())
+        target.write_bytes(b"before")
+        self.fail_with(1, "wrong hash", "get", str(self.large), "-o", str(target))
+        self.assertEqual(target.read_bytes(), b"before")
+
+    def test_get_to_where_no_file_can_be(self) -> None:
+        """That is told in a line."""
+        for place in (".", "/", "", f"{self.folder}/version/x"):
+            self.fail_with(
+                1, f"Error: {place or repr(place)}: ", "get", str(self.small), "-o", place
+            )
+
     def test_wrong_digests(self) -> None:
         """What is wrong with a digest is said."""
         for text, message in (

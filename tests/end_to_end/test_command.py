@@ -130,4 +130,5 @@ class CommandTests(DaemonTestCase):
         self.client.batch_update(*(os.urandom(20_000) for _ in range(10)))
         for _ in range(2):
             self.fail_to_print("export")
+            self.fail_to_print("get", self.small.hash)
             self.daemon.stop()
