@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from gorego_tw.concurrency import closing
 from gorego_tw.digest import Digest, Hasher
 from gorego_tw.errors import DataLoss, NotFound
@@ -73,8 +75,13 @@ class Inspection:
         else:
             await self._run(hasher.update, piece)
 
-    async def damage(self, digest: Digest) -> str | None:
-        """What is wrong with a blob that was listed, None if nothing is or if it has gone by now."""
+    async def damage(
+        self, digest: Digest, was_read: Callable[[int], Awaitable[object]]
+    ) -> str | None:
+        """What is wrong with a blob that was listed, None if nothing is or if it has gone by now.
+
+        :param was_read: is told of each piece how many bytes it has; the next is read afterwards.
+        """
         hasher, size = digest.function.hasher(), 0
         try:
             body = await self.open(digest)
@@ -82,6 +89,7 @@ class Inspection:
                 async for piece in pieces:
                     await self.hash(hasher, piece)
                     size += len(piece)
+                    await was_read(len(piece))
         except NotFound:
             return None
         except DataLoss as error:

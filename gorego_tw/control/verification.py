@@ -72,6 +72,7 @@ class Verification:
         key = b""
         while page := self._entries.action_results(key):
             for key, value in page:
+                await self._keep_pace(len(value))
                 await self._count(len(value))
                 if damage := self._inspection.damage_of_result(value):
                     self._damaged(key, f"action result {key.hex()}", damage)
@@ -84,19 +85,23 @@ class Verification:
             await self._count(0)
             self._damaged(key, key.hex(), str(error))
             return
-        damage = await self._inspection.damage(digest)
+        damage = await self._inspection.damage(digest, self._keep_pace)
         await self._count(digest.size_bytes)
         # It may have been evicted meanwhile, and put again.
-        if damage is not None and await self._inspection.damage(digest) is not None:
-            self._damaged(key, shown(digest), damage)
+        if damage is not None:
+            again = await self._inspection.damage(digest, self._keep_pace)
+            if again is not None:
+                self._damaged(key, shown(digest), damage)
 
     async def _count(self, size_bytes: int) -> None:
         self._progress.entries += 1
         self._progress.bytes += size_bytes
+        if not self._progress.entries % _TURN_ENTRIES:
+            await self._pause(0)
+
+    async def _keep_pace(self, size_bytes: int) -> None:
         if self._bytes_per_second:
             await self._pause(size_bytes / self._bytes_per_second)
-        elif not self._progress.entries % _TURN_ENTRIES:
-            await self._pause(0)
 
     def _damaged(self, key: bytes, entry: str, damage: str) -> None:
         if self._repair:

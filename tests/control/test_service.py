@@ -209,6 +209,19 @@ class VerifyTests(ControlTestCase):
         self.stream(control.verify(pb.VerifyRequest(bytes_per_second=1000), None))
         self.assertEqual(sum(waits), 5)
 
+    def test_pace_within_a_blob(self) -> None:
+        """A large blob is waited for piece by piece, and not when all of it was read."""
+        waits: list[float] = []
+
+        async def pause(seconds: float) -> None:
+            waits.append(seconds)
+
+        self.put(10_000_000)
+        control = Control(self.tier, Random(1), pause)
+        self.stream(control.verify(pb.VerifyRequest(bytes_per_second=1_000_000), None))
+        self.assertAlmostEqual(sum(waits), 10)
+        self.assertLess(max(waits), 2)
+
 
 class BlobTests(ControlTestCase):
     def write(self, digest: Digest, *pieces: bytes) -> Deferred[pb.WriteResponse]:
