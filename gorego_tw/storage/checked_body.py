@@ -36,6 +36,7 @@ class CheckedBody(FileBody):
     :param damaged: told what is wrong when the file turns out not to be the blob.
     :param unverified: which files other readers bring to memory.
     :ivar is_part: whether what will be read does not begin at the start, or ends before the end.
+    :ivar until: where in the file it ends; None is at the end.
     """
 
     __slots__ = (
@@ -48,6 +49,7 @@ class CheckedBody(FileBody):
         "_is_hashed",
         "_unverified",
         "is_part",
+        "until",
     )
 
     def __init__(
@@ -65,6 +67,7 @@ class CheckedBody(FileBody):
         self._unverified = unverified
         self._files = unverified.files
         self.is_part = False
+        self.until: int | None = None
         self._is_cold = False
         self._is_hashed = False
         super().__init__(fd, digest.size_bytes, threads, damaged)
@@ -72,6 +75,7 @@ class CheckedBody(FileBody):
     def chunks(self, offset: int = 0, end: int | None = None) -> AsyncIterator[bytes | memoryview]:
         """Pieces of up to READ_CHUNK bytes, all in the same memory."""
         self.is_part = offset > 0 or (end is not None and end < self.size_bytes)
+        self.until = end
         return super().chunks(offset, end)
 
     def discard(self) -> None:
@@ -125,7 +129,7 @@ class CheckedBody(FileBody):
         if not self._is_cold:  # all was hashed
             return await self.read(into, offset)
         before = self._content.hashed_bytes
-        count = await self._threads.run(self._content.take, into, offset)
+        count = await self._threads.run(self._content.take, into, offset, self.until)
         self._unverified.verified_bytes += self._content.hashed_bytes - before
         if self._content.is_whole:
             self._end(self._began, whole=True)
@@ -156,9 +160,11 @@ class Content:
         """Whether all was taken in."""
         return self.hashed_bytes == self.size_bytes
 
-    def take(self, into: memoryview, offset: int) -> int:
+    def take(self, into: memoryview, offset: int, until: int | None = None) -> int:
         """Read from ``offset`` on, and hash what is before it, if it was not, and what is read.
 
+        :param until: where the last bytes end that are read; what is behind them is hashed with them. None is
+            the end.
         :returns: how many bytes were read, 0 if there are none any more.
         :raises DigestMismatch: those are the last ones, and the file is not the blob.
         """
@@ -168,8 +174,8 @@ class Content:
             return 0
         count = os.preadv(self._fd, (into[: self.size_bytes - offset],), offset)
         self._hash(into[:count])
-        if self.is_whole:
-            self._check()
+        if offset + count >= (self.size_bytes if until is None else until):
+            self.hash_all()
         return count
 
     def hash_all(self) -> None:
@@ -178,9 +184,6 @@ class Content:
         :raises DigestMismatch: the file is not the blob.
         """
         self._catch_up(self.size_bytes)
-        self._check()
-
-    def _check(self) -> None:
         check_hash(self._digest, self._hasher.digest())
 
     def _catch_up(self, offset: int) -> bool:

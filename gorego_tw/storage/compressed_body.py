@@ -85,6 +85,7 @@ class CompressedBody:
         if offset >= end:
             return
         table = await self._table()
+        self._file.until = next(table.frames(end - 1)).end
         for frame in table.frames(offset):
             if frame.first >= end:
                 break

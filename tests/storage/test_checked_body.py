@@ -14,7 +14,7 @@ from zope.interface.verify import verifyObject
 from gorego_tw.concurrency import closing
 from gorego_tw.errors import DataLoss
 from gorego_tw.interfaces import IBlobBody
-from gorego_tw.storage.checked_body import CheckedBody
+from gorego_tw.storage.checked_body import CheckedBody, Content
 from gorego_tw.storage.disk_threads import HeldDiskThreads
 from gorego_tw.storage.file_body import FIRST_CHUNK, READ_CHUNK
 from gorego_tw.storage.unverified import Unverified
@@ -251,6 +251,45 @@ class CheckedBodyTests(SynchronousTestCase):
         reading = Deferred.fromCoroutine(self.read(pieces, bytearray()))
         self.threads.release()
         self.failureResultOf(reading, DataLoss)
+
+    def test_early_end_from_the_disk_again(self) -> None:
+        """If that part ends early, its last piece is kept back until what is behind it was compared, too."""
+        for position in (0, READ_CHUNK, SIZE - 1, None):
+            self.lose_once(position)
+            data = bytearray()
+            reading = Deferred.fromCoroutine(self.read(self.body().chunks(1000, SIZE - 9), data))
+            self.threads.release()
+            if position is None:
+                self.successResultOf(reading)
+                self.assertEqual(data, self.data[1000 : SIZE - 9])
+            else:
+                self.failureResultOf(reading, DataLoss)
+                self.assertLess(len(data), SIZE - 1009)
+                self.disk.damage(position)
+
+    def lose_once(self, position: int | None, length: int = SIZE) -> None:
+        """When all was hashed for a part, lose it from memory, and then have it so on the disk."""
+        hash_all = Content.hash_all
+
+        def hash_and_lose(content: Content) -> None:
+            patch.restore()
+            hash_all(content)
+            self.disk.forget()
+            del self.disk.content[length:]
+            if position is not None:
+                self.disk.damage(position)
+
+        self.disk.forget()
+        patch = self.patch(Content, "hash_all", hash_and_lose)
+
+    def test_early_end_truncated(self) -> None:
+        """So it is with one that has become shorter behind that part."""
+        self.lose_once(None, length=READ_CHUNK)
+        data = bytearray()
+        reading = Deferred.fromCoroutine(self.read(self.body().chunks(0, 10), data))
+        self.threads.release()
+        self.failureResultOf(reading, DataLoss)
+        self.assertEqual(data, b"")
 
     def test_cancelled(self) -> None:
         """Who goes away while a thread reads waits for the thread, and leaves no trust behind."""

@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gorego_tw.concurrency import closing
 from gorego_tw.errors import DataLoss
+from gorego_tw.storage.checked_body import Content
 from gorego_tw.storage.checked_frames import CheckedFrames
 from gorego_tw.storage.compressed_body import CompressedBody
 from gorego_tw.storage.disk_threads import HeldDiskThreads
@@ -241,6 +242,39 @@ class CheckedFramesTests(CheckedFramesTestCase):
         for reading in readings:
             self.successResultOf(reading)
         self.assertEqual(self.unverified.verified_bytes, len(self.kept))
+
+    def test_part_from_the_disk_again(self) -> None:
+        """What has gone from memory after all was compared is compared when it comes again, also for a part
+        that ends early.
+        """
+        for asked in (frames(1000), plain(1000), plain(1000, 2000), plain(0, SIZE - 1)):
+            for position in (None, 0, len(self.kept) // 2, len(self.kept) - 1):
+                self.disk.forget()
+                whole = self.right(asked)
+                self.lose_once(position)
+                reading, data = self.start(asked)
+                self.threads.release()
+                if position is None:
+                    self.successResultOf(reading)
+                    self.assertEqual(data, whole)
+                else:
+                    self.failureResultOf(reading, DataLoss)
+                    self.assertLess(len(data), len(whole))
+                    self.disk.damage(position)
+
+    def lose_once(self, position: int | None) -> None:
+        """When all was compared for a part, lose it from memory, and have another byte there on the disk."""
+        hash_all = Content.hash_all
+
+        def hash_and_lose(content: Content) -> None:
+            patch.restore()
+            hash_all(content)
+            self.disk.forget()
+            if position is not None:
+                self.disk.damage(position)
+
+        self.disk.forget()
+        patch = self.patch(Content, "hash_all", hash_and_lose)
 
     def test_cancelled(self) -> None:
         """Who goes away while a thread reads waits for the thread, and leaves no trust behind."""
