@@ -7,20 +7,29 @@ import re
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import grpc
 
 from tests.end_to_end.client import Client, digest_of, read_name
-from tests.end_to_end.daemon import Daemon, DaemonTestCase, free_port
+from tests.end_to_end.daemon import Daemon, DaemonTestCase, eventually, free_port
 from tests.end_to_end.file_systems import MIB, Disk
+from tests.end_to_end.test_compression import COMPRESSION, ZSTD, text
 
 
-class DiskDamageTests(DaemonTestCase):
+class DiskDamageTestCase(DaemonTestCase):
+    """Has a daemon on such a disk.
+
+    :ivar settings: more of its settings.
+    """
+
+    settings: ClassVar[dict[str, str]] = {}
+
     def setUp(self) -> None:
         super().setUp()
         folder = self.make_folder()
         self.disk = Disk(self, folder / "disk", 64 * MIB)
-        self.daemon = Daemon(folder, GOREGO_LOCAL_CACHE_MAX_SIZE_GB="0.05")
+        self.daemon = Daemon(folder, GOREGO_LOCAL_CACHE_MAX_SIZE_GB="0.05", **self.settings)
         self.address = self.daemon.metrics_addr = f"127.0.0.1:{free_port()}"
         self.daemon.cache_dir = self.disk.place / "cache"
         self.addCleanup(self.daemon.kill)
@@ -52,6 +61,8 @@ class DiskDamageTests(DaemonTestCase):
         self.client.batch_update(data)
         self.assertEqual(self.client.read(read_name(digest_of(data))), data)
 
+
+class DiskDamageTests(DiskDamageTestCase):
     def test_wrong_byte(self) -> None:
         """Wherever one byte of a blob is wrong, and whatever part of it is asked for, nobody gets the end."""
 
@@ -71,3 +82,35 @@ class DiskDamageTests(DaemonTestCase):
                     self.assertEqual(self.path(data).stat().st_ctime_ns, before.st_ctime_ns)
                     self.assert_refused(data, read)
         self.assertNotIn("Traceback", self.daemon.log)
+
+
+class CompressedTests(DiskDamageTestCase):
+    settings: ClassVar[dict[str, str]] = {COMPRESSION: "zstd"}
+
+    def test_wrong_byte(self) -> None:
+        """So it is with blobs that are kept compressed, also for clients that take them as they are kept."""
+
+        def expanded(client: Client, data: bytes) -> bytes:
+            return client.read(read_name(digest_of(data)))
+
+        def frames(client: Client, data: bytes) -> bytes:
+            return client.read(read_name(digest_of(data), kind=ZSTD))
+
+        def part(client: Client, data: bytes) -> bytes:
+            return client.read(read_name(digest_of(data), kind=ZSTD), offset=1000)
+
+        for size in (50_000, 3_000_000):
+            data = text(size)
+            self.client.batch_update(data)
+            for read in (expanded, frames, part):
+                for share in (0.01, 0.5, 0.99):
+                    self.wait_for(data)
+                    file = self.path(data)
+                    self.disk.damage(file, int(share * file.stat().st_size))
+                    self.assert_refused(data, read)
+        self.assertNotIn("Traceback", self.daemon.log)
+
+    def wait_for(self, data: bytes) -> None:
+        """Wait until it is compressed."""
+        file = self.path(data)
+        eventually(lambda: file.stat().st_size < 0.7 * len(data), "the blob is compressed")
