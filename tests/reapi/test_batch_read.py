@@ -16,6 +16,7 @@ from gorego_tw.reapi.limits import Limits
 from gorego_tw.storage.disk_threads import HeldDiskThreads, NoDiskThreads
 from tests.reapi.fakes import SHA256, FakeCall, message_of
 from tests.reapi.test_cas import CASTestCase
+from tests.storage.cold_disk import ColdDisk
 from tests.storage.compression import CompressingTestCase
 
 ZSTD = pb.Compressor.ZSTD
@@ -176,3 +177,16 @@ class KeptCompressedTests(CompressingTestCase):
         reply = Deferred.fromCoroutine(service.batch_read_blobs(request, CALL))
         (response,) = self.successResultOf(reply).responses
         self.assertIn(response.status.code, (Code.DATA_LOSS, Code.NOT_FOUND))
+
+    def test_damaged_on_the_disk(self) -> None:
+        """So it is with what the disk gives to who would get the only frame as it is kept."""
+        digest, _ = self.put_text(100_000)
+        ColdDisk(self, self.path(digest)).damage(30_000)
+        service = ContentAddressableStorage(self.tier.blobs, Limits(), NoDiskThreads())
+        request = pb.BatchReadBlobsRequest(
+            digests=[message_of(digest)], acceptable_compressors=[ZSTD]
+        )
+        for code in (Code.DATA_LOSS, Code.NOT_FOUND):
+            reply = Deferred.fromCoroutine(service.batch_read_blobs(request, CALL))
+            (response,) = self.successResultOf(reply).responses
+            self.assertEqual((response.status.code, response.data), (code, b""))
