@@ -65,6 +65,10 @@ class Pair(NamedTuple):
         """Whether the log says that spans are lost."""
         return BROKEN in self.daemon.log
 
+    def is_mended(self) -> bool:
+        """Whether the log says that spans are delivered again."""
+        return MENDED in self.daemon.log
+
 
 class TroubleTests(TracedTestCase):
     def make_pair(self, break_it: BreakIt) -> Pair:
@@ -93,6 +97,7 @@ class TroubleTests(TracedTestCase):
         for pair, collector in zip(pairs, collectors, strict=True):
             self.addCleanup(collector.close)
             self.assert_arrives(pair.daemon, collector)
+            eventually(pair.is_mended, "it is told that spans arrive again")
             self.assertEqual(pair.daemon.log.count(MENDED), 1)
             self.assert_told_once(pair.daemon)
 
