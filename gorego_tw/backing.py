@@ -120,7 +120,7 @@ class Backing:
         )
         self.outage = Outage(as_absence=settings.action_result_when_down == "not_found")
         self.outage.watch(peer.breaker)
-        peer.breaker.observers.append(self._answers_again)
+        peer.breaker.observers.append(self._forget_presence)
         normalising = Normalising(tier.blobs, EmptyBlob(self.blobs), limits)
         there = ReferencedResults(self._upstream, normalising.normalised)
         here = Remembering(
@@ -187,10 +187,9 @@ class Backing:
     def _is_pending(self, key: ActionKey) -> bool:
         return len(self.pending) > 0 and self.pending.is_pinned(action_key(key))
 
-    def _answers_again(self, state: State) -> None:
-        # It may have lost what it had, or be another one by now.
-        if state is State.CLOSED:
-            self.presence.clear()
+    def _forget_presence(self, _state: State) -> None:
+        # What cannot be had from it now is as good as absent; later it may be another one.
+        self.presence.clear()
 
     def _wake(self, state: State) -> None:
         if state is State.CLOSED:

@@ -13,6 +13,7 @@ from gorego_tw.errors import NotFound, ResourceExhausted, StatusError
 from gorego_tw.interfaces import ActionKey, IActionResults, StoredActionResult
 from gorego_tw.proxy.freshness import Freshness, FreshnessRules
 from gorego_tw.proxy.outage import Outage
+from gorego_tw.proxy.overtaking import Asking, Overtaking
 from gorego_tw.proxy.write_policy import WritePolicy
 from gorego_tw.replication.shared_work import SharedWork
 from gorego_tw.telemetry.context import detached
@@ -62,6 +63,7 @@ class ProxyActionResults:
         self._policy = policy
         self._outage = outage
         self._is_pending = is_pending
+        self._overtaking = Overtaking()
         self._fetches: SharedWork[ActionKey, StoredActionResult] = SharedWork(
             self._fetch, "fetch", "get_result"
         )
@@ -90,7 +92,8 @@ class ProxyActionResults:
 
     async def put(self, key: ActionKey, result: StoredActionResult) -> None:
         """Keep the action result as the write policy says."""
-        await self._policy.store(key, result)
+        with self._overtaking.writing(key):
+            await self._policy.store(key, result)
 
     async def _strictly(self, key: ActionKey) -> StoredActionResult:
         try:
@@ -109,13 +112,14 @@ class ProxyActionResults:
             raise self._outage.of(error) from error
 
     async def _fetch(self, key: ActionKey) -> StoredActionResult:
-        result = await self._upstream.get(key)
-        await self._take_over(key, result)
+        with self._overtaking.asking(key) as asking:
+            result = await self._upstream.get(key)
+            await self._take_over(key, result, asking)
         return result
 
-    async def _take_over(self, key: ActionKey, result: StoredActionResult) -> None:
+    async def _take_over(self, key: ActionKey, result: StoredActionResult, asking: Asking) -> None:
         # What was written here meanwhile is newer, and was acknowledged.
-        if not self._is_pending(key):
+        if not asking.overtaken and not self._is_pending(key):
             # Without room to keep it, it is asked for there again.
             with suppress(ResourceExhausted):
                 await self._kept.put(key, result)
@@ -127,16 +131,17 @@ class ProxyActionResults:
             compared.addErrback(lambda failure: failure.trap(StatusError) and None)
 
     async def _compare(self, key: ActionKey) -> None:
-        try:
-            there = await self._upstream.get(key)
-        except NotFound:
-            return  # evicted there, or written here only: no reason to distrust it
-        self.compared += 1
-        here = await self._kept.get(key)
-        if here.data != there.data:
-            self.different += 1
-            self._log.info(
-                "action {action}: the backing cache has another result, which is taken over",
-                action=str(key.action),
-            )
-            await self._take_over(key, there)
+        with self._overtaking.asking(key) as asking:
+            try:
+                there = await self._upstream.get(key)
+            except NotFound:
+                return  # evicted there, or written here only: no reason to distrust it
+            self.compared += 1
+            here = await self._kept.get(key)
+            if here.data != there.data and not asking.overtaken:
+                self.different += 1
+                self._log.info(
+                    "action {action}: the backing cache has another result, which is taken over",
+                    action=str(key.action),
+                )
+                await self._take_over(key, there, asking)

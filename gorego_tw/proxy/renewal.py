@@ -21,6 +21,9 @@ from gorego_tw.replication.presence import Presence
 #: How often some of them are renewed, in seconds: a minute's budget leaves in this many parts.
 TICK_SECONDS = 10.0
 
+#: What is lost of a digest where its tenths are added up.
+_ROUNDING = 1e-6
+
 #: How many used digests wait for their turn: some 250 bytes each, 16 MB at most.
 MOST_WAITING = 65_536
 
@@ -82,15 +85,21 @@ class Renewal(Periodic):
         self._used = used
         self._remote = remote
         self._renewed = renewed
-        self._budget = max(1, round(per_minute * TICK_SECONDS / 60))
+        self._per_tick = per_minute * TICK_SECONDS / 60
+        self._budget = 0.0
 
     async def renew(self) -> None:
         """Renew as many as the budget of one tick allows."""
+        # What is left of one tick, less than one digest, is for the next ones.
+        self._budget = min(self._budget, 1.0) + self._per_tick
         due: list[Digest] = []
-        while len(due) < self._budget and (used := self._used.take(self._budget - len(due))):
+        while (room := int(self._budget + _ROUNDING) - len(due)) > 0 and (
+            used := self._used.take(room)
+        ):
             due += self._renewed.unknown(used)
         if not due:
             return
+        self._budget -= len(due)
         try:
             missing = await self._remote.find_missing(due)
         except StatusError as error:

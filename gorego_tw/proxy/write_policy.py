@@ -45,6 +45,9 @@ class Queue(Protocol):
         :raises ResourceExhausted: too much is waiting already.
         """
 
+    def has_action(self, key: ActionKey) -> bool:
+        """Whether that action result waits, or is on its way."""
+
 
 class WritePolicy(Protocol):
     """When a write is done.
@@ -164,6 +167,11 @@ class Back:
         if all(map(self._copying.fits, result.references)):
             await self._queue.add_action(key)
 
+    async def store_again(self, key: ActionKey) -> None:
+        """If an older one waits to be uploaded, or is on its way, let what is here follow it."""
+        if self._queue.has_action(key):
+            await self._queue.add_action(key)
+
 
 class ThroughOrBack:
     """Through while the backing cache answers, back while it does not."""
@@ -197,6 +205,8 @@ class ThroughOrBack:
         except StatusError as error:
             _check_trouble(error)
             await self._back.store(key, result)
+        else:
+            await self._back.store_again(key)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from gorego_tw.body import BytesBody
 from gorego_tw.concurrency import closing
-from gorego_tw.errors import DataLoss, NotFound, Unavailable
+from gorego_tw.errors import DataLoss, InvalidArgument, NotFound, Unavailable
 from gorego_tw.interfaces import ActionKey
 from gorego_tw.remote.http_body import BlobProducer, ResponsePieces
 from gorego_tw.remote.http_peer import HTTPPeer
@@ -67,4 +67,9 @@ class HTTPActionResults:
 
     def _path(self, key: ActionKey) -> str:
         instance = joined(self._instance_name, key.instance_name)
+        if not {".", ".."}.isdisjoint(key.instance_name.split("/")):
+            # A server takes them for a way to what is elsewhere.
+            raise InvalidArgument(
+                f"backing cache: instance name {key.instance_name[:80]!r}: '.' and '..' are no names in a URL"
+            )
         return "/".join(filter(None, (quote(instance), "ac", key.action.hash)))

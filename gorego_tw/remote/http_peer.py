@@ -9,7 +9,12 @@ from functools import partial
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import RetryInfo
 from twisted.internet.defer import CancelledError
-from twisted.internet.error import ConnectError, ConnectionLost, DNSLookupError
+from twisted.internet.error import (
+    ConnectError,
+    ConnectingCancelledError,
+    ConnectionLost,
+    DNSLookupError,
+)
 from twisted.internet.error import TimeoutError as ConnectTimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.client import (
@@ -23,6 +28,7 @@ from twisted.web.iweb import IAgent, IResponse
 
 from gorego_tw.digest import DigestFunction, empty_digest
 from gorego_tw.errors import (
+    FailedPrecondition,
     NotFound,
     PermissionDenied,
     ResourceExhausted,
@@ -37,16 +43,21 @@ from gorego_tw.remote.no_answer import MOST_SECONDS, no_answer
 from gorego_tw.remote.retry import Retrying
 from gorego_tw.telemetry.outgoing import outgoing_call
 
-#: What the codes mean that say something of what was asked for. All others are trouble.
+#: What the codes mean that say something of what was asked for.
 _ANSWERS: Mapping[int, type[StatusError]] = {
     401: Unauthenticated,
     403: PermissionDenied,
     404: NotFound,
     410: NotFound,
-    413: ResourceExhausted,
     429: ResourceExhausted,
     507: ResourceExhausted,
 }
+
+#: All others that say that the request is at fault: as it is, it will be refused again. But a request that
+#: was too slow, or came too early, may come again.
+_REFUSALS = frozenset(range(400, 500)) - {408, 425}
+
+_CANCELLED = (CancelledError, ConnectingCancelledError)
 
 _BROKEN = (
     ConnectError,
@@ -134,12 +145,12 @@ class HTTPPeer:
             body.progressed = partial(timer.reset, seconds)
         try:
             response: IResponse = await asking
-        except (CancelledError, *_BROKEN) as error:
+        except (*_CANCELLED, *_BROKEN) as error:
             if not timer.active():
                 raise no_answer(seconds) from error
             reason = _reason(error)
-            if isinstance(reason, CancelledError):
-                raise reason from error
+            if isinstance(reason, _CANCELLED):
+                raise CancelledError from error
             raise Unavailable(f"backing cache: {reason}") from error
         finally:
             if timer.active():
@@ -160,7 +171,7 @@ class HTTPPeer:
 
     def _failure(self, response: IResponse) -> StatusError:
         code: int = response.code
-        cls = _ANSWERS.get(code, Unavailable)
+        cls = _ANSWERS.get(code, FailedPrecondition if code in _REFUSALS else Unavailable)
         message = f"backing cache: HTTP {code} {response.phrase.decode('latin-1')[:80]}".rstrip()
         (after,) = response.headers.getRawHeaders("retry-after", [""])[:1]
         if after.isdigit():

@@ -144,6 +144,7 @@ class Link:
         self, request: bs.ReadRequest, metadata: Metadata
     ) -> AsyncGenerator[memoryview, None]:
         async with self._connections.place() as connection:
+            self.breaker.check()  # once more, as of a call with one reply
             stub = connection.stub(
                 "unary_stream",
                 _READ,
@@ -182,6 +183,7 @@ class Link:
         """
         self.breaker.check()
         async with self._connections.place() as connection:
+            self.breaker.check()
             stub = connection.stub(
                 "stream_unary",
                 f"{_BYTE_STREAM}Write",

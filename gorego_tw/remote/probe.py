@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from random import Random
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
+from txaio.tx import make_logger
 
 from gorego_tw.errors import StatusError
 from gorego_tw.remote.breaker import Breaker, State
@@ -27,6 +27,8 @@ class Probe(Service):
     :param random: spreads the probes of many, by up to a quarter.
     :ivar probes: how many there were.
     """
+
+    _log = make_logger()
 
     def __init__(
         self,
@@ -79,5 +81,11 @@ class Probe(Service):
             return
         self.probes += 1
         self._breaker.probing()
-        with suppress(StatusError):  # the breaker knows
+        try:
             await self._breaker.watch(self._ask)
+        except CancelledError:
+            raise
+        except StatusError:
+            pass  # the breaker knows
+        except Exception:  # without another probe the breaker would stay open for ever
+            self._log.failure("the probe of the backing cache failed")

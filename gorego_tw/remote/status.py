@@ -12,6 +12,7 @@ from grpc.aio import AioRpcError
 
 from gorego_tw.errors import (
     Aborted,
+    DataLoss,
     FailedPrecondition,
     InvalidArgument,
     NotFound,
@@ -37,6 +38,7 @@ _ANSWERS: Mapping[StatusCode, type[StatusError]] = {
     StatusCode.ABORTED: Aborted,
     StatusCode.OUT_OF_RANGE: OutOfRange,
     StatusCode.UNIMPLEMENTED: Unimplemented,
+    StatusCode.DATA_LOSS: DataLoss,
 }
 
 _BY_NUMBER: Mapping[int, StatusCode] = {code.value[0]: code for code in StatusCode}

@@ -51,7 +51,7 @@ class Writing:
         """
         name = WriteName(self._instance_name, str(uuid4()), digest, compressor)
         backoff = self._link.retrying.backoff()
-        offset = 0
+        offset = furthest = 0
         while True:
             try:
                 return await self.attempt(name, await open_body(), offset, metadata)
@@ -64,7 +64,8 @@ class Writing:
             held = await self._held(name, metadata)
             if held is None:
                 return None
-            if held > offset:
+            if held > furthest:
+                furthest = held
                 backoff.reset()
             elif failure is not None:
                 raise failure

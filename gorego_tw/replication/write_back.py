@@ -26,6 +26,7 @@ from gorego_tw.errors import (
 )
 from gorego_tw.interfaces import ActionKey, IActionResults, StoredActionResult
 from gorego_tw.replication.rests import Rests
+from gorego_tw.storage.local import action_key
 from gorego_tw.storage.pending import Entry, Pending
 
 #: How many uploads are under way at the same time.
@@ -142,6 +143,10 @@ class WriteBack(Periodic):
             raise Unavailable(f"{error.message}, which was evicted at once") from error
         unknown = [digest for digest in references if not self._is_known(digest)]
         self._joined(self._pending.add_action(key, len(data), unknown))
+
+    def has_action(self, key: ActionKey) -> bool:
+        """Whether that action result waits, or is on its way."""
+        return self._pending.is_pinned(action_key(key))
 
     def wake(self) -> None:
         """Try everything now: the backing cache is well again."""

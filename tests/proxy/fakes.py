@@ -92,3 +92,7 @@ class FakeQueue:
         if self.failure is not None:
             raise self.failure
         self.actions.append(key)
+
+    def has_action(self, key: ActionKey) -> bool:
+        """Whether it was noted."""
+        return key in self.actions

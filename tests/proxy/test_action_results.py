@@ -18,7 +18,7 @@ from tests.proxy.fakes import RecordingPolicy
 
 ACTION = digest_of(b"action", DigestFunction.SHA256)
 FINAL, COMPARED, STRICT = (ActionKey(name, ACTION) for name in ("final", "compared", "strict"))
-HERE, THERE = StoredActionResult(b"here", ()), StoredActionResult(b"there", ())
+HERE, THERE, NEWER = (StoredActionResult(data, ()) for data in (b"here", b"there", b"newer"))
 
 
 @implementer(IActionResults)
@@ -75,6 +75,21 @@ class ProxyActionResultsTests(SynchronousTestCase):
     def test_interface(self) -> None:
         """It is a store of action results."""
         verifyObject(IActionResults, self.results)
+
+    def test_written_through_meanwhile(self) -> None:
+        """What was written since the backing cache was asked is not replaced by its answer."""
+        for key in (FINAL, COMPARED, STRICT):
+            if key is COMPARED:
+                self.kept.results[key] = HERE
+            self.upstream.results[key] = THERE
+            self.upstream.slow = True
+            asking = Deferred.fromCoroutine(self.results.get(key))
+            self.successResultOf(Deferred.fromCoroutine(self.results.put(key, NEWER)))
+            self.kept.results[key] = NEWER  # by the policy
+            self.upstream.gates.pop().callback(None)
+            self.successResultOf(asking)
+            self.assertEqual(self.kept.results[key], NEWER)
+        self.assertEqual(self.results.different, 0)
 
     def test_local_hit(self) -> None:
         """What is here is answered, and nobody is asked."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -73,6 +74,21 @@ class RenewalTests(SynchronousTestCase):
         self.tick()
         self.assertEqual(self.remote.asked, [[A, B], [C]])
         self.assertEqual((self.renewal.count, self.renewal.absent), (2, 1))
+
+    def test_small_budgets(self) -> None:
+        """A budget that is no multiple of the ticks is kept over a minute."""
+        for per_minute in (1, 3, 9, 13):
+            renewal = Renewal(
+                self.used,
+                self.remote,
+                renewed=Presence(clock=self.clock, seconds=60),
+                per_minute=per_minute,
+                clock=self.clock,
+            )
+            self.used.note([blob(n)[0] for n in range(1, 60)])
+            for _ in range(12):
+                self.successResultOf(Deferred.fromCoroutine(renewal.renew()))
+            self.assertEqual(renewal.count + renewal.absent, 2 * per_minute)
 
     def test_not_again(self) -> None:
         """What was renewed a short while ago takes nothing of the budget."""

@@ -55,6 +55,18 @@ class PolicyTestCase(SynchronousTestCase):
         return KEY in self.results.results
 
 
+class OlderTests(PolicyTestCase):
+    def test_an_older_one_waits(self) -> None:
+        """A result that went through follows an older one that waits to be uploaded, or is on its way."""
+        digest = self.blob()
+        self.upstream.failure = DOWN
+        self.successResultOf(self.through_or_back.store(KEY, self.result(digest)))
+        self.assertEqual(self.queue.actions, [KEY])
+        self.upstream.failure = None
+        self.successResultOf(self.through_or_back.store(KEY, self.result(digest)))
+        self.assertEqual(self.queue.actions, [KEY, KEY])
+
+
 class ThroughTests(PolicyTestCase):
     def test_blob(self) -> None:
         """A blob that arrived is there when the write is done, and nobody asked before."""

@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectingCancelledError
+from twisted.web.iweb import IAgent, IResponse
+from zope.interface import implementer
+
 from gorego_tw.digest import DigestFunction, digest_of
-from gorego_tw.errors import DataLoss, NotFound, Unavailable
+from gorego_tw.errors import (
+    DataLoss,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    Unavailable,
+)
 from gorego_tw.interfaces import ActionKey
+from gorego_tw.remote.breaker import State
 from gorego_tw.remote.http_action_results import MOST_BYTES, HTTPActionResults
+from gorego_tw.remote.no_answer import NoAnswer
 from tests.remote.http_server import HTTPTestCase
 
 KEY = ActionKey("linux x", digest_of(b"action", DigestFunction.SHA256))
 PATH = f"prod/linux%20x/ac/{KEY.action.hash}"
+
+
+@implementer(IAgent)
+class UnreachableAgent:
+    """Its connections never come, and say so in their own way when nobody waits any more."""
+
+    def request(self, *_: object) -> Deferred[IResponse]:
+        """Connect."""
+        address = IPv4Address("TCP", "127.0.0.1", 1)
+        return Deferred(lambda it: it.errback(ConnectingCancelledError(address)))
 
 
 class HTTPActionResultsTests(HTTPTestCase):
@@ -38,6 +62,31 @@ class HTTPActionResultsTests(HTTPTestCase):
         await self.results.put(KEY, b"result")
         self.there.codes = [500] * 3
         await self.failed(self.results.get(KEY), Unavailable)
+
+    async def test_refused(self) -> None:
+        """What the server will not have is no trouble of its own: it is asked once, and for others as before."""
+        for code in (400, 405, 409, 411, 413, 416):
+            self.there.codes = [code]
+            await self.failed(self.results.put(KEY, b"result"), FailedPrecondition)
+        self.assertEqual(len(self.there.asked), 6)
+        self.assertIs(self.breaker.state, State.CLOSED)
+
+    async def test_names_that_lead_elsewhere(self) -> None:
+        """An instance name does not leave the prefix."""
+        for name in ("..", "../other", "a/../../b", ".", "a/."):
+            key = KEY._replace(instance_name=name)
+            await self.failed(self.results.put(key, b"result"), InvalidArgument)
+            await self.failed(self.results.get(key), InvalidArgument)
+        self.assertEqual(self.there.asked, [])
+
+    async def test_connecting_takes_too_long(self) -> None:
+        """A connection that does not come in time is no answer, whatever Twisted calls that."""
+        peer = self.make_peer(retries=0, seconds=0.01)
+        self.patch(peer, "_agent", UnreachableAgent())
+        await self.failed(HTTPActionResults(peer, "").get(KEY), NoAnswer)
+        asking = Deferred.fromCoroutine(HTTPActionResults(peer, "").get(KEY))
+        asking.cancel()
+        await self.failed(asking, CancelledError)
 
     async def test_without_a_length(self) -> None:
         """What may have been cut is not taken for a result: no digest says that it is whole."""

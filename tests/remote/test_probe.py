@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -83,6 +83,17 @@ class ProbeTests(SynchronousTestCase):
         self.open()
         self.pass_time(2)
         self.assertEqual(len(self.asked_at), before + 1)
+
+    def test_fault(self) -> None:
+        """A probe that ends in a way that nobody has thought of is followed by the next one."""
+        self.open()
+        self.answer = Deferred()
+        self.pass_time(2)
+        self.answer.errback(ZeroDivisionError())
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.answer = succeed(None)
+        self.pass_time(5)
+        self.assertIs(self.breaker.state, State.CLOSED)
 
     def test_closed_meanwhile(self) -> None:
         """If the breaker was closed during the wait nobody is asked."""

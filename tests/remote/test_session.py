@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from twisted.internet import defer
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
@@ -52,6 +53,27 @@ class SessionTests(SynchronousTestCase):
         """A peer that is down is no reason not to start; the log says why."""
         self.answer.errback(Unavailable("backing cache: down"))
         self.assertEqual(self.start(), "the peer does not answer: backing cache: down")
+
+    def test_greeted_again(self) -> None:
+        """One that did not answer at the start is greeted until it does, and then no more."""
+        self.answer.errback(Unavailable("backing cache: down"))
+        self.start()
+        self.answer = defer.fail(Unavailable("backing cache: down"))
+        with capturedLogs() as events:
+            self.clock.pump([1.0] * 100)
+            self.answer = defer.succeed(None)
+            self.clock.pump([1.0] * 100)
+        told = [formatEvent(event) for event in events]
+        self.assertEqual(told.count("the peer does not answer: backing cache: down"), 6)
+        self.assertEqual(told[-1], "the peer answers")
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_stopped_before_it_answers(self) -> None:
+        """Then it is not greeted any more."""
+        self.answer.errback(Unavailable("backing cache: down"))
+        self.start()
+        self.successResultOf(Deferred.fromCoroutine(self.session.stopService()))
+        self.assertEqual((self.clock.getDelayedCalls(), self.closed), ([], True))
 
     def test_silent(self) -> None:
         """Nor is one that says nothing, which costs a start a moment."""

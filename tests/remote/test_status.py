@@ -32,6 +32,7 @@ class StatusOfTests(SynchronousTestCase):
             kept,
             {
                 "ABORTED",
+                "DATA_LOSS",
                 "FAILED_PRECONDITION",
                 "INVALID_ARGUMENT",
                 "NOT_FOUND",

@@ -128,6 +128,12 @@ class WritingTests(SynchronousTestCase):
         self.failureResultOf(self.write(Compressor.ZSTD), Unavailable)
         self.assertEqual(self.link.replies, [])
 
+    def test_swings(self) -> None:
+        """A peer that has now more, now less of it makes no progress by that, and is tried a few times."""
+        self.link.replies, self.link.statuses = [DOWN] * 20, [1, 0] * 10
+        self.failureResultOf(self.write(), Unavailable)
+        self.assertGreater(len(self.link.replies), 10)
+
     def test_impossible_offsets(self) -> None:
         """A peer that holds less than nothing, or more than there is, gets all of it again."""
         for held in (-1, SIZE + 1):

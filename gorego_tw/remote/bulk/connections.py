@@ -6,8 +6,9 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from twisted.internet.defer import CancelledError
 from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint
-from twisted.internet.error import ConnectError
+from twisted.internet.error import ConnectError, ConnectingCancelledError
 from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 
@@ -101,7 +102,9 @@ class BulkConnections:
         connection = BulkConnection(self._clock, self._seconds, self._lost)
         try:
             await self._endpoint.connect(Factory.forProtocol(lambda: connection))
-        except ConnectError as error:
+        except ConnectingCancelledError as error:
+            raise CancelledError from error
+        except (ConnectError, OSError) as error:  # DNSLookupError is one of the latter
             raise Unavailable(f"backing cache: no connection: {error}") from None
         if self._closed:
             connection.abort()

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any, cast
 
 from twisted.internet import reactor
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.internet.error import ConnectingCancelledError, DNSLookupError
+from twisted.internet.interfaces import IProtocol, IReactorTime
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase
@@ -23,6 +25,17 @@ from tests.remote.peer import PeerTestCase
 
 HEADERS = header_block("/google.bytestream.ByteStream/Read", "localhost", (("own", "mine"),))
 REQUEST = ReadRequest(resource_name="x").SerializeToString()
+
+
+class FailingEndpoint:
+    """Nobody is reached there."""
+
+    def __init__(self, failure: Exception) -> None:
+        self._failure = failure
+
+    def connect(self, factory: Factory) -> Deferred[IProtocol]:
+        """Fail."""
+        return fail(self._failure)
 
 
 class BulkTestCase(PeerTestCase):
@@ -152,6 +165,16 @@ class ReadTests(BulkTestCase):
         error = await self.failed(self.read(), Unavailable)
         self.assertIn("backing cache: no connection", error.message)
         self.assertEqual(self.bulk.in_flight, 0)
+
+    async def test_no_such_host(self) -> None:
+        """A name that nobody knows is trouble too; who breaks off while it connects is not in any."""
+        for failure, kind in (
+            (DNSLookupError(), Unavailable),
+            (ConnectingCancelledError(IPv4Address("TCP", "127.0.0.1", 1)), CancelledError),
+        ):
+            endpoint = self.patch(self.bulk, "_endpoint", FailingEndpoint(failure))
+            await self.failed(self.read(), kind)
+            endpoint.restore()
 
     async def test_closed(self) -> None:
         """When all are closed what is under way ends, and nothing more is begun."""
