@@ -115,8 +115,7 @@ CHECKS: Mapping[str, Callable[[], Tally]] = {
     "format": lint("ruff", "format", "--check", "."),
     "mypy": lint("mypy"),
     "trial": trial(*in_one_process()),
-    # They wait more than they work. Some of the others end the process that they run in.
-    "end-to-end": trial("--jobs=2", ".".join(Path(END_TO_END).parts)),
+    "end-to-end": trial(".".join(Path(END_TO_END).parts)),
     "crashtest": lint("python", "-m", "crashtest", CRASHTEST_SECONDS),
 }
 
