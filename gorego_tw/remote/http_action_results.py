@@ -8,7 +8,7 @@ from gorego_tw.body import BytesBody
 from gorego_tw.concurrency import closing
 from gorego_tw.errors import DataLoss, InvalidArgument, NotFound, Unavailable
 from gorego_tw.interfaces import ActionKey
-from gorego_tw.remote.http_body import BlobProducer, ResponsePieces
+from gorego_tw.remote.http_body import BlobProducer, ResponsePieces, read_to_end
 from gorego_tw.remote.http_peer import HTTPPeer
 from gorego_tw.remote.instance_name import joined
 
@@ -62,8 +62,7 @@ class HTTPActionResults:
 
     async def _put(self, key: ActionKey, data: bytes) -> None:
         response = await self._peer.request("PUT", self._path(key), BlobProducer(BytesBody(data)))
-        async for _ in ResponsePieces(response, self._peer.seconds, self._peer.clock):
-            pass
+        await read_to_end(ResponsePieces(response, self._peer.seconds, self._peer.clock))
 
     def _path(self, key: ActionKey) -> str:
         instance = joined(self._instance_name, key.instance_name)

@@ -12,7 +12,7 @@ from gorego_tw.digest import Digest
 from gorego_tw.errors import DataLoss, FailedPrecondition, NotFound, StatusError, Unavailable
 from gorego_tw.forwarding import Metadata, forwarded
 from gorego_tw.interfaces import IBlobAccess, IBlobBody
-from gorego_tw.remote.http_body import BlobProducer, ResponsePieces
+from gorego_tw.remote.http_body import BlobProducer, ResponsePieces, read_to_end
 from gorego_tw.remote.http_peer import HTTPPeer
 from gorego_tw.remote.resuming import RemoteBody, Resuming
 
@@ -92,9 +92,9 @@ class HTTPBlobs:
         response = await self._peer.request(
             "GET", _path(digest), metadata=metadata, headers=headers
         )
-        skip = self._skipped(digest, response, offset)
         pieces = ResponsePieces(response, self._peer.seconds, self._peer.clock)
         async with closing(pieces):
+            skip = self._skipped(digest, response, offset)
             async for piece in pieces:
                 if skip < len(piece):
                     yield piece[skip:] if skip else piece
@@ -139,5 +139,4 @@ def _length(response: IResponse) -> int | None:
 
 async def _read(peer: HTTPPeer, response: IResponse) -> None:
     """Read a body to its end, so that the connection can be used again."""
-    async for _ in ResponsePieces(response, peer.seconds, peer.clock):
-        pass
+    await read_to_end(ResponsePieces(response, peer.seconds, peer.clock))

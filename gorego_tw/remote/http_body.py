@@ -107,19 +107,41 @@ class ResponsePieces(Protocol):
         return self.transport
 
 
-class UnwantedBody(Protocol):
-    """Takes the body of a failure, so that the connection can be used again; not more than a page."""
+async def read_to_end(pieces: ResponsePieces) -> None:
+    """Take all of it, so that the connection can be used again.
 
-    def __init__(self, response: IResponse) -> None:
+    :raises Unavailable: it broke off, or does not go on.
+    """
+    async with closing(pieces):
+        async for _ in pieces:
+            pass
+
+
+class UnwantedBody(Protocol):
+    """Takes the body of a failure, so that the connection can be used again; not more than a page.
+
+    :param seconds: how long it may take.
+    """
+
+    def __init__(self, response: IResponse, seconds: float, clock: IReactorTime) -> None:
         self._left = MOST_HELD_BYTES
+        self._timer = clock.callLater(seconds, self._enough)
         response.deliverBody(self)
 
     def dataReceived(self, data: bytes) -> None:
         """Nobody looks at it."""
         self._left -= len(data)
         if self._left < 0:
-            transport: Any = self.transport
-            transport.stopProducing()
+            self._enough()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """That was all."""
+        if self._timer.active():
+            self._timer.cancel()
+
+    def _enough(self) -> None:
+        transport: Any = self.transport
+        transport.stopProducing()
 
 
 @implementer(IBodyProducer)

@@ -155,8 +155,10 @@ class HTTPPeer:
         finally:
             if timer.active():
                 timer.cancel()
+            if body is not None:
+                body.progressed = lambda: None
         if response.code not in {200, 201, 204, 206}:
-            UnwantedBody(response)
+            UnwantedBody(response, seconds, self.clock)
             raise self._failure(response)
         return response
 

@@ -27,6 +27,7 @@ class Files(Resource):
     :ivar headers: those of the last request.
     :ivar codes: what the next requests are answered with, before anything is looked at.
     :ivar retry_after: sent with those.
+    :ivar stalls: the codes of the next responses, whose bodies do not go on.
     :ivar cuts: after how many bytes of its body the next responses break off.
     :ivar ranges: whether it knows them.
     :ivar silent: whether it takes requests and says nothing.
@@ -43,6 +44,7 @@ class Files(Resource):
         self.headers: dict[str, str] = {}
         self.codes: list[int] = []
         self.retry_after = ""
+        self.stalls: list[int] = []
         self.cuts: list[int] = []
         self.ranges = True
         self.silent = False
@@ -57,6 +59,11 @@ class Files(Resource):
         raw = request.requestHeaders.getAllRawHeaders()
         self.headers = {name.decode().lower(): values[0].decode() for name, values in raw}
         if self.silent:
+            return NOT_DONE_YET
+        if self.stalls:
+            request.setResponseCode(self.stalls.pop(0))
+            request.setHeader("content-length", "10")
+            request.write(b"page")
             return NOT_DONE_YET
         if self.codes:
             request.setResponseCode(self.codes.pop(0))
@@ -118,8 +125,12 @@ class HTTPTestCase(TestCase):
         """Close the connections, after what was left of responses has been read."""
         await self.turns()
         await self.pool.closeCachedConnections()
-        while any(isinstance(reader, Client | Server) for reader in self.clock.getReaders()):
+        while self.connections():
             await self.turns()
+
+    def connections(self) -> int:
+        """How many there are, from here or to here."""
+        return sum(isinstance(reader, Client | Server) for reader in self.clock.getReaders())
 
     async def turns(self, seconds: float = 0.01) -> None:
         """Let both sides have some turns of the reactor."""

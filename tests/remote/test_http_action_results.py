@@ -71,6 +71,18 @@ class HTTPActionResultsTests(HTTPTestCase):
         self.assertEqual(len(self.there.asked), 6)
         self.assertIs(self.breaker.state, State.CLOSED)
 
+    async def test_pages_that_do_not_end(self) -> None:
+        """A response that does not go on costs no connection for long, whatever it began as."""
+        self.peer = self.make_peer(retries=0, seconds=0.05)
+        results = HTTPActionResults(self.peer, "prod")
+        for code, kind in ((404, NotFound), (500, Unavailable), (200, Unavailable)):
+            self.there.stalls = [code]
+            await self.failed(results.get(KEY), kind)
+        self.there.stalls = [201]
+        await self.failed(results.put(KEY, b"result"), Unavailable)
+        await self.turns(0.2)
+        self.assertEqual(self.connections(), 0)
+
     async def test_names_that_lead_elsewhere(self) -> None:
         """An instance name does not leave the prefix."""
         for name in ("..", "../other", "a/../../b", ".", "a/."):

@@ -117,12 +117,23 @@ class UnwantedBodyTests(SynchronousTestCase):
         """A page of words is taken to its end, and a flood is stopped."""
         response = Response()
         unwanted: Any = response
-        UnwantedBody(unwanted)
+        clock = Clock()
+        UnwantedBody(unwanted, 5, clock)
         response.protocol.dataReceived(bytes(MOST_HELD_BYTES))
         self.assertEqual(response.transport.producerState, "producing")
         response.protocol.dataReceived(b"x")
         self.assertEqual(response.transport.producerState, "stopped")
         response.protocol.connectionLost(Failure(ResponseDone()))
+        self.assertEqual(clock.getDelayedCalls(), [])
+
+    def test_page_that_does_not_end(self) -> None:
+        """One that does not come to its end in time is stopped."""
+        response = Response()
+        unwanted: Any = response
+        clock = Clock()
+        UnwantedBody(unwanted, 5, clock)
+        clock.advance(5)
+        self.assertEqual(response.transport.producerState, "stopped")
 
 
 class Pieces(BytesBody):
