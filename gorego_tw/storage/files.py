@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import count
@@ -57,7 +58,10 @@ class BlobFiles:
     def guess(self, key: bytes) -> BlobRecord:
         """What a record that cannot be read may have said, as far as it is about room."""
         with suppress(OSError, KeyError):
-            return BlobRecord(0, FILE, os.lstat(self.path(key)).st_size, 0)
+            found = os.lstat(self.path(key))
+            # That of a key which was cut off is a folder, with all other files in it.
+            if stat.S_ISREG(found.st_mode):
+                return BlobRecord(0, FILE, found.st_size, 0)
         return BlobRecord(0, INLINE, 0, 0)
 
     def is_as_recorded(self, key: bytes, record: BlobRecord) -> bool:

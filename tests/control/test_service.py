@@ -159,19 +159,23 @@ class VerifyTests(ControlTestCase):
     def test_damaged_entries(self) -> None:
         """Records and keys of whatever form are found, and dropped, and nobody who lists blobs ends at them."""
         good, data = self.put(10)
+        large, large_data = self.put(5000)
         kept = self.tier.environment
         with kept.begin(write=True) as txn:
             record = txn.get(good.key, db=kept.blobs)
             assert record is not None
             for number, damaged in enumerate((b"", record[:5], record + b"?", bytes(25))):
                 txn.put(b"\1" + bytes([number]) * 32, damaged, db=kept.blobs)
-                txn.put(b"tally:\1", pack_tally(Tally(8, 0)), db=kept.meta)
+                txn.put(b"tally:\1", pack_tally(Tally(9, 8192)), db=kept.meta)
             for key in (b"\x81" + bytes(32), b"\1", b"\1" + bytes(20), b"\xff"):
                 txn.put(key, record, db=kept.blobs)
         listed = self.stream(self.control.list(pb.ListRequest(), None))
-        self.assertEqual([blob.name for page in listed for blob in page.blobs], [message_of(good)])
+        names = [blob.name.hash for page in listed for blob in page.blobs]
+        self.assertEqual(sorted(names), sorted(digest.key[1:] for digest in (good, large)))
         read_all = self.stream(self.control.read_all(pb.ReadAllRequest(), None))
-        self.assertEqual(b"".join(reply.data for reply in read_all), data)
+        self.assertIn(
+            b"".join(reply.data for reply in read_all), (data + large_data, large_data + data)
+        )
         for digest in (Digest(b"\1" + bytes([1]) * 32, 10), Digest(b"\1" + bytes(32), 0)):
             self.assertEqual(self.tier.inventory.missing([digest, good]), [digest])
             self.failureResultOf(
@@ -184,7 +188,8 @@ class VerifyTests(ControlTestCase):
         self.assertEqual(sum(len(reply.damages) for reply in replies), 8)
         replies = self.stream(self.control.verify(pb.VerifyRequest(), None))
         self.assertEqual(sum(len(reply.damages) for reply in replies), 0)
-        self.assertEqual(replies[-1].entries, 1)
+        self.assertEqual(replies[-1].entries, 2)
+        self.assertEqual(self.successResultOf(read(self.tier.blobs, large)), large_data)
 
     def test_uses_are_not_noted(self) -> None:
         """What is verified is evicted no later than before."""
