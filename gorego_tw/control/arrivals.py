@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
-from gorego_tw.control.names import digest_in
+from gorego_tw.control.names import digest_in, is_empty, shown
 from gorego_tw.errors import InvalidArgument, StatusError
 from gorego_tw.pb.gorego.control.v1.control_pb2 import (
     StoredResult,
@@ -47,6 +47,8 @@ class Brought:
             raise InvalidArgument("no blob: the stream has no message")
         digest = digest_in(first.name)
         uploads = self._tier.uploads
+        if not digest.size_bytes and not is_empty(first.name):
+            raise InvalidArgument(f"blob {shown(digest)}: a size of 0 and not the empty blob")
         if not digest.size_bytes or await uploads.is_needless(digest):
             return True
         # Nobody goes on with it later, not even a blob of another process that was killed meanwhile.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gorego_tw.digest import Digest, DigestFunction, parse_digest
+from gorego_tw.digest import Digest, DigestFunction, empty_digest, parse_digest
 from gorego_tw.errors import InvalidArgument, NotFound
 from gorego_tw.pb.gorego.control.v1.control_pb2 import BlobName
 from gorego_tw.storage.entries import Entries
@@ -32,6 +32,15 @@ def digest_in(name: BlobName) -> Digest:
     except ValueError:
         raise InvalidArgument(f"digest function {name.digest_function}: not served") from None
     return parse_digest(name.hash.hex(), name.size_bytes, function)
+
+
+def is_empty(name: BlobName) -> bool:
+    """Whether that is the empty blob, which is always there; its size need not be known.
+
+    :raises InvalidArgument: it is no name.
+    """
+    digest = digest_in(BlobName(digest_function=name.digest_function, hash=name.hash))
+    return name.size_bytes <= 0 and digest == empty_digest(digest.function)
 
 
 def found(name: BlobName, entries: Entries) -> Digest:

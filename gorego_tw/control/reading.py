@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from gorego_tw.concurrency import closing
 from gorego_tw.control.inspection import Inspection
-from gorego_tw.control.names import found, message_of, shown
+from gorego_tw.control.names import found, is_empty, message_of, shown
 from gorego_tw.digest import Digest
 from gorego_tw.errors import DataLoss, NotFound
 from gorego_tw.pb.gorego.control.v1.control_pb2 import BlobName, ReadAllResponse, ReadResponse
@@ -31,11 +31,15 @@ class Reading:
         self._pause = pause
 
     async def one(self, name: BlobName) -> AsyncIterator[ReadResponse]:
-        """A blob, in pieces; damage is told at the end at the latest.
+        """A blob, in pieces; damage is told at the end at the latest. The empty one is always there.
 
         :raises NotFound: it is absent.
         :raises DataLoss: it is damaged.
         """
+        if is_empty(name):
+            empty = BlobName(digest_function=name.digest_function, hash=name.hash)
+            yield ReadResponse(name=empty)
+            return
         digest = found(name, self._entries)
         body = await self._inspection.open(digest)
         yield ReadResponse(name=message_of(digest))

@@ -14,7 +14,7 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from gorego_tw.command.main import gorego
-from gorego_tw.digest import Digest
+from gorego_tw.digest import Digest, DigestFunction, empty_digest
 from gorego_tw.errors import Unavailable
 from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.reuse.report import ReuseReport
@@ -255,6 +255,13 @@ class BlobTests(CommandTestCase):
         text = self.succeed("put", "-", "--function", "blake3", data=b"data").strip()
         self.assertTrue(text.startswith("blake3:"))
         self.assertEqual(self.succeed("get", text), "data")
+
+    def test_the_empty_blob(self) -> None:
+        """It is always there, whether anybody has put it or not."""
+        name = str(empty_digest(DigestFunction.SHA256))
+        for text in (name, name.partition("/")[0]):
+            self.assertEqual(self.succeed("get", text), "")
+        self.assertEqual(self.succeed("put", "-").strip(), name)
 
     def test_rm(self) -> None:
         """A blob that was dropped is absent."""

@@ -314,6 +314,7 @@ class BlobTests(ControlTestCase):
         digest, data = blob(5000)
         self.failureResultOf(self.write(digest, data[1:]), InvalidArgument)
         self.failureResultOf(self.write(digest, data[1:], b"x"), InvalidArgument)
+        self.failureResultOf(self.write(digest._replace(size_bytes=0)), InvalidArgument)
         self.assertEqual(self.left_behind(), [])
 
     def test_write_without_a_name(self) -> None:
