@@ -25,7 +25,6 @@ from gorego_tw.storage.lmdb_pages import (
     OVERFLOW,
     PAGE_HEAD_BYTES,
     DamagedPage,
-    MetaPage,
     children,
     free_lists,
     free_numbers,
@@ -76,25 +75,29 @@ class IndexCheck:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             self._fd = fd
-            self._meta = self._check_head(head)
+            self._meta, _ = newest_meta(self._head() if head is None else head)
             self._check_trees(now() + seconds, now)
         finally:
             os.close(fd)
-
-    def _check_head(self, head: bytes | None) -> MetaPage:
-        meta, _ = newest_meta(self._head() if head is None else head)
-        size = os.fstat(self._fd).st_size
-        if size < (meta.last_page + 1) * meta.page_bytes:
-            raise DamagedPage(f"{size} bytes of {meta.last_page + 1} pages")
-        return meta
 
     def _head(self) -> bytes:
         with _as_damage("its first pages"):
             return os.pread(self._fd, HEAD_BYTES, 0)
 
     def _check_trees(self, end: float, now: Callable[[], float]) -> None:
-        roots = (_Place(self._meta.root), _Place(self._meta.free_root, numbers=True))
-        waiting = deque(place for place in roots if place.page != NO_PAGE)
+        missing = self._missing_pages()
+        # Pages that were taken and let go of in one commit are not written, be they the last ones of the file.
+        self._walk(_Place(self._meta.free_root, numbers=True), inf if missing else end, now)
+        if not self._free.issuperset(missing):
+            raise DamagedPage(f"{missing.start} of {missing.stop} pages are there")
+        self._walk(_Place(self._meta.root), end, now)
+
+    def _missing_pages(self) -> range:
+        there = os.fstat(self._fd).st_size // self._meta.page_bytes
+        return range(there, self._meta.last_page + 1)
+
+    def _walk(self, root: _Place, end: float, now: Callable[[], float]) -> None:
+        waiting = deque([root] if root.page != NO_PAGE else [])
         self._seen.update(place.page for place in waiting)
         while waiting and now() < end:
             for place in self._below(waiting.popleft()):
@@ -129,8 +132,6 @@ class IndexCheck:
         return [_Place(child.page, place.numbers, first, last) for child, first, last in bounds]
 
     def _leaf(self, place: _Place, page: bytes) -> list[_Place]:
-        if place.numbers:
-            self._check_free(page, place.page)
         found = nodes(page, place.page)
         if place.page == self._meta.root:
             self.names = frozenset(node.key for node in found)
@@ -138,6 +139,8 @@ class IndexCheck:
         for node in found:
             if node.overflow is not None:
                 self._check_overflow(node.overflow, node.overflow_bytes)
+        if place.numbers:
+            self._check_free(page, place.page)
         roots = [node.root for node in found if node.root is not None]
         return [_Place(root) for root in roots if root != NO_PAGE]
 
@@ -146,7 +149,8 @@ class IndexCheck:
         for entry in free_lists(page, number):
             packed = entry.packed
             if entry.overflow is not None:
-                packed = self._read_overflow(entry.overflow, entry.size_bytes)
+                packed = self._read(entry.overflow, PAGE_HEAD_BYTES + entry.size_bytes)
+                packed = packed[PAGE_HEAD_BYTES:]
             free = free_numbers(packed)
             pages = set(free)
             if pages & self._free or pages & self._seen:
@@ -154,10 +158,6 @@ class IndexCheck:
             if free and not FIRST_PAGE <= free[-1] <= free[0] <= self._meta.last_page:
                 raise DamagedPage(f"page {number}: it has a page as free that is none")
             self._free |= pages
-
-    def _read_overflow(self, number: int, size: int) -> bytes:
-        self._check_overflow(number, size)
-        return self._read(number, PAGE_HEAD_BYTES + size)[PAGE_HEAD_BYTES:]
 
     def _check_overflow(self, number: int, size: int) -> None:
         page = self._read(number, PAGE_HEAD_BYTES)

@@ -143,6 +143,52 @@ class IndexCheckTests(SynchronousTestCase):
                 bad = self.good[:start] + wrong + self.good[start + len(wrong) :]
                 self.assertTrue(self.damaged(bad), (start, wrong))
 
+    def test_traffic(self) -> None:
+        """Whatever LMDB writes is good: large values, long lists of free pages, readers that stay."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        environment = Environment(folder, 1 << 30)
+        random, keys, reader = self.random, list[bytes](), None
+        for _ in range(60):
+            with environment.begin(write=True) as txn:
+                for _ in range(random.choice((1, 30, 1000))):
+                    if random.random() < 0.6 or not keys:
+                        keys.append(b"\1" + random.randbytes(32))
+                        txn.put(keys[-1], random.randbytes(21), db=environment.blobs)
+                        if random.random() < 0.3:
+                            value = random.randbytes(random.choice((4080, 20_000, 200_000)))
+                            txn.put(keys[-1], value, db=environment.small)
+                    else:
+                        key = keys.pop(random.randrange(len(keys)))
+                        txn.delete(key, db=environment.blobs)
+                        txn.delete(key, db=environment.small)
+            if random.random() < 0.2:
+                if reader is not None:
+                    reader.abort()
+                reader = environment.begin() if random.random() < 0.7 else None
+            IndexCheck(environment.file)
+        if reader is not None:
+            reader.abort()
+        environment.close()
+
+    def test_last_pages_that_were_never_written(self) -> None:
+        """Pages that were taken and let go of in one commit need not be there; all others have to be."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        environment = Environment(folder, 1 << 30)
+        with environment.begin(write=True) as txn:
+            txn.put(b"\1stays", b"record", db=environment.blobs)
+            txn.put(b"\1goes", bytes(200_000), db=environment.small)
+            txn.delete(b"\1goes", db=environment.small)
+        IndexCheck(environment.file)
+        meta, _ = newest_meta(environment.head())
+        whole = environment.file.read_bytes()
+        self.assertLess(len(whole), meta.last_page * PAGE)
+        environment.close()
+        for pages in range(2, len(whole) // PAGE):
+            environment.file.write_bytes(whole[: pages * PAGE])
+            self.assertRaises(DamagedPage, IndexCheck, environment.file, 0.0)
+
     def test_swapped(self) -> None:
         """A page of another place, however good it is there."""
         used = self.used()
