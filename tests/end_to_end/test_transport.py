@@ -118,7 +118,7 @@ class LimitTests(SharedDaemonTestCase):
     def test_many_digests(self) -> None:
         """FindMissingBlobs answers 40,000 digests in one call: more than 2 MiB both ways."""
         client = self.connect(self.daemon, ("grpc.max_receive_message_length", 16 * MIB))
-        digests = [digest_of(b"%d" % n) for n in range(40_000)]
+        digests = [digest_of(b"many digests: %d" % n) for n in range(40_000)]
         self.assertEqual(client.find_missing(digests), digests)
 
     def test_request_metadata_of_any_kind(self) -> None:
