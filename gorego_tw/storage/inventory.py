@@ -272,7 +272,7 @@ class Inventory:
             self.evict(gone)
             # In an index that has gone back, or is being made, there may be nothing yet of a good file.
             key = self._files.placing.noted() if killed and self.doubt is None else None
-            if key is not None and self._index.blob(key) is None:
+            if key is not None and self._index.blobs([key]) == [None]:
                 self._files.discard(key)
 
     def _touch(self, keys: list[bytes]) -> None:

@@ -56,6 +56,16 @@ class RecoveryTests(TierTestCase):
         self.assertIs(self.tier.ending, Ending.KILLED)
         self.assertEqual(self.orphans(), [])
 
+    def test_damaged_record_of_the_last_file(self) -> None:
+        """A record that cannot be read is no reason not to start; its file is left until it is asked for."""
+        digest, _ = self.put(5000)
+        environment = self.tier.environment
+        with environment.begin(write=True) as txn:
+            txn.put(digest.key, b"?", db=environment.blobs)
+        self.reopen_after()
+        self.assertTrue(self.path(digest).exists())
+        self.failureResultOf(self.tier.blobs.get(digest), NotFound)
+
     def test_moved_before_a_power_cut(self) -> None:
         """After a power cut, which the index forgets entries by, such a file is left to be compared."""
         digest = self.place()
