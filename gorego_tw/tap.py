@@ -23,12 +23,10 @@ from gorego_tw.config import ConfigError, Configuration, load
 from gorego_tw.lifecycle import StartError
 from gorego_tw.reactor import Reactor
 from gorego_tw.steady_clock import Timed, keep_steady
+from gorego_tw.storage.checkpoint_schedule import WELL_SECONDS
 from gorego_tw.telemetry import log
 
 _log = make_logger()
-
-#: A process that has lived for so long had a good start, in seconds.
-WELL_SECONDS = 60.0
 
 
 def install_reactor() -> None:

@@ -19,7 +19,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from gorego_tw.lifecycle import StartError
-from gorego_tw.tap import WELL_SECONDS, GiveUp, Options, StartAnew, makeService
+from gorego_tw.storage.checkpoint_schedule import WELL_SECONDS
+from gorego_tw.tap import GiveUp, Options, StartAnew, makeService
 from gorego_tw.telemetry import log
 
 ROOT = Path(__file__).parent.parent

@@ -8,7 +8,7 @@ from gorego_tw.body import BytesBody
 from gorego_tw.concurrency import closing
 from gorego_tw.errors import DataLoss, InvalidArgument, NotFound, Unavailable
 from gorego_tw.interfaces import ActionKey
-from gorego_tw.remote.http_body import BlobProducer, ResponsePieces, read_to_end
+from gorego_tw.remote.http_body import BlobProducer
 from gorego_tw.remote.http_peer import HTTPPeer
 from gorego_tw.remote.instance_name import joined
 
@@ -42,7 +42,7 @@ class HTTPActionResults:
     async def _get(self, key: ActionKey) -> bytes:
         response = await self._peer.request("GET", self._path(key))
         data = bytearray()
-        pieces = ResponsePieces(response, self._peer.seconds, self._peer.clock)
+        pieces = self._peer.pieces(response)
         async with closing(pieces):
             async for piece in pieces:
                 data += piece
@@ -62,7 +62,7 @@ class HTTPActionResults:
 
     async def _put(self, key: ActionKey, data: bytes) -> None:
         response = await self._peer.request("PUT", self._path(key), BlobProducer(BytesBody(data)))
-        await read_to_end(ResponsePieces(response, self._peer.seconds, self._peer.clock))
+        await self._peer.finish(response)
 
     def _path(self, key: ActionKey) -> str:
         instance = joined(self._instance_name, key.instance_name)

@@ -12,7 +12,7 @@ from gorego_tw.digest import Digest
 from gorego_tw.errors import DataLoss, FailedPrecondition, NotFound, StatusError, Unavailable
 from gorego_tw.forwarding import Metadata, forwarded
 from gorego_tw.interfaces import IBlobAccess, IBlobBody
-from gorego_tw.remote.http_body import BlobProducer, ResponsePieces, read_to_end
+from gorego_tw.remote.http_body import BlobProducer
 from gorego_tw.remote.http_peer import HTTPPeer
 from gorego_tw.remote.resuming import RemoteBody, Resuming
 
@@ -57,7 +57,7 @@ class HTTPBlobs:
             if producer.failure is not None:
                 raise producer.failure from None
             raise
-        await _read(self._peer, response)
+        await self._peer.finish(response)
 
     async def put_from(self, digest: Digest, open_body: Callable[[], Awaitable[IBlobBody]]) -> None:
         """Keep the blob there, if need be after several tries; ``open_body`` gives its bytes for each."""
@@ -92,8 +92,7 @@ class HTTPBlobs:
         response = await self._peer.request(
             "GET", _path(digest), metadata=metadata, headers=headers
         )
-        pieces = ResponsePieces(response, self._peer.seconds, self._peer.clock)
-        async with closing(pieces):
+        async with closing(self._peer.pieces(response)) as pieces:
             skip = self._skipped(digest, response, offset)
             async for piece in pieces:
                 if skip < len(piece):
@@ -135,8 +134,3 @@ def _path(digest: Digest) -> str:
 
 def _length(response: IResponse) -> int | None:
     return None if response.length is UNKNOWN_LENGTH else int(response.length)
-
-
-async def _read(peer: HTTPPeer, response: IResponse) -> None:
-    """Read a body to its end, so that the connection can be used again."""
-    await read_to_end(ResponsePieces(response, peer.seconds, peer.clock))

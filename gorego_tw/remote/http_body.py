@@ -107,16 +107,6 @@ class ResponsePieces(Protocol):
         return self.transport
 
 
-async def read_to_end(pieces: ResponsePieces) -> None:
-    """Take all of it, so that the connection can be used again.
-
-    :raises Unavailable: it broke off, or does not go on.
-    """
-    async with closing(pieces):
-        async for _ in pieces:
-            pass
-
-
 class UnwantedBody(Protocol):
     """Takes the body of a failure, so that the connection can be used again; not more than a page.
 

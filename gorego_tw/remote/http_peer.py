@@ -26,6 +26,7 @@ from twisted.web.client import (
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IResponse
 
+from gorego_tw.concurrency import closing
 from gorego_tw.digest import DigestFunction, empty_digest
 from gorego_tw.errors import (
     FailedPrecondition,
@@ -38,7 +39,7 @@ from gorego_tw.errors import (
 )
 from gorego_tw.forwarding import Metadata, forwarded
 from gorego_tw.remote.breaker import Breaker, is_failure
-from gorego_tw.remote.http_body import BlobProducer, UnwantedBody
+from gorego_tw.remote.http_body import BlobProducer, ResponsePieces, UnwantedBody
 from gorego_tw.remote.no_answer import MOST_SECONDS, no_answer
 from gorego_tw.remote.retry import Retrying
 from gorego_tw.telemetry.outgoing import outgoing_call
@@ -120,6 +121,19 @@ class HTTPPeer:
             told = out.metadata(forwarded() if metadata is None else metadata)
             sent = self._sent(told, headers or {})
             return await self.breaker.guard(lambda: self._attempt(method, path, sent, body))
+
+    def pieces(self, response: IResponse) -> ResponsePieces:
+        """The body of a response."""
+        return ResponsePieces(response, self.seconds, self.clock)
+
+    async def finish(self, response: IResponse) -> None:
+        """Read the body to its end, so that the connection can be used again.
+
+        :raises Unavailable: it broke off, or does not go on.
+        """
+        async with closing(self.pieces(response)) as pieces:
+            async for _ in pieces:
+                pass
 
     async def greet(self) -> None:
         """Ask for something that need not be there, whatever the breaker says.

@@ -61,12 +61,12 @@ class Session(Service):
         await self._close()
 
     async def _greet_again(self) -> None:
-        pause = FIRST_PAUSE_SECONDS
+        pause, answers = FIRST_PAUSE_SECONDS, False
         try:
-            await deferLater(self._clock, pause)
-            while not await self._answers():
-                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            while not answers:
                 await deferLater(self._clock, pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                answers = await self._answers()
         except defer.CancelledError:
             pass  # by stopService
 

@@ -15,7 +15,7 @@ from gorego_tw.storage.free_pages import FreePages
 from gorego_tw.storage.holes import taken_bytes
 from gorego_tw.storage.index_damage import IndexDamage
 from gorego_tw.storage.lmdb_pages import HEAD_BYTES
-from gorego_tw.storage.records import KINDS, DamagedRecord, unpack_tally
+from gorego_tw.storage.records import KINDS, DamagedRecord, Tally, unpack_tally
 from gorego_tw.storage.shortage import shortage
 
 #: Databases of the environment: blobs, small, actions, meta, pending.
@@ -35,8 +35,6 @@ LATEST_USE = b"latest use"
 _GROWTH_SHARE = 64
 MOST_GROWTH_BYTES = 128 << 20
 LEAST_GROWTH_BYTES = 4 << 20
-
-_KINDS = frozenset(bytes([kind]) for kind in KINDS)
 
 #: What LMDB says when the disk or the quota is full, or no longer file is allowed.
 _FULL = tuple(os.strerror(code) for code in FULL)
@@ -108,20 +106,27 @@ class Environment:
             self._environment.close()
             raise _refusal(error) from error
         self.begin = self._environment.begin
-        self._check_tallies()
+        try:
+            self.tallies()
+        except (DamagedRecord, StatusError) as error:
+            self._environment.close()
+            raise IndexDamaged(str(error)) from error
         self.page_bytes = self._environment.stat()["psize"]
         self.free_pages = FreePages(self.file, self.page_bytes)
         self._measured = (self.blobs, self.small, self.actions, self.pending)
 
-    def _check_tallies(self) -> None:
+    def tallies(self) -> dict[int, Tally]:
+        """How many entries there are of each kind, as it is written down.
+
+        :raises DamagedRecord: it is not as it was written.
+        :raises StatusError: LMDB fails.
+        """
         try:
             with self.begin(self.meta) as txn:
-                for key, value in txn.cursor().iternext():
-                    if key.startswith(TALLY) and key[len(TALLY) :] in _KINDS:
-                        unpack_tally(value)
-        except (DamagedRecord, lmdb.Error) as error:
-            self._environment.close()
-            raise IndexDamaged(str(error)) from error
+                found = {kind: txn.get(TALLY + bytes([kind])) for kind in KINDS}
+        except lmdb.Error as error:
+            raise self.trouble(error) from error
+        return {kind: unpack_tally(value) for kind, value in found.items() if value is not None}
 
     @property
     def used_bytes(self) -> int:
@@ -205,16 +210,16 @@ class Environment:
         self._environment.close()
 
 
-def trouble(error: lmdb.Error, written: Path | None = None) -> StatusError:
+def trouble(error: lmdb.Error, file: Path | None = None) -> StatusError:
     """The failure a client is told.
 
-    :param written: the file that was being written, if one was.
+    :param file: of the index; a write that was cut short is told from a disk that fails by writing beside it.
     """
     if isinstance(error, lmdb.MapFullError):
         return no_room("local tier: the index is full")
     if str(error).endswith(_FULL):
         return no_room(f"local tier: index: {error}")
-    if written and str(error).endswith(_CUT_SHORT) and (lacking := shortage(written)):
+    if file and str(error).endswith(_CUT_SHORT) and (lacking := shortage(file)):
         return no_room(f"local tier: index: {lacking}")
     return Unavailable(f"local tier: index: {error}")
 

@@ -66,11 +66,9 @@ class BlobFiles:
 
     def is_as_recorded(self, key: bytes, record: BlobRecord) -> bool:
         """Whether the file of a blob is there, and nobody has touched it since that record was made."""
-        try:
-            found = os.lstat(self.path(key))
-        except OSError:
-            return False
-        return (found.st_ctime_ns, found.st_size) == (record.stamp, record.stored_bytes)
+        with suppress(OSError):
+            return record.is_of(os.lstat(self.path(key)))
+        return False
 
     def folder(self, prefix: bytes) -> set[bytes]:
         """The keys of the blobs that have files and begin with those two bytes."""

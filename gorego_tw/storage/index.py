@@ -7,17 +7,15 @@ from itertools import islice
 
 import lmdb
 
-from gorego_tw.storage.environment import LATEST_USE, TALLY, Environment
+from gorego_tw.storage.environment import LATEST_USE, Environment
 from gorego_tw.storage.index_write import IndexWrite
 from gorego_tw.storage.records import (
     ACTIONS,
     INLINE,
-    KINDS,
     BlobRecord,
     Tally,
     unpack_blob,
     unpack_last_used,
-    unpack_tally,
 )
 from gorego_tw.storage.removals import Removals
 
@@ -52,11 +50,7 @@ class Index:
         self._excess_bytes = 0
         self._most_excess_bytes = environment.limit_bytes // _EXCESS_SHARE
         self._unmeasured = _MEASURE_EVERY
-        self._tallies = {
-            key[0]: unpack_tally(value)
-            for key, value in self._meta_entries(TALLY)
-            if key and key[0] in KINDS
-        }
+        self._tallies = environment.tallies()
 
     def blob(self, key: bytes) -> tuple[BlobRecord, bytes | None] | None:
         """The record of a blob, with its bytes if they are here; None if it is absent.

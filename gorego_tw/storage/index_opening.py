@@ -132,13 +132,7 @@ def _prepare(folder: Folder, record: CheckpointRecord | None, ending: Ending) ->
         return ending
     if met := met_in_use(folder):
         raise IndexDamaged(met)
-    seconds, suspicious = LOOK_SECONDS, record is not None and record.starts >= SUSPICIOUS_STARTS
-    if crashed(folder):
-        if suspicious:
-            raise IndexDamaged("process after process crashed in it")
-        seconds = inf
-    elif suspicious:
-        seconds = LONG_LOOK_SECONDS
+    seconds = _look_seconds(folder, record)
     if ending is Ending.POWER_CUT and record is not None:
         _log.warn("the machine went down meanwhile: the index goes back to the last checkpoint")
         _go_back(path, record, seconds)
@@ -152,6 +146,19 @@ def _prepare(folder: Folder, record: CheckpointRecord | None, ending: Ending) ->
         _go_back(path, record, seconds)
         return Ending.POWER_CUT
     return ending
+
+
+def _look_seconds(folder: Folder, record: CheckpointRecord | None) -> float:
+    """How long the trees are looked at.
+
+    :raises IndexDamaged: to look at them has not helped.
+    """
+    suspicious = record is not None and record.starts >= SUSPICIOUS_STARTS
+    if not crashed(folder):
+        return LONG_LOOK_SECONDS if suspicious else LOOK_SECONDS
+    if suspicious:
+        raise IndexDamaged("process after process crashed in it")
+    return inf
 
 
 def _check(path: Path, seconds: float, head: bytes | None = None) -> None:

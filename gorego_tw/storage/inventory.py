@@ -85,8 +85,8 @@ class Inventory:
             return False
         record, data = found
         if record.is_file:
-            is_doubted = self.is_doubted(record)
-            return not is_doubted and self._files.is_as_recorded(digest.key, record)
+            untouched = self._files.is_as_recorded(digest.key, record)
+            return untouched and not self.is_doubted(record)
         return data is not None and digest_of(data, digest.function) == digest
 
     def missing(self, digests: Collection[Digest]) -> list[Digest]:
@@ -100,9 +100,7 @@ class Inventory:
             key, size_bytes = digest
             try:
                 is_here = value is not None and unpack_size(value)[0] == size_bytes
-            except (
-                struct.error
-            ):  # a damaged record, which goes when the blob is asked for, or comes again
+            except struct.error:  # a damaged record: it goes when the blob is asked for, or comes
                 is_here = False
             if is_here:
                 present.append(key)

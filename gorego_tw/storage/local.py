@@ -129,8 +129,7 @@ class LocalBlobs:
                 raise status_of(error) from error
             raise self._damaged(digest, record, error) from error
         found = os.fstat(fd)
-        touched = found.st_ctime_ns != record.stamp or found.st_size != record.stored_bytes
-        if touched or self._inventory.is_doubted(record):
+        if not record.is_of(found) or self._inventory.is_doubted(record):
             try:
                 record = await self._verify(digest, record, fd, found)
             except BaseException:

@@ -6,6 +6,7 @@ this can be renewed without a look at the rest.
 
 from __future__ import annotations
 
+import os
 import struct
 from functools import cache, partial
 from struct import Struct
@@ -81,6 +82,10 @@ class BlobRecord(NamedTuple):
     def is_file(self) -> bool:
         """Whether it has a file of its own, in whatever form."""
         return self.location != INLINE
+
+    def is_of(self, file: os.stat_result) -> bool:
+        """Whether nobody has touched the file since this was recorded of it."""
+        return (file.st_ctime_ns, file.st_size) == (self.stamp, self.stored_bytes)
 
     @property
     def stored_bytes(self) -> int:

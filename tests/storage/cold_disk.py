@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from gorego_tw.concurrency import closing
+from gorego_tw.storage.disk_threads import HeldDiskThreads
+from gorego_tw.storage.unverified import Unverified
+from tests.storage.tiers import open_files
+
 PAGE = 4096
+
+Pieces = AsyncIterator[bytes | memoryview]
 
 
 class ColdDisk:
@@ -58,3 +68,40 @@ class ColdDisk:
             into[position - offset : position - offset + len(found)] = found
             position += len(found)
         return position - offset
+
+
+class ColdFileTestCase(SynchronousTestCase):
+    """Has a file on such a disk, and readers of it, all of whom have closed it at the end.
+
+    :ivar damage: what they told of it.
+    """
+
+    def have(self, file: Path) -> None:
+        """Have that one."""
+        self.file = file
+        self.inode = file.stat().st_ino
+        self.threads = HeldDiskThreads()
+        self.damage: list[str] = []
+        self.unverified = Unverified(self.fail, Clock())
+        self.before = open_files()
+        self.disk = ColdDisk(self, file)
+
+    def tearDown(self) -> None:
+        """Whatever became of its readers, the file is closed."""
+        self.assertEqual(open_files(), self.before)
+
+    async def read(self, pieces: Pieces, into: bytearray) -> None:
+        """Take all of them."""
+        async with closing(pieces):
+            async for piece in pieces:
+                into += piece
+
+    def take_one(self, pieces: Pieces) -> None:
+        """Take the next piece."""
+
+        async def take() -> None:
+            await anext(pieces)
+
+        taking = Deferred.fromCoroutine(take())
+        self.threads.release()
+        self.successResultOf(taking)

@@ -3,44 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from gorego_tw.concurrency import closing
 from gorego_tw.errors import DataLoss
 from gorego_tw.interfaces import IBlobBody
 from gorego_tw.storage.checked_body import CheckedBody, Content
-from gorego_tw.storage.disk_threads import HeldDiskThreads
 from gorego_tw.storage.file_body import FIRST_CHUNK, READ_CHUNK
-from gorego_tw.storage.unverified import Unverified
-from tests.storage.cold_disk import PAGE, ColdDisk
-from tests.storage.tiers import blob, open_files
-
-Pieces = AsyncIterator[bytes | memoryview]
+from tests.storage.cold_disk import PAGE, ColdFileTestCase
+from tests.storage.tiers import blob
 
 SIZE = FIRST_CHUNK + 2 * READ_CHUNK + 1000
 
 
-class CheckedBodyTests(SynchronousTestCase):
+class CheckedBodyTests(ColdFileTestCase):
     def setUp(self) -> None:
         self.digest, self.data = blob(SIZE)
-        self.file = Path(self.mktemp())
-        self.file.write_bytes(self.data)
-        self.inode = self.file.stat().st_ino
-        self.threads = HeldDiskThreads()
-        self.damage: list[str] = []
-        self.unverified = Unverified(self.fail, Clock())
-        self.before = open_files()
-        self.disk = ColdDisk(self, self.file)
-
-    def tearDown(self) -> None:
-        """Whatever became of its readers, the file is closed."""
-        self.assertEqual(open_files(), self.before)
+        file = Path(self.mktemp())
+        file.write_bytes(self.data)
+        self.have(file)
 
     def body(self) -> CheckedBody:
         return CheckedBody(
@@ -51,21 +34,6 @@ class CheckedBodyTests(SynchronousTestCase):
             damaged=self.damage.append,
             unverified=self.unverified,
         )
-
-    async def read(self, pieces: Pieces, into: bytearray) -> None:
-        async with closing(pieces):
-            async for piece in pieces:
-                into += piece
-
-    def take_one(self, pieces: Pieces) -> None:
-        """Take the next piece."""
-
-        async def take() -> None:
-            await anext(pieces)
-
-        taking = Deferred.fromCoroutine(take())
-        self.threads.release()
-        self.successResultOf(taking)
 
     def start(self, offset: int = 0) -> tuple[Deferred[None], bytearray]:
         """A reader, and what it has."""

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import zstandard
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase
 
-from gorego_tw.concurrency import closing
 from gorego_tw.errors import DataLoss
 from gorego_tw.storage.checked_body import Content
 from gorego_tw.storage.checked_frames import CheckedFrames
 from gorego_tw.storage.compressed_body import CompressedBody
-from gorego_tw.storage.disk_threads import HeldDiskThreads
-from gorego_tw.storage.unverified import Unverified
 from gorego_tw.zstd import seekable
 from gorego_tw.zstd.seekable import FRAME_BYTES, table_bytes
-from tests.storage.cold_disk import PAGE, ColdDisk
+from tests.storage.cold_disk import PAGE, ColdFileTestCase, Pieces
 from tests.storage.compression import text
 from tests.storage.test_compressed_body import expanded, make
-from tests.storage.tiers import open_files
 
-Pieces = AsyncIterator[bytes | memoryview]
 #: What is asked of a body: all of it or a part, expanded or not.
 Asked = Callable[[CompressedBody], Pieces]
 
@@ -42,55 +35,32 @@ def plain(offset: int = 0, end: int | None = None) -> Asked:
     return lambda body: body.chunks(offset, end)
 
 
-class CheckedFramesTestCase(SynchronousTestCase):
+class CheckedFramesTestCase(ColdFileTestCase):
     size_bytes = SIZE
 
     def setUp(self) -> None:
         self.digest, self.data = text(self.size_bytes)
-        self.file = Path(self.mktemp())
-        self.length = make(self.digest, self.data, self.file)
-        self.kept = self.file.read_bytes()[: -table_bytes(self.size_bytes)]
-        self.threads = HeldDiskThreads()
-        self.damage: list[str] = []
-        self.unverified = Unverified(self.fail, Clock())
-        self.before = open_files()
-        self.disk = ColdDisk(self, self.file)
-
-    def tearDown(self) -> None:
-        """Whatever became of its readers, the file is closed."""
-        self.assertEqual(open_files(), self.before)
+        file = Path(self.mktemp())
+        self.length = make(self.digest, self.data, file)
+        self.kept = file.read_bytes()[: -table_bytes(self.size_bytes)]
+        self.have(file)
 
     def body(self) -> CompressedBody:
         file = CheckedFrames(
             os.open(self.file, os.O_RDONLY),
             self.digest,
             self.length,
-            inode=self.file.stat().st_ino,
+            inode=self.inode,
             threads=self.threads,
             damaged=self.damage.append,
             unverified=self.unverified,
         )
         return CompressedBody(file, self.size_bytes, self.threads, self.damage.append)
 
-    async def read(self, pieces: Pieces, into: bytearray) -> None:
-        async with closing(pieces):
-            async for piece in pieces:
-                into += piece
-
     def start(self, asked: Asked) -> tuple[Deferred[None], bytearray]:
         """A reader, and what it has."""
         data = bytearray()
         return Deferred.fromCoroutine(self.read(asked(self.body()), data)), data
-
-    def take_one(self, pieces: Pieces) -> None:
-        """Take the next piece."""
-
-        async def take() -> None:
-            await anext(pieces)
-
-        taking = Deferred.fromCoroutine(take())
-        self.threads.release()
-        self.successResultOf(taking)
 
     def right(self, asked: Asked) -> bytes:
         """What a reader gets who gets all."""

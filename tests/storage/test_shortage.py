@@ -40,8 +40,11 @@ class ShortageTests(SynchronousTestCase):
         pwrite, left = os.pwrite, [10_000]
 
         def write(fd: int, data: bytes, offset: int) -> int:
-            left.append(left[-1] - pwrite(fd, data[: left[-1]], offset))
-            return left[-2] - left[-1] or failing(errno.ENOSPC)()  # type: ignore[return-value]
+            if not left[0]:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            written = pwrite(fd, data[: left[0]], offset)
+            left[0] -= written
+            return written
 
         self.patch(os, "pwrite", write)
         self.assertEqual(shortage(self.file), "No space left on device")
