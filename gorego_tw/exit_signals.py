@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from twisted.application.service import Service
 from twisted.internet.error import ReactorNotRunning
@@ -35,7 +35,10 @@ class ExitSignals(Service):
     looks like a crash. A second signal does not wait for the calls that are running.
 
     :param reactor: is stopped.
+    :cvar received: whether one has come: to the process, so that it is of the class.
     """
+
+    received: ClassVar[bool] = False
 
     def __init__(self, reactor: StoppableReactor) -> None:
         self._reactor = reactor
@@ -50,6 +53,7 @@ class ExitSignals(Service):
             signal.signal(number, self._received)
 
     def _received(self, number: int, frame: FrameType | None) -> None:
+        ExitSignals.received = True
         for each in SIGNALS:
             signal.signal(each, signal.SIG_DFL)
         # Between two instructions of whatever was running: the reactor is woken, not touched.

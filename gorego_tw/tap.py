@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import uvloop
@@ -20,6 +21,7 @@ from twisted.python.usage import Options as UsageOptions
 from txaio.tx import make_logger
 
 from gorego_tw.config import ConfigError, Configuration, load
+from gorego_tw.exit_signals import ExitSignals
 from gorego_tw.lifecycle import StartError
 from gorego_tw.reactor import Reactor
 from gorego_tw.steady_clock import Timed, keep_steady
@@ -118,6 +120,9 @@ class StartAnew:
         self._reactor = reactor
         self._give_up = give_up
         self._well_from = reactor.seconds() + WELL_SECONDS
+        self._folder = (
+            Path.cwd()
+        )  # twistd may go elsewhere; names on the command line are from here
 
     def __call__(self, reason: str) -> None:
         """End for that reason, in one line. Any thread may."""
@@ -129,9 +134,19 @@ class StartAnew:
             return
         self._log.critical("{reason}; it starts anew", reason=reason)
         # When all is closed: twistd removes its pid file before.
-        atexit.register(os.execv, sys.executable, [sys.executable, *sys.orig_argv[1:]])
+        atexit.register(self._begin_again)
         with suppress(ReactorNotRunning):  # it is on its way already
             self._reactor.stop()
+
+    def _begin_again(self) -> None:
+        if ExitSignals.received:  # before or meanwhile: whoever sent it wants an end
+            return
+        try:
+            os.chdir(self._folder)
+            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - no shell is wanted
+        except OSError as error:
+            sys.stderr.write(f"gorego: it does not start anew: {error}\n")
+            os._exit(1)
 
 
 def _say_nothing(*_: object) -> None:

@@ -33,6 +33,7 @@ class RecordingReactor(MemoryReactorClock):
 
 class ExitSignalsTests(SynchronousTestCase):
     def setUp(self) -> None:
+        self.patch(ExitSignals, "received", False)
         self.handlers: dict[int, Any] = {}
         self.patch(signal, "signal", self.handlers.__setitem__)
         self.reactor = RecordingReactor()
@@ -48,7 +49,7 @@ class ExitSignalsTests(SynchronousTestCase):
         """It does so in the reactor's own time, not in the middle of something."""
         self.reactor.begin()
         self.handlers[signal.SIGTERM](signal.SIGTERM, None)
-        self.assertEqual(self.reactor.stops, 0)
+        self.assertEqual((self.reactor.stops, ExitSignals.received), (0, True))
         self.reactor.advance(0)
         self.assertEqual(self.reactor.stops, 1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import os
 import subprocess
 import sys
@@ -18,10 +19,12 @@ from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from gorego_tw.exit_signals import ExitSignals
 from gorego_tw.lifecycle import StartError
 from gorego_tw.storage.checkpoint_schedule import WELL_SECONDS
 from gorego_tw.tap import GiveUp, Options, StartAnew, makeService
 from gorego_tw.telemetry import log
+from tests.storage.test_local import failing
 
 ROOT = Path(__file__).parent.parent
 
@@ -172,8 +175,13 @@ class StartAnewTests(SynchronousTestCase):
         self.reactor.running = True
         self.stops: list[bool] = []
         self.patch(self.reactor, "stop", lambda: self.stops.append(True))
-        self.exits: list[tuple[object, ...]] = []
-        self.patch(atexit, "register", lambda *args: self.exits.append(args))
+        self.exits: list[Callable[[], object]] = []
+        self.patch(atexit, "register", self.exits.append)
+        self.done: list[tuple[object, ...]] = []
+        self.patch(os, "chdir", lambda *args: self.done.append(args))
+        self.patch(os, "execv", lambda *args: self.done.append(args))
+        self.patch(os, "_exit", lambda *args: self.done.append(args))
+        self.patch(ExitSignals, "received", False)
         self.given_up: list[Exception] = []
         self.start_anew = StartAnew(self.reactor, self.given_up.append)
 
@@ -184,8 +192,30 @@ class StartAnewTests(SynchronousTestCase):
             self.start_anew("damaged")
         self.assertEqual([formatEvent(event) for event in events], ["damaged; it starts anew"])
         self.assertEqual((len(self.stops), self.given_up), (1, []))
+        (begin_again,) = self.exits
+        self.assertEqual(self.done, [])
+        begin_again()
         arguments = [sys.executable, *sys.orig_argv[1:]]
-        self.assertEqual(self.exits, [(os.execv, sys.executable, arguments)])
+        self.assertEqual(self.done, [(Path.cwd(),), (sys.executable, arguments)])
+
+    def test_asked_to_end(self) -> None:
+        """A signal that came before the new start, or on the way to it, is not lost."""
+        self.reactor.advance(WELL_SECONDS)
+        self.start_anew("damaged")
+        ExitSignals.received = True
+        self.exits[0]()
+        self.assertEqual(self.done, [])
+
+    def test_impossible(self) -> None:
+        """A program that is not there any more ends with an exit code, so that others start it again."""
+        self.reactor.advance(WELL_SECONDS)
+        self.start_anew("damaged")
+        self.patch(os, "execv", failing(errno.ENOENT))
+        errors = StringIO()
+        self.patch(sys, "stderr", errors)
+        self.exits[0]()
+        self.assertEqual(self.done, [(Path.cwd(),), (1,)])
+        self.assertIn("does not start anew", errors.getvalue())
 
     def test_soon_after_the_start(self) -> None:
         """Then it would go on for ever: the process ends as one that cannot start."""

@@ -62,8 +62,9 @@ class CrashNote(Service):
     def startService(self) -> None:
         """What was noted before is known."""
         super().startService()
-        self._file = self._path.open("wb", buffering=0)
-        faulthandler.enable(self._file, all_threads=False)
+        with suppress(OSError):  # a disk without room for it is no reason not to start
+            self._file = self._path.open("wb", buffering=0)
+            faulthandler.enable(self._file, all_threads=False)
 
     def stopService(self) -> None:
         """No more is to be noted."""
@@ -71,7 +72,8 @@ class CrashNote(Service):
         if self._file is not None:
             faulthandler.disable()
             self._file.close()
-            self._path.unlink(missing_ok=True)
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
 
 
 def met_in_use(folder: Folder) -> str:
@@ -79,6 +81,11 @@ def met_in_use(folder: Folder) -> str:
     with suppress(OSError):
         return f"met in use: {(folder.index / _NAME).read_text(errors='replace')}"
     return ""
+
+
+def forget_met(folder: Folder) -> None:
+    """The next process is to know of nothing."""
+    (folder.index / _NAME).unlink(missing_ok=True)
 
 
 def crashed(folder: Folder) -> bool:

@@ -31,7 +31,7 @@ from gorego_tw.storage.doubt import ALWAYS, NO_DOUBT, Doubt
 from gorego_tw.storage.environment import Environment, IndexDamaged
 from gorego_tw.storage.folder import Folder
 from gorego_tw.storage.index_check import LOOK_SECONDS, IndexCheck
-from gorego_tw.storage.index_damage import crashed, met_in_use
+from gorego_tw.storage.index_damage import crashed, forget_met, met_in_use
 from gorego_tw.storage.lmdb_pages import DamagedPage, two_metas
 from gorego_tw.storage.set_aside import set_aside
 
@@ -125,6 +125,7 @@ def _prepare(folder: Folder, record: CheckpointRecord | None, ending: Ending) ->
     """
     path = folder.index
     if ending in (Ending.NEW, Ending.LOST):
+        forget_met(folder)  # in another index
         if ending is Ending.LOST:
             _log.warn("there are files and no index: it is made anew from them")
             # It is of the index that is gone. Until the new one has its own, files are compared with it.

@@ -255,6 +255,17 @@ class DamageTests(OpeningTestCase):
         self.reopen()
         self.assertEqual(len(self.set_aside()), 1)
 
+    def test_met_in_another_index(self) -> None:
+        """What was met in an index that somebody has deleted says nothing of the next one."""
+        self.tier.environment.trouble(lmdb.CorruptedError("page 7"))
+        self.close_tier(self.tier)
+        self.data.unlink()
+        self.open_tier()
+        self.assertIs(self.tier.ending, Ending.LOST)
+        self.reopen()
+        self.assertIs(self.tier.ending, Ending.CLOSED)
+        self.assertEqual(self.set_aside(), [])
+
     def crash(self) -> None:
         """Close the tier, and note that its process has crashed in LMDB."""
         self.close_tier(self.tier)
