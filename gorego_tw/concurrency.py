@@ -53,6 +53,27 @@ def finish_first(work: Deferred[T]) -> Deferred[T]:
     return outcome
 
 
+def cancelled_as_such(work: Deferred[T]) -> Deferred[T]:
+    """What ``work`` ends with, for work that makes any failure of a cancellation.
+
+    :returns: a Deferred that fails with ``CancelledError`` when it is cancelled: a connection that is being
+        made ends with ConnectingCancelledError then, or as if its host had no address.
+    """
+    left = False
+
+    def cancel(_: Deferred[T]) -> None:
+        nonlocal left
+        left = True
+        work.cancel()
+
+    def fail(reason: Failure) -> None:
+        outcome.errback(Failure(CancelledError()) if left else reason)
+
+    outcome: Deferred[T] = Deferred(cancel)
+    work.addCallbacks(outcome.callback, fail)
+    return outcome
+
+
 async def close(iterator: AsyncIterator[T]) -> None:
     """Close it, if it can be closed."""
     aclose = getattr(iterator, "aclose", None)

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any, NamedTuple, TypeVar
 
 from OpenSSL.crypto import Error as CryptoError
-from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.web.client import Agent
 
 from gorego_tw.config import Configuration
 from gorego_tw.lifecycle import StartError
@@ -20,6 +20,7 @@ from gorego_tw.remote.capabilities import Capabilities
 from gorego_tw.remote.connections import Connections, Files, credentials
 from gorego_tw.remote.http_action_results import HTTPActionResults
 from gorego_tw.remote.http_blobs import HTTPBlobs
+from gorego_tw.remote.http_connections import HTTPConnections
 from gorego_tw.remote.http_peer import HTTPPeer
 from gorego_tw.remote.http_tls import ClientPolicy
 from gorego_tw.remote.link import Link
@@ -27,8 +28,10 @@ from gorego_tw.remote.retry import Retrying
 from gorego_tw.remote.target import Target, parse_target
 from gorego_tw.settings import BackingCache
 
-#: Idle connections that are kept to an HTTP server, and how long one may take to be made, in seconds.
+#: Over HTTP a connection has one request at a time: so many of them are as one of gRPC.
 HTTP_CONNECTIONS = 32
+
+#: How long one may take to be made, in seconds.
 CONNECT_SECONDS = 10.0
 
 T = TypeVar("T")
@@ -92,8 +95,8 @@ def http_peer(configuration: Configuration, target: Target, reactor: Any) -> Pee
     """
     backing = configuration.settings.backing_cache
     breaker, retrying = _patience(backing, target, reactor)
-    pool = HTTPConnectionPool(reactor)
-    pool.maxPersistentPerHost = HTTP_CONNECTIONS
+    most = backing.connections * HTTP_CONNECTIONS
+    pool = HTTPConnections(reactor, most)
     policy = _secure(configuration, ClientPolicy)
     peer = HTTPPeer(
         Agent(reactor, policy, connectTimeout=CONNECT_SECONDS, pool=pool),
@@ -103,6 +106,7 @@ def http_peer(configuration: Configuration, target: Target, reactor: Any) -> Pee
         retrying=retrying,
         seconds=backing.timeout_seconds,
         clock=reactor,
+        most=most,
     )
     blobs = HTTPBlobs(peer, max_blob_size_bytes=backing.max_backing_blob_size_bytes)
 

@@ -14,7 +14,13 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from gorego_tw.concurrency import Periodic, closing, finish_first, in_daemon_thread
+from gorego_tw.concurrency import (
+    Periodic,
+    cancelled_as_such,
+    closing,
+    finish_first,
+    in_daemon_thread,
+)
 
 
 class FinishFirstTests(SynchronousTestCase):
@@ -58,6 +64,27 @@ class FinishFirstTests(SynchronousTestCase):
         self.work.callback(7)
         self.failureResultOf(using, CancelledError)
         self.assertEqual(ended, [True])
+
+
+class CancelledAsSuchTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.work: Deferred[int] = Deferred(lambda work: work.errback(ValueError("no such host")))
+        self.outcome = cancelled_as_such(self.work)
+
+    def test_result(self) -> None:
+        """What the work ends with is what it ends with."""
+        self.work.callback(1)
+        self.assertEqual(self.successResultOf(self.outcome), 1)
+
+    def test_failure(self) -> None:
+        """A failure of its own is that failure."""
+        self.work.errback(KeyError())
+        self.failureResultOf(self.outcome, KeyError)
+
+    def test_cancelled(self) -> None:
+        """Whatever the work makes of a cancellation, it is one."""
+        self.outcome.cancel()
+        self.failureResultOf(self.outcome, CancelledError)
 
 
 class Plain:

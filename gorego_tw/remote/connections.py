@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import grpc
-from twisted.internet.defer import Deferred
 
-from gorego_tw.errors import Unavailable
 from gorego_tw.remote.bridge import deferred
+from gorego_tw.remote.places import Places
 from gorego_tw.remote.target import Target
 
 #: Calls in flight on one connection. 2,000 at once end in CANCELLED where 1,000 do not, and
 #: servers commonly allow 100 to 1,000 streams; what is beyond waits here.
 MOST_IN_FLIGHT = 500
-
-#: Calls that wait for a place, each some 2 KB: beyond it they fail, so that nothing piles up.
-MOST_WAITING = 10_000
 
 #: A BatchReadBlobs reply or an action result is 4 MiB by default and may be larger by agreement.
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -115,10 +110,8 @@ class Connections:
         self._target = target
         self._count = count
         self._trust = trust
-        self._most_in_flight = most_in_flight
+        self._places = Places(count * most_in_flight)
         self._open: list[Connection] = []
-        self._waiting: deque[Deferred[Connection]] = deque()
-        self._closed = False
 
     @property
     def in_flight(self) -> int:
@@ -128,7 +121,7 @@ class Connections:
     @property
     def waiting(self) -> int:
         """How many calls wait for a place."""
-        return len(self._waiting)
+        return self._places.waiting
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[Connection]:
@@ -136,40 +129,34 @@ class Connections:
 
         :raises Unavailable: too many wait for one already, or they are closed.
         """
-        connection = await self._acquire()
+        await self._places.take()
         try:
-            yield connection
+            with self._least_busy() as connection:
+                yield connection
         finally:
-            self._release(connection)
+            self._places.release()
+
+    @asynccontextmanager
+    async def beside(self) -> AsyncIterator[Connection]:
+        """The same without a place, for the call that finds out what holds up those that have one."""
+        with self._least_busy() as connection:
+            yield connection
 
     async def close(self) -> None:
         """Break off what is on its way."""
-        self._closed = True
-        while self._waiting:
-            self._waiting.popleft().errback(self._closing())
+        self._places.close()
         for connection in self._open:
             await deferred(connection.channel.close())
 
-    async def _acquire(self) -> Connection:
-        if self._closed:
-            raise self._closing()
+    @contextmanager
+    def _least_busy(self) -> Iterator[Connection]:
         if not self._open:
             self._open = [self._connection() for _ in range(self._count)]
         connection = min(self._open, key=lambda connection: connection.in_flight)
-        if connection.in_flight < self._most_in_flight:
-            connection.in_flight += 1
-            return connection
-        if len(self._waiting) >= MOST_WAITING:
-            raise Unavailable(f"backing cache: {MOST_WAITING} calls wait already")
-        turn: Deferred[Connection] = Deferred(self._waiting.remove)
-        self._waiting.append(turn)
-        return await turn
-
-    def _release(self, connection: Connection) -> None:
-        if self._waiting:
-            # The place goes on to who waits longest.
-            self._waiting.popleft().callback(connection)
-        else:
+        connection.in_flight += 1
+        try:
+            yield connection
+        finally:
             connection.in_flight -= 1
 
     def _connection(self) -> Connection:
@@ -177,6 +164,3 @@ class Connections:
         if self._trust is None:
             return Connection(grpc.aio.insecure_channel(name, options=_OPTIONS))
         return Connection(grpc.aio.secure_channel(name, self._trust, options=_OPTIONS))
-
-    def _closing(self) -> Unavailable:
-        return Unavailable("backing cache: the connections are closed")

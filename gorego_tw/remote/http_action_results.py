@@ -42,16 +42,15 @@ class HTTPActionResults:
     async def _get(self, key: ActionKey) -> bytes:
         response = await self._peer.request("GET", self._path(key))
         data = bytearray()
-        pieces = self._peer.pieces(response)
-        async with closing(pieces):
-            async for piece in pieces:
+        async with closing(response):
+            async for piece in response:
                 data += piece
                 if len(data) > MOST_BYTES:
                     raise DataLoss(
                         f"backing cache: the result of action {key.action} has more than "
                         f"{MOST_BYTES} bytes"
                     )
-        if pieces.may_be_cut:
+        if response.may_be_cut:
             raise Unavailable(
                 f"backing cache: the result of action {key.action} came without Content-Length, so that"
                 " nobody knows whether it is whole"
@@ -62,7 +61,7 @@ class HTTPActionResults:
 
     async def _put(self, key: ActionKey, data: bytes) -> None:
         response = await self._peer.request("PUT", self._path(key), BlobProducer(BytesBody(data)))
-        await self._peer.finish(response)
+        await response.finish()
 
     def _path(self, key: ActionKey) -> str:
         instance = joined(self._instance_name, key.instance_name)

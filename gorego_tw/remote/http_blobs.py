@@ -9,7 +9,7 @@ from zope.interface import implementer
 
 from gorego_tw.concurrency import closing, gather
 from gorego_tw.digest import Digest
-from gorego_tw.errors import DataLoss, FailedPrecondition, NotFound, StatusError, Unavailable
+from gorego_tw.errors import DataLoss, FailedPrecondition, NotFound, Unavailable
 from gorego_tw.forwarding import Metadata, forwarded
 from gorego_tw.interfaces import IBlobAccess, IBlobBody
 from gorego_tw.remote.http_body import BlobProducer
@@ -50,14 +50,8 @@ class HTTPBlobs:
     async def put(self, digest: Digest, body: IBlobBody) -> None:
         """Keep the blob there, at the first try."""
         self._check(digest)
-        producer = BlobProducer(body)
-        try:
-            response = await self._peer.request("PUT", _path(digest), producer)
-        except StatusError:
-            if producer.failure is not None:
-                raise producer.failure from None
-            raise
-        await self._peer.finish(response)
+        response = await self._peer.request("PUT", _path(digest), BlobProducer(body))
+        await response.finish()
 
     async def put_from(self, digest: Digest, open_body: Callable[[], Awaitable[IBlobBody]]) -> None:
         """Keep the blob there, if need be after several tries; ``open_body`` gives its bytes for each."""
@@ -82,7 +76,8 @@ class HTTPBlobs:
             )
         except NotFound:
             return True
-        (length,) = response.headers.getRawHeaders("content-length", [""])[:1]
+        await response.finish()
+        (length,) = response.head.headers.getRawHeaders("content-length", [""])[:1]
         return length.isdigit() and int(length) != digest.size_bytes
 
     async def _attempt(
@@ -92,8 +87,8 @@ class HTTPBlobs:
         response = await self._peer.request(
             "GET", _path(digest), metadata=metadata, headers=headers
         )
-        async with closing(self._peer.pieces(response)) as pieces:
-            skip = self._skipped(digest, response, offset)
+        async with closing(response) as pieces:
+            skip = self._skipped(digest, response.head, offset)
             async for piece in pieces:
                 if skip < len(piece):
                     yield piece[skip:] if skip else piece

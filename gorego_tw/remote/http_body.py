@@ -18,29 +18,43 @@ from zope.interface import implementer
 from gorego_tw.concurrency import closing
 from gorego_tw.errors import Unavailable
 from gorego_tw.interfaces import IBlobBody
+from gorego_tw.remote.breaker import Breaker
 from gorego_tw.remote.no_answer import no_answer
 
 #: So much of a response is held for who reads it slowly, in bytes; then the peer has to wait.
 MOST_HELD_BYTES = 1 << 20
 
 
-class ResponsePieces(Protocol):
-    """The body of a response, piece by piece. Closing it breaks the response off.
+class Response(Protocol):
+    """A response whose head has come, and its body, piece by piece. Closing it breaks it off.
 
+    :param breaker: is told how it goes on: the head alone is no success.
     :param seconds: how long the next piece may take.
+    :param ended: called when its connection is free or gone.
+    :ivar head: what came before the body.
     """
 
-    def __init__(self, response: IResponse, seconds: float, clock: IReactorTime) -> None:
+    def __init__(
+        self,
+        head: IResponse,
+        breaker: Breaker,
+        seconds: float,
+        clock: IReactorTime,
+        ended: Callable[[], object],
+    ) -> None:
+        self.head = head
+        self._breaker = breaker
         self._seconds = seconds
         self._clock = clock
+        self._ended = ended
         self._pieces: deque[bytes] = deque()
         self._held_bytes = 0
         self._paused = False
         self._end: Failure | None = None
         self._waiting: Deferred[None] | None = None
-        response.deliverBody(self)
+        head.deliverBody(self)
 
-    def __aiter__(self) -> ResponsePieces:
+    def __aiter__(self) -> Response:
         return self
 
     async def __anext__(self) -> bytes:
@@ -48,19 +62,19 @@ class ResponsePieces(Protocol):
 
         :raises Unavailable: the response broke off, or does not go on.
         """
-        while not self._pieces:
-            if self._end is not None:
-                self._check_end(self._end)
-                raise StopAsyncIteration
-            self._waiting = Deferred(self._forget)
-            self._waiting.addTimeout(self._seconds, self._clock, self._too_late)
-            await self._waiting
-        piece = self._pieces.popleft()
-        self._held_bytes -= len(piece)
-        if self._paused and not self._held_bytes:
-            self._paused = False
-            self._transport().resumeProducing()
+        piece = await self._breaker.watch(self._next)
+        if not piece:
+            raise StopAsyncIteration
         return piece
+
+    async def finish(self) -> None:
+        """Read the body to its end, so that the connection can be used again.
+
+        :raises Unavailable: it broke off, or does not go on.
+        """
+        async with closing(self):
+            async for _ in self:
+                pass
 
     async def aclose(self) -> None:
         """Take no more of it."""
@@ -70,6 +84,8 @@ class ResponsePieces(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Some of it has come."""
+        if not data:
+            return  # that would be the end
         self._pieces.append(data)
         self._held_bytes += len(data)
         if self._held_bytes >= MOST_HELD_BYTES and not self._paused:
@@ -80,7 +96,24 @@ class ResponsePieces(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """No more will come."""
         self._end = reason
+        self._ended()
         self._wake()
+
+    async def _next(self) -> bytes:
+        """The next piece; nothing at the end."""
+        while not self._pieces:
+            if self._end is not None:
+                self._check_end(self._end)
+                return b""
+            self._waiting = Deferred(self._forget)
+            self._waiting.addTimeout(self._seconds, self._clock, self._too_late)
+            await self._waiting
+        piece = self._pieces.popleft()
+        self._held_bytes -= len(piece)
+        if self._paused and not self._held_bytes:
+            self._paused = False
+            self._transport().resumeProducing()
+        return piece
 
     def _wake(self) -> None:
         waiting, self._waiting = self._waiting, None
@@ -111,10 +144,18 @@ class UnwantedBody(Protocol):
     """Takes the body of a failure, so that the connection can be used again; not more than a page.
 
     :param seconds: how long it may take.
+    :param ended: called when its connection is free or gone.
     """
 
-    def __init__(self, response: IResponse, seconds: float, clock: IReactorTime) -> None:
+    def __init__(
+        self,
+        response: IResponse,
+        seconds: float,
+        clock: IReactorTime,
+        ended: Callable[[], object],
+    ) -> None:
         self._left = MOST_HELD_BYTES
+        self._ended = ended
         self._timer = clock.callLater(seconds, self._enough)
         response.deliverBody(self)
 
@@ -128,6 +169,7 @@ class UnwantedBody(Protocol):
         """That was all."""
         if self._timer.active():
             self._timer.cancel()
+        self._ended()
 
     def _enough(self) -> None:
         transport: Any = self.transport
@@ -150,14 +192,16 @@ class BlobProducer:
         self._body = body
         self._resumed: Deferred[None] = succeed(None)
         self._producing: Deferred[None] | None = None
+        self._written: Deferred[None] = Deferred(lambda _: self.stopProducing())
 
     def startProducing(self, consumer: IConsumer) -> Deferred[None]:
         """Write all of it.
 
-        :returns: fires when it is written.
+        :returns: fires when it is written; never if it is stopped before.
         """
         self._producing = Deferred.fromCoroutine(self._produce(consumer))
-        return self._producing
+        self._producing.addCallbacks(self._written.callback, self._broken)
+        return self._written
 
     def pauseProducing(self) -> None:
         """Write no more for now."""
@@ -170,7 +214,7 @@ class BlobProducer:
             self._resumed.callback(None)
 
     def stopProducing(self) -> None:
-        """Write no more at all."""
+        """Write no more at all; nothing if all is written."""
         if self._producing is None:
             self._body.discard()
         else:
@@ -178,14 +222,15 @@ class BlobProducer:
 
     async def _produce(self, consumer: IConsumer) -> None:
         pieces: AsyncIterator[bytes | memoryview] = self._body.chunks()
-        try:
-            async with closing(pieces):
-                async for piece in pieces:
-                    consumer.write(bytes(piece))
-                    await self._resumed
-                    self.progressed()
-        except CancelledError:
-            return  # nobody wants it any more, and the request says why
-        except Exception as error:  # the agent wraps it beyond recognition
-            self.failure = error
-            raise
+        async with closing(pieces):
+            async for piece in pieces:
+                consumer.write(bytes(piece))
+                await self._resumed
+                self.progressed()
+
+    def _broken(self, reason: Failure) -> None:
+        if reason.check(CancelledError):
+            return  # by stopProducing, after which IBodyProducer allows no word more
+        assert isinstance(reason.value, Exception)
+        self.failure = reason.value  # the agent wraps it beyond recognition
+        self._written.errback(reason)

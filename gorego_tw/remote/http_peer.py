@@ -26,7 +26,7 @@ from twisted.web.client import (
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IResponse
 
-from gorego_tw.concurrency import closing
+from gorego_tw.concurrency import cancelled_as_such
 from gorego_tw.digest import DigestFunction, empty_digest
 from gorego_tw.errors import (
     FailedPrecondition,
@@ -39,8 +39,9 @@ from gorego_tw.errors import (
 )
 from gorego_tw.forwarding import Metadata, forwarded
 from gorego_tw.remote.breaker import Breaker, is_failure
-from gorego_tw.remote.http_body import BlobProducer, ResponsePieces, UnwantedBody
+from gorego_tw.remote.http_body import BlobProducer, Response, UnwantedBody
 from gorego_tw.remote.no_answer import MOST_SECONDS, no_answer
+from gorego_tw.remote.places import Places
 from gorego_tw.remote.retry import Retrying
 from gorego_tw.telemetry.outgoing import outgoing_call
 
@@ -54,14 +55,15 @@ _ANSWERS: Mapping[int, type[StatusError]] = {
     507: ResourceExhausted,
 }
 
-#: All others that say that the request is at fault: as it is, it will be refused again. But a request that
-#: was too slow, or came too early, may come again.
-_REFUSALS = frozenset(range(400, 500)) - {408, 425}
+_GOOD = frozenset({200, 201, 204, 206})
 
-_CANCELLED = (CancelledError, ConnectingCancelledError)
+#: All others that say that the request is at fault: as it is, it will be refused again, or sent elsewhere,
+#: which is not followed. But a request that was too slow, or came too early, may come again.
+_REFUSALS = frozenset(range(300, 500)) - {408, 425}
 
 _BROKEN = (
     ConnectError,
+    ConnectingCancelledError,
     ConnectionLost,
     ConnectTimeoutError,
     DNSLookupError,
@@ -81,6 +83,7 @@ class HTTPPeer:
     :param retrying: for who tries again.
     :param seconds: how long the head of a response may take (MOST_SECONDS at most where nothing
         is sent), and each piece of its body.
+    :param most: how many requests are on their way at a time.
     """
 
     def __init__(
@@ -93,11 +96,13 @@ class HTTPPeer:
         retrying: Retrying,
         seconds: float,
         clock: IReactorTime,
+        most: int,
     ) -> None:
         self.breaker = breaker
         self.retrying = retrying
-        self.seconds = seconds
-        self.clock = clock
+        self._seconds = seconds
+        self._clock = clock
+        self._places = Places(most)
         self._agent = agent
         self._url = url
         self._headers = headers
@@ -110,70 +115,82 @@ class HTTPPeer:
         *,
         metadata: Metadata | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> IResponse:
-        """The response, of which the head has come. One that is a failure was raised.
+    ) -> Response:
+        """The response, of which the head has come; it has to be read to its end or closed. One that is a
+        failure was raised.
 
+        :param body: stopped when nobody there wants it any more.
         :param metadata: of the call that asks; by default of the one being served.
         :param headers: more of them.
-        :raises NotFound: 404 and 410; other answers as they are, the rest as UNAVAILABLE.
+        :raises NotFound: 404 and 410; other answers as they are, the rest as UNAVAILABLE; what is wrong
+            with the body itself as it is.
         """
-        with outgoing_call(f"{method} {path}") as out:
-            told = out.metadata(forwarded() if metadata is None else metadata)
-            sent = self._sent(told, headers or {})
-            return await self.breaker.guard(lambda: self._attempt(method, path, sent, body))
-
-    def pieces(self, response: IResponse) -> ResponsePieces:
-        """The body of a response."""
-        return ResponsePieces(response, self.seconds, self.clock)
-
-    async def finish(self, response: IResponse) -> None:
-        """Read the body to its end, so that the connection can be used again.
-
-        :raises Unavailable: it broke off, or does not go on.
-        """
-        async with closing(self.pieces(response)) as pieces:
-            async for _ in pieces:
-                pass
+        told = forwarded() if metadata is None else metadata
+        self.breaker.check()
+        await self._places.take()
+        try:
+            # Once more: those that had the places before may have found that nobody answers.
+            self.breaker.check()
+            with outgoing_call(f"{method} {path}") as out:
+                sent = self._sent(out.metadata(told), headers or {})
+                head = await self._head(method, path, sent, body)
+        except BaseException as error:
+            self._places.release()
+            if body is not None and body.failure is not None:
+                raise body.failure from None
+            if isinstance(error, StatusError):
+                self.breaker.failed(error)
+            raise
+        release = self._places.release
+        if head.code in _GOOD:
+            return Response(head, self.breaker, self._seconds, self._clock, release)
+        UnwantedBody(head, self._seconds, self._clock, release)
+        failure = _failure(head)
+        self.breaker.failed(failure)
+        raise failure
 
     async def greet(self) -> None:
-        """Ask for something that need not be there, whatever the breaker says.
+        """Ask for something that need not be there, whatever the breaker says and whoever has the places.
 
         :raises StatusError: it does not answer.
         """
         path = f"cas/{empty_digest(DigestFunction.SHA256).hash}"
-        try:
-            await self._attempt("HEAD", path, self._sent((), {}), None)
-        except StatusError as error:
-            if is_failure(error):
-                raise
+        head = await self._head("HEAD", path, self._sent((), {}), None)
+        UnwantedBody(head, self._seconds, self._clock, lambda: None)
+        failure = _failure(head)
+        if head.code not in _GOOD and is_failure(failure):
+            raise failure
 
-    async def _attempt(
+    async def _head(
         self, method: str, path: str, headers: Headers, body: BlobProducer | None
     ) -> IResponse:
+        """The head of the response, whatever it says.
+
+        :raises Unavailable: none came.
+        """
         url = f"{self._url}/{path}".encode()
         asking = self._agent.request(method.encode(), url, headers, body)
-        seconds = self.seconds if body is not None else min(self.seconds, MOST_SECONDS)
-        timer = self.clock.callLater(seconds, asking.cancel)
+        seconds = self._seconds if body is not None else min(self._seconds, MOST_SECONDS)
+        timer = self._clock.callLater(seconds, asking.cancel)
         if body is not None:
             # As long as the peer takes something, it is no sign of trouble that it does not answer.
             body.progressed = partial(timer.reset, seconds)
         try:
-            response: IResponse = await asking
-        except (*_CANCELLED, *_BROKEN) as error:
-            if not timer.active():
-                raise no_answer(seconds) from error
-            reason = _reason(error)
-            if isinstance(reason, _CANCELLED):
-                raise CancelledError from error
-            raise Unavailable(f"backing cache: {reason}") from error
+            response: IResponse = await cancelled_as_such(asking)
+        except CancelledError:
+            if timer.active():
+                raise
+            raise no_answer(seconds) from None
+        except _BROKEN as error:
+            if timer.active():
+                raise Unavailable(f"backing cache: {_reason(error)}") from error
+            raise no_answer(seconds) from error
         finally:
             if timer.active():
                 timer.cancel()
             if body is not None:
                 body.progressed = lambda: None
-        if response.code not in {200, 201, 204, 206}:
-            UnwantedBody(response, seconds, self.clock)
-            raise self._failure(response)
+                body.stopProducing()  # an answer may come before all is sent, or without any of it
         return response
 
     def _sent(self, metadata: Metadata, more: Mapping[str, str]) -> Headers:
@@ -185,14 +202,15 @@ class HTTPPeer:
             headers.setRawHeaders(name, [value])
         return headers
 
-    def _failure(self, response: IResponse) -> StatusError:
-        code: int = response.code
-        cls = _ANSWERS.get(code, FailedPrecondition if code in _REFUSALS else Unavailable)
-        message = f"backing cache: HTTP {code} {response.phrase.decode('latin-1')[:80]}".rstrip()
-        (after,) = response.headers.getRawHeaders("retry-after", [""])[:1]
-        if after.isdigit():
-            return cls(message, RetryInfo(retry_delay=Duration(seconds=min(int(after), 86400))))
-        return cls(message)
+
+def _failure(response: IResponse) -> StatusError:
+    code: int = response.code
+    cls = _ANSWERS.get(code, FailedPrecondition if code in _REFUSALS else Unavailable)
+    message = f"backing cache: HTTP {code} {response.phrase.decode('latin-1')[:80]}".rstrip()
+    (after,) = response.headers.getRawHeaders("retry-after", [""])[:1]
+    if after.isdigit():
+        return cls(message, RetryInfo(retry_delay=Duration(seconds=min(int(after), 86400))))
+    return cls(message)
 
 
 def _reason(error: Exception) -> Exception:

@@ -23,7 +23,7 @@ from gorego_tw.remote.bulk.connections import BulkConnections
 from gorego_tw.remote.bulk.request import header_block
 from gorego_tw.remote.bulk.room import Room
 from gorego_tw.remote.connections import Connection, Connections
-from gorego_tw.remote.no_answer import MOST_SECONDS, no_answer
+from gorego_tw.remote.no_answer import MOST_SECONDS, NoAnswer, no_answer
 from gorego_tw.remote.read_response import read_data
 from gorego_tw.remote.replies import Replies
 from gorego_tw.remote.retry import Retrying
@@ -116,8 +116,8 @@ class Link:
     async def once(
         self, method: UnaryMethod[RequestT, ReplyT], request: RequestT, metadata: Metadata = ()
     ) -> ReplyT:
-        """The reply at the first try, whatever the breaker says."""
-        async with self._connections.place() as connection:
+        """The reply at the first try, whatever the breaker says and whoever has the places."""
+        async with self._connections.beside() as connection:
             return await self._ask(connection, method, request, metadata)
 
     async def read(
@@ -235,8 +235,16 @@ class Link:
             async for request in requests:
                 if call.done():
                     return
-                await self._in_time(call.write(request))
-            await self._in_time(call.done_writing())
+                await self._taken(call.write(request))
+            await self._taken(call.done_writing())
+
+    async def _taken(self, awaitable: Awaitable[object]) -> None:
+        """One step of sending. That gRPC took it says nothing of the peer; that it takes no more does."""
+        try:
+            await self._in_time(awaitable)
+        except NoAnswer as error:
+            self.breaker.failed(error)
+            raise
 
     async def _next(self, awaitable: Awaitable[T]) -> T:
         """One step of a stream, counted by the breaker."""

@@ -9,12 +9,13 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.tcp import Client, Server
 from twisted.trial.unittest import TestCase
-from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.web.client import Agent
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from gorego_tw.forwarding import Metadata
 from gorego_tw.remote.breaker import Breaker
+from gorego_tw.remote.http_connections import HTTPConnections
 from gorego_tw.remote.http_peer import HTTPPeer
 from gorego_tw.remote.retry import Retrying
 
@@ -28,6 +29,7 @@ class Files(Resource):
     :ivar codes: what the next requests are answered with, before anything is looked at.
     :ivar retry_after: sent with those.
     :ivar stalls: the codes of the next responses, whose bodies do not go on.
+    :ivar begun: what comes of those, beside the head.
     :ivar cuts: after how many bytes of its body the next responses break off.
     :ivar ranges: whether it knows them.
     :ivar silent: whether it takes requests and says nothing.
@@ -45,6 +47,7 @@ class Files(Resource):
         self.codes: list[int] = []
         self.retry_after = ""
         self.stalls: list[int] = []
+        self.begun = b"page"
         self.cuts: list[int] = []
         self.ranges = True
         self.silent = False
@@ -63,7 +66,7 @@ class Files(Resource):
         if self.stalls:
             request.setResponseCode(self.stalls.pop(0))
             request.setHeader("content-length", "10")
-            request.write(b"page")
+            request.write(self.begun)
             return NOT_DONE_YET
         if self.codes:
             request.setResponseCode(self.codes.pop(0))
@@ -117,7 +120,7 @@ class HTTPTestCase(TestCase):
         address: Any = self.port.getHost()
         self.url = f"http://127.0.0.1:{address.port}"
         self.addCleanup(self.stop_listening)
-        self.pool = HTTPConnectionPool(self.clock)
+        self.pool = HTTPConnections(self.clock, 4)
         self.addCleanup(self.gone)
         self.peer = self.make_peer()
 
@@ -130,7 +133,8 @@ class HTTPTestCase(TestCase):
 
     def connections(self) -> int:
         """How many there are, from here or to here."""
-        return sum(isinstance(reader, Client | Server) for reader in self.clock.getReaders())
+        descriptors = {*self.clock.getReaders(), *self.clock.getWriters()}
+        return sum(isinstance(descriptor, Client | Server) for descriptor in descriptors)
 
     async def turns(self, seconds: float = 0.01) -> None:
         """Let both sides have some turns of the reactor."""
@@ -139,7 +143,12 @@ class HTTPTestCase(TestCase):
         await passed
 
     def make_peer(
-        self, *, retries: int = 2, seconds: float = 5, headers: Metadata = ()
+        self,
+        *,
+        retries: int = 2,
+        seconds: float = 5,
+        headers: Metadata = (),
+        most: int = 64,
     ) -> HTTPPeer:
         """The server as a peer."""
         self.breaker = Breaker("the peer", clock=self.clock)
@@ -151,6 +160,7 @@ class HTTPTestCase(TestCase):
             retrying=Retrying(retries, clock=self.clock, random=Random(1)),
             seconds=seconds,
             clock=self.clock,
+            most=most,
         )
 
     async def failed(self, doing: Any, kind: type[Exception]) -> Any:

@@ -80,7 +80,7 @@ class GetTests(BlobsTestCase):
         self.blobs = HTTPBlobs(self.make_peer(retries=0))
         digest, _ = self.keep(10)
         kinds: dict[int, type[StatusError]] = {
-            302: Unavailable,
+            302: FailedPrecondition,
             401: Unauthenticated,
             403: PermissionDenied,
             429: ResourceExhausted,
@@ -214,6 +214,78 @@ class PutTests(BlobsTestCase):
         await self.failed(blobs.get(digest), NotFound)
         self.assertEqual(await blobs.find_missing([digest]), [digest])
         self.assertEqual(self.there.asked, [])
+
+
+class PlacesTests(BlobsTestCase):
+    async def test_bound(self) -> None:
+        """No more requests are under way than there are places, whatever is asked at a time."""
+        blobs = HTTPBlobs(self.make_peer(most=2))
+        kept = [self.keep(LARGE) for _ in range(5)]
+        bodies = [Deferred.fromCoroutine(blobs.get(digest)) for digest, _ in kept]
+        await self.turns(0.05)
+        self.assertEqual(len(self.there.asked), 2)
+        for reading, (_, data) in zip(bodies, kept, strict=True):
+            self.assertEqual(await (await reading).read_all(), data)
+        self.assertEqual(len(self.there.asked), 5)
+
+    async def test_given_back(self) -> None:
+        """A place comes back from whatever ends a request: refusals with pages, absence, bodies that are
+        not wanted, hang or break off, calls that are left.
+        """
+        blobs = HTTPBlobs(self.make_peer(most=1, retries=0, seconds=0.1))
+        digest, data = self.keep(LARGE)
+        for _ in range(2):
+            await self.failed(blobs.get(blob(10)[0]), NotFound)
+            self.there.codes = [403]
+            await self.failed(blobs.put(digest, BytesBody(data)), PermissionDenied)
+            self.there.stalls = [404, 200]
+            await self.failed(blobs.get(blob(10)[0]), NotFound)
+            await self.failed((await blobs.get(blob(10)[0])).read_all(), Unavailable)
+            (await blobs.get(digest)).discard()
+            self.there.cuts = [0]
+            await self.failed(blobs.get(digest), Unavailable)
+            self.there.silent = True
+            asking = Deferred.fromCoroutine(blobs.get(digest))
+            asking.cancel()
+            await self.failed(asking, CancelledError)
+            self.there.silent = False
+        self.assertEqual(await (await blobs.get(digest)).read_all(), data)
+
+    async def test_greeting(self) -> None:
+        """Who finds out whether the server answers needs no place."""
+        self.there.silent = True
+        peer = self.make_peer(most=1)
+        asking = Deferred.fromCoroutine(HTTPBlobs(peer).get(blob(10)[0]))
+        await self.turns(0.05)
+        self.there.silent = False
+        await peer.greet()
+        asking.cancel()
+        await self.failed(asking, CancelledError)
+
+
+class BreakerTests(BlobsTestCase):
+    async def test_bodies_that_hang(self) -> None:
+        """A server whose heads come and whose bodies do not is left alone."""
+        blobs = HTTPBlobs(self.make_peer(retries=0, seconds=0.05))
+        digest = blob(10)[0]
+        self.there.stalls, self.there.begun = [200] * FAILURES, b""
+        for _ in range(FAILURES):
+            await self.failed(blobs.get(digest), Unavailable)
+        await self.failed(blobs.get(digest), CircuitOpen)
+
+    async def test_source_fails(self) -> None:
+        """What cannot be read here is no failure of the server."""
+
+        class Broken(BytesBody):
+            async def chunks(self, offset: int = 0, end: int | None = None) -> Any:
+                if self.data:
+                    raise DataLoss("local tier: damaged")
+                yield b""
+
+        digest, data = blob(LARGE)
+        for _ in range(FAILURES):
+            await self.failed(self.blobs.put(digest, Broken(data)), DataLoss)
+        await self.blobs.put(digest, BytesBody(data))
 
 
 class FindMissingTests(BlobsTestCase):

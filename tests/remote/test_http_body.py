@@ -15,15 +15,16 @@ from zope.interface.verify import verifyObject
 
 from gorego_tw.body import BytesBody
 from gorego_tw.errors import DataLoss, Unavailable
+from gorego_tw.remote.breaker import Breaker, State
 from gorego_tw.remote.http_body import (
     MOST_HELD_BYTES,
     BlobProducer,
-    ResponsePieces,
+    Response,
     UnwantedBody,
 )
 
 
-class Response:
+class Head:
     """A response whose body the test delivers.
 
     :ivar transport: where it comes from, which can be paused.
@@ -39,12 +40,18 @@ class Response:
         protocol.makeConnection(self.transport)
 
 
-class ResponsePiecesTests(SynchronousTestCase):
+class ResponseTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
-        self.response = Response()
-        response: Any = self.response
-        self.pieces = ResponsePieces(response, 5, self.clock)
+        self.response = Head()
+        self.breaker = Breaker("the peer", clock=self.clock, failures=2)
+        self.ended = 0
+        head: Any = self.response
+        self.pieces = Response(head, self.breaker, 5, self.clock, self.end_noted)
+
+    def end_noted(self) -> None:
+        """The connection is free."""
+        self.ended += 1
 
     def next(self) -> Deferred[bytes]:
         """The next piece."""
@@ -68,6 +75,30 @@ class ResponsePiecesTests(SynchronousTestCase):
         self.end(ResponseDone())
         self.assertEqual(self.successResultOf(self.next()), b"two")
         self.failureResultOf(self.next(), StopAsyncIteration)
+        self.assertEqual(self.ended, 1)
+
+    def test_goes_on(self) -> None:
+        """Each piece tells the breaker that the peer answers, and so does the end; an empty piece is
+        neither.
+        """
+        for come in (lambda: self.deliver(b"one"), lambda: self.end(ResponseDone())):
+            self.breaker.failed(Unavailable("down"))
+            waiting = self.next().addErrback(lambda _: b"")
+            self.deliver(b"")
+            self.assertNoResult(waiting)
+            come()
+            self.successResultOf(waiting)
+            self.breaker.failed(Unavailable("down"))
+            self.assertIs(self.breaker.state, State.CLOSED)
+            self.breaker.succeeded()
+
+    def test_head_alone(self) -> None:
+        """The breaker is told of a piece that does not come, and the head before it is no success."""
+        self.breaker.failed(Unavailable("down"))
+        waiting = self.next()
+        self.clock.advance(5)
+        self.failureResultOf(waiting, Unavailable)
+        self.assertIs(self.breaker.state, State.OPEN)
 
     def test_back_pressure(self) -> None:
         """Who takes nothing makes the peer wait; who has taken all lets it go on."""
@@ -115,23 +146,26 @@ class ResponsePiecesTests(SynchronousTestCase):
 class UnwantedBodyTests(SynchronousTestCase):
     def test_page(self) -> None:
         """A page of words is taken to its end, and a flood is stopped."""
-        response = Response()
+        response = Head()
         unwanted: Any = response
         clock = Clock()
-        UnwantedBody(unwanted, 5, clock)
+        ended: list[bool] = []
+        UnwantedBody(unwanted, 5, clock, lambda: ended.append(True))
         response.protocol.dataReceived(bytes(MOST_HELD_BYTES))
         self.assertEqual(response.transport.producerState, "producing")
         response.protocol.dataReceived(b"x")
         self.assertEqual(response.transport.producerState, "stopped")
+        self.assertEqual(ended, [])
         response.protocol.connectionLost(Failure(ResponseDone()))
-        self.assertEqual(clock.getDelayedCalls(), [])
+        self.assertEqual((clock.getDelayedCalls(), ended), ([], [True]))
 
     def test_page_that_does_not_end(self) -> None:
         """One that does not come to its end in time is stopped."""
-        response = Response()
+        response = Head()
         unwanted: Any = response
         clock = Clock()
-        UnwantedBody(unwanted, 5, clock)
+        ended: list[bool] = []
+        UnwantedBody(unwanted, 5, clock, lambda: ended.append(True))
         clock.advance(5)
         self.assertEqual(response.transport.producerState, "stopped")
 
@@ -184,11 +218,20 @@ class BlobProducerTests(SynchronousTestCase):
         self.assertEqual(self.consumer.value(), b"abc")
 
     def test_stopped(self) -> None:
-        """Stopped, it writes no more, and that is no error of its own."""
+        """Stopped, it writes no more, and never says that it has written all."""
         self.producer.pauseProducing()
         producing = self.producer.startProducing(self.consumer)
         self.producer.stopProducing()
-        self.successResultOf(producing)
+        self.assertNoResult(producing)
+        self.assertEqual(self.consumer.value(), b"a")
+
+    def test_cancelled(self) -> None:
+        """Who does not want it written any more is told so, and nothing more is."""
+        self.producer.pauseProducing()
+        producing = self.producer.startProducing(self.consumer)
+        producing.cancel()
+        self.failureResultOf(producing, CancelledError)
+        self.producer.resumeProducing()
         self.assertEqual(self.consumer.value(), b"a")
 
     def test_stopped_before(self) -> None:

@@ -251,3 +251,23 @@ class WriteTests(PeerTestCase):
         error = await self.failed(self.link(seconds=0.2).write(counted()), Unavailable)
         self.assertIn("deadline exceeded", error.message)
         self.assertLess(len(sent), 30)
+
+    async def test_stalls_are_counted(self) -> None:
+        """A peer that takes nothing again and again is left alone, though gRPC takes the first messages."""
+        self.service.held = True
+        link = self.link(seconds=0.1)
+        for _ in range(FAILURES):
+            await self.failed(link.write(messages(100, 1 << 20)), Unavailable)
+        await self.failed(link.write(messages(1)), CircuitOpen)
+
+    async def test_once_needs_no_place(self) -> None:
+        """Who finds out whether the peer answers does not wait for those that it does not answer."""
+        self.service.held = True
+        link = self.link(most_in_flight=1)
+        hangs = Deferred.fromCoroutine(link.unary(GET_ACTION_RESULT, REQUEST))
+        await self.turns()
+        self.service.held = False
+        await link.once(GET_ACTION_RESULT, REQUEST)
+        self.assertNoResult(hangs)
+        hangs.cancel()
+        await self.failed(hangs, CancelledError)

@@ -6,12 +6,12 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from twisted.internet.defer import CancelledError
 from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint
-from twisted.internet.error import ConnectError, ConnectingCancelledError
+from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 
+from gorego_tw.concurrency import cancelled_as_such
 from gorego_tw.errors import Unavailable
 from gorego_tw.remote.bulk.connection import BulkConnection
 from gorego_tw.remote.target import Target
@@ -101,9 +101,8 @@ class BulkConnections:
     async def _connect(self) -> BulkConnection:
         connection = BulkConnection(self._clock, self._seconds, self._lost)
         try:
-            await self._endpoint.connect(Factory.forProtocol(lambda: connection))
-        except ConnectingCancelledError as error:
-            raise CancelledError from error
+            connecting = self._endpoint.connect(Factory.forProtocol(lambda: connection))
+            await cancelled_as_such(connecting)
         except (ConnectError, OSError) as error:  # DNSLookupError is one of the latter
             raise Unavailable(f"backing cache: no connection: {error}") from None
         if self._closed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, cast
 
 from twisted.internet import reactor
@@ -28,14 +29,17 @@ REQUEST = ReadRequest(resource_name="x").SerializeToString()
 
 
 class FailingEndpoint:
-    """Nobody is reached there."""
+    """Nobody is reached there.
 
-    def __init__(self, failure: Exception) -> None:
-        self._failure = failure
+    :param connecting: what an attempt ends with.
+    """
+
+    def __init__(self, connecting: Deferred[IProtocol]) -> None:
+        self._connecting = connecting
 
     def connect(self, factory: Factory) -> Deferred[IProtocol]:
-        """Fail."""
-        return fail(self._failure)
+        """Try."""
+        return self._connecting
 
 
 class BulkTestCase(PeerTestCase):
@@ -167,13 +171,22 @@ class ReadTests(BulkTestCase):
         self.assertEqual(self.bulk.in_flight, 0)
 
     async def test_no_such_host(self) -> None:
-        """A name that nobody knows is trouble too; who breaks off while it connects is not in any."""
-        for failure, kind in (
-            (DNSLookupError(), Unavailable),
-            (ConnectingCancelledError(IPv4Address("TCP", "127.0.0.1", 1)), CancelledError),
+        """A name that nobody knows is trouble too."""
+        endpoint = self.patch(self.bulk, "_endpoint", FailingEndpoint(fail(DNSLookupError())))
+        await self.failed(self.read(), Unavailable)
+        endpoint.restore()
+
+    async def test_leaving_while_it_connects(self) -> None:
+        """Who breaks off while it connects has no trouble, whatever the endpoint makes of that."""
+        for failure in (
+            DNSLookupError(),
+            ConnectingCancelledError(IPv4Address("TCP", "127.0.0.1", 1)),
         ):
-            endpoint = self.patch(self.bulk, "_endpoint", FailingEndpoint(failure))
-            await self.failed(self.read(), kind)
+            connecting: Deferred[IProtocol] = Deferred(partial(Deferred.errback, fail=failure))
+            endpoint = self.patch(self.bulk, "_endpoint", FailingEndpoint(connecting))
+            reading = Deferred.fromCoroutine(self.read())
+            reading.cancel()
+            await self.failed(reading, CancelledError)
             endpoint.restore()
 
     async def test_closed(self) -> None:

@@ -1,0 +1,64 @@
+"""Places for calls: so many go out at a time, and the others wait for their turn."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from twisted.internet.defer import Deferred, fail, succeed
+
+from gorego_tw.errors import Unavailable
+
+#: Calls that wait for a place, each some 2 KB: beyond it they fail, so that nothing piles up.
+MOST_WAITING = 10_000
+
+
+class Places:
+    """The places there are, given to who waits longest.
+
+    :param most: how many.
+    :ivar taken: how many are.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.taken = 0
+        self._most = most
+        self._waiting: deque[Deferred[None]] = deque()
+        self._closed = False
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for a place."""
+        return len(self._waiting)
+
+    def take(self) -> Deferred[None]:
+        """Fires with the place, which has to be released. Cancelling leaves the line.
+
+        :raises Unavailable: too many wait for one already, or there are no more calls.
+        """
+        if self._closed:
+            return fail(_closing())
+        if self.taken < self._most:
+            self.taken += 1
+            return succeed(None)
+        if len(self._waiting) >= MOST_WAITING:
+            return fail(Unavailable(f"backing cache: {MOST_WAITING} calls wait already"))
+        turn: Deferred[None] = Deferred(self._waiting.remove)
+        self._waiting.append(turn)
+        return turn
+
+    def release(self) -> None:
+        """Give a place back: it goes on to who waits longest."""
+        if self._waiting:
+            self._waiting.popleft().callback(None)
+        else:
+            self.taken -= 1
+
+    def close(self) -> None:
+        """No more calls; those that wait fail."""
+        self._closed = True
+        while self._waiting:
+            self._waiting.popleft().errback(_closing())
+
+
+def _closing() -> Unavailable:
+    return Unavailable("backing cache: the connections are closed")
