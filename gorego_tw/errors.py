@@ -103,6 +103,12 @@ class NotFound(StatusError):
         return type(self)(f"{place}: {self.message}", *self.details, reason=self.reason)
 
 
+class AlreadyExists(StatusError):
+    """What was to be made is there."""
+
+    code = Code.ALREADY_EXISTS
+
+
 class PermissionDenied(StatusError):
     """The caller is known and may not do this."""
 
@@ -161,3 +167,7 @@ class Unauthenticated(StatusError):
     """The caller has to say who it is."""
 
     code = Code.UNAUTHENTICATED
+
+
+#: What says that the caller may not do this, as who it is.
+REFUSALS = (PermissionDenied, Unauthenticated)

@@ -9,6 +9,9 @@ from typing import TypeAlias
 #: Names and values as gRPC has them: lower-case names, bytes where a name ends in "-bin".
 Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
 
+#: Metadata whose names end so tells who asks and why, and does not decide what may be asked.
+_INFORMATIVE = "requestmetadata-bin"
+
 #: What tells the metadata that travels on, and what it is to be called with; set for each call, and
 #: called only if something is asked upstream.
 source: ContextVar[tuple[Callable[..., Metadata], object, object] | None] = ContextVar(
@@ -23,6 +26,11 @@ def forwarded() -> Metadata:
         return ()
     tell, call, names = told
     return tell(call, names)
+
+
+def rights(metadata: Metadata) -> Metadata:
+    """What of it may decide what its bearer may do."""
+    return tuple(pair for pair in metadata if not pair[0].endswith(_INFORMATIVE))
 
 
 def detached() -> Context:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from twisted.internet.interfaces import IReactorTime
 
 from gorego_tw.digest import Digest
-from gorego_tw.errors import StatusError, Unavailable
+from gorego_tw.errors import Code, StatusError, Unavailable
 from gorego_tw.forwarding import Metadata
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
 from gorego_tw.remote.batch_read import OVERHEAD_BYTES
@@ -85,7 +85,8 @@ class BatchUpdate:
             if status is None:
                 refusals.append(Unavailable(f"backing cache: blob {digest}: not in the reply"))
             else:
-                refusals.append(error_of(status) if status.code else None)
+                is_there = status.code in {Code.OK, Code.ALREADY_EXISTS}
+                refusals.append(None if is_there else error_of(status))
         return refusals
 
     def _message(self, blob: _Blob) -> pb.BatchUpdateBlobsRequest.Request:

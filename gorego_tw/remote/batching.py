@@ -10,7 +10,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from gorego_tw.forwarding import Metadata, forwarded
+from gorego_tw.errors import DataLoss, FailedPrecondition, InvalidArgument, NotFound, OutOfRange
+from gorego_tw.forwarding import Metadata, forwarded, rights
 from gorego_tw.telemetry.context import cause_here
 from gorego_tw.telemetry.current import Cause, cause, recorded
 from gorego_tw.telemetry.joining import awaited
@@ -18,9 +19,9 @@ from gorego_tw.telemetry.joining import awaited
 Q = TypeVar("Q")
 R = TypeVar("R")
 
-#: Metadata whose names end so tells who asks and why, and does not decide what may be asked: a call
-#: for many carries that of the first.
-_INFORMATIVE = "requestmetadata-bin"
+#: What may be said of one question alone, though it was said of a call for many: in two halves it is found
+#: out of which, so that nobody is told what is true of another's.
+_OF_ONE = (DataLoss, FailedPrecondition, InvalidArgument, NotFound, OutOfRange)
 
 #: How many questions wait for the end of the turn. Each may hold a small blob, of 64 KiB: 64 MiB.
 #: Those that are there leave at once when there are so many, which is 17 calls of 4 MB.
@@ -61,14 +62,13 @@ class Batcher(Generic[Q, R]):
         """The answer. Who cancels leaves the others alone.
 
         :param kind: questions of two kinds never share a call, nor do those of callers whose
-            metadata may give them different rights.
+            metadata may give them different rights. A call carries the metadata of the first.
         """
         metadata = forwarded()
-        rights = tuple(pair for pair in metadata if not pair[0].endswith(_INFORMATIVE))
         if not self._groups:
             self._clock.callLater(0, self._leave)
         answer: Deferred[R] = Deferred()
-        group = self._groups.setdefault((kind, rights), [])
+        group = self._groups.setdefault((kind, rights(metadata)), [])
         group.append(_Asked(question, metadata, answer, cause_here()))
         self._waiting += 1
         if self._waiting == MOST_WAITING:
@@ -112,6 +112,11 @@ class Batcher(Generic[Q, R]):
                 asked.answer.callback(answer)
 
     def _failed(self, failure: Failure, batch: list[_Asked[Q, R]]) -> None:
+        if len(batch) > 1 and failure.check(*_OF_ONE):
+            half = len(batch) // 2
+            self._begin(batch[:half])
+            self._begin(batch[half:])
+            return
         for asked in batch:
             if not asked.answer.called:
                 asked.answer.errback(failure)

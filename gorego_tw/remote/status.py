@@ -12,6 +12,7 @@ from grpc.aio import AioRpcError
 
 from gorego_tw.errors import (
     Aborted,
+    AlreadyExists,
     DataLoss,
     FailedPrecondition,
     InvalidArgument,
@@ -31,6 +32,7 @@ from gorego_tw.remote.no_answer import no_answer
 _ANSWERS: Mapping[StatusCode, type[StatusError]] = {
     StatusCode.INVALID_ARGUMENT: InvalidArgument,
     StatusCode.NOT_FOUND: NotFound,
+    StatusCode.ALREADY_EXISTS: AlreadyExists,
     StatusCode.PERMISSION_DENIED: PermissionDenied,
     StatusCode.UNAUTHENTICATED: Unauthenticated,
     StatusCode.RESOURCE_EXHAUSTED: ResourceExhausted,

@@ -8,7 +8,14 @@ from uuid import uuid4
 from gorego_tw.body import parts
 from gorego_tw.concurrency import closing
 from gorego_tw.digest import Digest
-from gorego_tw.errors import InvalidArgument, NotFound, StatusError, Unavailable, Unimplemented
+from gorego_tw.errors import (
+    AlreadyExists,
+    InvalidArgument,
+    NotFound,
+    StatusError,
+    Unavailable,
+    Unimplemented,
+)
 from gorego_tw.forwarding import Metadata
 from gorego_tw.interfaces import IBlobBody
 from gorego_tw.pb.google.bytestream.bytestream_pb2 import (
@@ -89,7 +96,10 @@ class Writing:
         pieces = zstd_chunks(body, offset) if name.compressor else closing(body.chunks(offset))
         # Opened out here, because a generator that was never asked for a message closes nothing.
         async with pieces as chunks, closing(sending.messages(chunks)) as messages:
-            reply = await self._link.write(messages, metadata=metadata)
+            try:
+                reply = await self._link.write(messages, metadata=metadata)
+            except AlreadyExists:
+                return  # a name for a blob says what its bytes are, so they are those
         sending.check(reply)
 
     async def _held(self, name: WriteName, metadata: Metadata) -> int | None:

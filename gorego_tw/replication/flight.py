@@ -12,6 +12,7 @@ from txaio.tx import make_logger
 from gorego_tw.concurrency import closing
 from gorego_tw.digest import Digest
 from gorego_tw.errors import DataLoss, DigestMismatch, NotFound, StatusError, Unavailable
+from gorego_tw.forwarding import forwarded, rights
 from gorego_tw.interfaces import IBlobBody, ILandingBody
 from gorego_tw.replication.verified_body import wrong_data
 from gorego_tw.storage.arrival import Arrival, Arrivals
@@ -101,6 +102,7 @@ class Flight:
 
     :param fetch: asks the backing cache.
     :param arrivals: where the blob is kept.
+    :ivar rights: with which the backing cache is asked.
     :ivar span: of all of it, as far as anything is recorded.
     :ivar readers: how many wait for its first byte, or have a body.
     """
@@ -111,6 +113,7 @@ class Flight:
         self.digest = digest
         self.state = State.ASKED
         self.readers = 0
+        self.rights = rights(forwarded())
         self.span: Span | None = None
         self._fetch = fetch
         self._arrivals = arrivals

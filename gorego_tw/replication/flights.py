@@ -8,6 +8,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from gorego_tw.digest import Digest
+from gorego_tw.errors import REFUSALS
+from gorego_tw.forwarding import forwarded, rights
 from gorego_tw.interfaces import IBlobBody
 from gorego_tw.replication.flight import Fetch, Flight, State
 from gorego_tw.replication.unkept import Places
@@ -71,15 +73,18 @@ class Flights:
         Where there is no room to keep it, it is read by each reader alone.
 
         :raises ResourceExhausted: so many do that, that there is no place for another one.
-
         :raises NotFound: it is absent there.
+        :raises PermissionDenied: it refuses the caller's own rights, as with Unauthenticated.
         :raises Unavailable: the backing cache is in trouble.
         """
-        flight = self._flights.get(digest)
-        if flight is not None:
+        while (flight := self._flights.get(digest)) is not None:
             self.joined += 1
             span = begin_joined(flight.span, "get")
-            return await awaited_body(span, COALESCED, self._body(flight, flight.join()))
+            try:
+                return await awaited_body(span, COALESCED, self._body(flight, flight.join()))
+            except REFUSALS:
+                if flight.rights == rights(forwarded()):
+                    raise
         flight = self._prepare(digest)
         waiter = flight.join()
         span = begin("wait for the backing cache")

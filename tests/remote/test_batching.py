@@ -6,7 +6,15 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from gorego_tw.errors import Unavailable
+from gorego_tw.errors import (
+    DataLoss,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    OutOfRange,
+    PermissionDenied,
+    Unavailable,
+)
 from gorego_tw.forwarding import Metadata, forwarded
 from gorego_tw.remote.batching import MOST_WAITING, Batcher
 from tests.calls import carrying
@@ -18,6 +26,7 @@ class BatcherTests(SynchronousTestCase):
         self.sent: list[tuple[list[str], Metadata]] = []
         self.gate: Deferred[None] | None = None
         self.failure: Exception | None = None
+        self.wrong: dict[str, Exception] = {}
         self.batcher: Batcher[str, str] = Batcher(
             self.send, weigh=len, most=lambda: 6, clock=self.clock
         )
@@ -30,6 +39,9 @@ class BatcherTests(SynchronousTestCase):
             await self.gate
         if self.failure is not None:
             raise self.failure
+        for question, failure in self.wrong.items():
+            if question in questions:
+                raise failure
         return [question.upper() for question in questions]
 
     def ask(self, question: str, kind: str = "", **metadata: str) -> Deferred[str]:
@@ -92,6 +104,26 @@ class BatcherTests(SynchronousTestCase):
         self.clock.advance(0)
         for answer in answers:
             self.failureResultOf(answer, Unavailable)
+
+    def test_one_is_wrong(self) -> None:
+        """What may be the fault of one question is found out to be that of one, and the others are
+        answered; what is not is not asked again.
+        """
+        for kind in (DataLoss, FailedPrecondition, InvalidArgument, NotFound, OutOfRange):
+            self.sent.clear()
+            self.wrong = {"c": kind("c is wrong")}
+            answers = [self.ask(question) for question in "abcdef"]
+            self.clock.advance(0)
+            self.failureResultOf(answers.pop(2), kind)
+            self.assertEqual([self.successResultOf(answer) for answer in answers], list("ABDEF"))
+            self.assertEqual(len(self.sent), 7)
+        self.sent.clear()
+        self.wrong = {"c": PermissionDenied("not you")}
+        answers = [self.ask(question) for question in "abcdef"]
+        self.clock.advance(0)
+        for answer in answers:
+            self.failureResultOf(answer, PermissionDenied)
+        self.assertEqual(len(self.sent), 1)
 
     def test_leaving(self) -> None:
         """Who leaves before the call leaves is not asked for; who leaves later harms nobody."""

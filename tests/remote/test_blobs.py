@@ -12,6 +12,7 @@ from gorego_tw.body import PIECE_BYTES, BytesBody
 from gorego_tw.concurrency import closing
 from gorego_tw.digest import Digest, DigestFunction, digest_of
 from gorego_tw.errors import (
+    AlreadyExists,
     DataLoss,
     DigestMismatch,
     FailedPrecondition,
@@ -264,6 +265,17 @@ class PutTests(CacheTestCase):
         await all_of(*(self.blobs.put(d, BytesBody(b)) for d, b in (blob(n) for n in range(1, 50))))
         self.assertEqual(self.cas.counts["BatchUpdateBlobs"], 1)
         self.assertEqual(len(self.there.blobs), 49)
+
+    async def test_said_to_exist(self) -> None:
+        """A peer that refuses a small blob because it has it has it."""
+
+        async def put(digest: Digest, body: IBlobBody) -> None:
+            body.discard()
+            raise AlreadyExists("there already")
+
+        self.patch(self.there, "put", put)
+        await self.put(self.blobs, *blob(10))
+        self.assertEqual(self.cas.counts["BatchUpdateBlobs"], 1)
 
     async def test_exists(self) -> None:
         """A blob that is there already is soon done with."""

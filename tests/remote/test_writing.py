@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gorego_tw.body import BytesBody
 from gorego_tw.digest import DigestFunction, digest_of
-from gorego_tw.errors import StatusError, Unavailable
+from gorego_tw.errors import AlreadyExists, StatusError, Unavailable
 from gorego_tw.interfaces import IBlobBody
 from gorego_tw.pb.google.bytestream.bytestream_pb2 import (
     QueryWriteStatusResponse,
@@ -116,6 +116,13 @@ class WritingTests(SynchronousTestCase):
             (message.write_offset, message.data, message.finish_write), (SIZE, b"", True)
         )
         self.assertEqual(message.resource_name, self.link.writes[0][0].resource_name)
+
+    def test_there_already(self) -> None:
+        """A peer that says that it has the blob has it."""
+        for compressor in Compressor.IDENTITY, Compressor.ZSTD:
+            self.link.replies = [AlreadyExists("there already")]
+            self.successResultOf(self.write(compressor))
+            self.assertEqual(self.link.replies, [])
 
     def test_stands_still(self) -> None:
         """An upload that stands still is gone on with where the peer has taken some of it, only there."""

@@ -13,7 +13,7 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from gorego_tw.concurrency import closing
 from gorego_tw.digest import Digest
-from gorego_tw.errors import DataLoss, NotFound, ResourceExhausted, Unavailable
+from gorego_tw.errors import DataLoss, NotFound, PermissionDenied, ResourceExhausted, Unavailable
 from gorego_tw.interfaces import IBlobBody
 from gorego_tw.replication.flight import FIRST_BYTES, State
 from gorego_tw.replication.flights import GRACE_SECONDS, MOST_DESERTED, Flights
@@ -364,6 +364,22 @@ class FailureTests(FlightsTestCase):
         for waiter in waiting:
             self.failureResultOf(waiter, Unavailable)
         self.assert_all_over(State.FAILED)
+
+    def test_refused(self) -> None:
+        """A refusal is told to those whose rights were refused; the others share a fetch with theirs."""
+        bad, good = carrying(("authorization", "bad")), carrying(("authorization", "good"))
+        refused = [bad.run(self.get) for _ in range(2)]
+        others = [good.run(self.get) for _ in range(2)]
+        self.cache.refuse(PermissionDenied("backing cache: not you"))
+        for waiter in refused:
+            self.failureResultOf(waiter, PermissionDenied)
+        body = self.cache.answer()
+        body.send(self.data[:10])
+        for waiter in others:
+            self.successResultOf(waiter).discard()
+        self.assertEqual(
+            self.cache.metadata, [(("authorization", "bad"),), (("authorization", "good"),)]
+        )
 
     def test_midway(self) -> None:
         """A failure midway is what all readers end with, and nothing is kept."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from gorego_tw.errors import Unavailable
+from gorego_tw.errors import PermissionDenied, Unavailable
 from gorego_tw.forwarding import Metadata, forwarded
 from gorego_tw.replication.shared_work import SharedWork
 from tests.calls import carrying
@@ -56,6 +56,42 @@ class SharedWorkTests(SynchronousTestCase):
         self.failureResultOf(waiting[1], Unavailable)
         self.end(5)
         self.assertEqual(self.successResultOf(again[0]), 5)
+
+    def test_refused(self) -> None:
+        """A refusal goes to those whose rights it is about; others have it done anew with theirs, together."""
+        bad, good = carrying(("authorization", "bad")), carrying(("authorization", "good"))
+        first, same = bad.run(self.shared, "a"), bad.run(self.shared, "a")
+        others = [good.run(self.shared, "a") for _ in range(2)]
+        self.end(PermissionDenied("not you"))
+        for waiter in (first, same):
+            self.failureResultOf(waiter, PermissionDenied)
+        self.assertEqual(self.seen, [(("authorization", "bad"),), (("authorization", "good"),)])
+        self.end(5)
+        self.assertEqual([self.successResultOf(waiter) for waiter in others], [5, 5])
+        self.assertEqual(len(self.shared), 0)
+
+    def test_other_failures(self) -> None:
+        """What is no refusal is everybody's, and who asks for whom is no right."""
+        for name, values, failure in (
+            ("authorization", ("one", "two"), Unavailable("down")),
+            ("x.requestmetadata-bin", (b"1", b"2"), PermissionDenied("not you")),
+        ):
+            self.begun.clear()
+            waiting = [carrying((name, value)).run(self.shared, name) for value in values]
+            self.end(failure)
+            for waiter in waiting:
+                self.failureResultOf(waiter, type(failure))
+            self.assertEqual(len(self.begun), 1)
+
+    def test_refused_and_gone(self) -> None:
+        """Who left does not have it done anew."""
+        first = carrying(("authorization", "bad")).run(self.shared, "a")
+        other = self.shared("a")
+        other.cancel()
+        self.failureResultOf(other, CancelledError)
+        self.end(PermissionDenied("not you"))
+        self.failureResultOf(first, PermissionDenied)
+        self.assertEqual(len(self.begun), 1)
 
     def test_leaving(self) -> None:
         """Who leaves ends its own waiting alone; the work goes on without anybody, too."""
