@@ -110,9 +110,8 @@ def assemble(
     yield CrashNote(tier.folder)
     compressing = yield from compression(configuration, tier, reactor)
     limits = Limits(max_blob_size_bytes=settings.max_blob_size_bytes)
-    sketch = make_sketch(tier) if settings.telemetry.metrics_addr else None
-    if sketch is not None:
-        yield ReuseReport(sketch, tier.folder.path, size.limit_bytes, threads, reactor)
+    sketch = make_sketch(tier)
+    yield ReuseReport(sketch, tier.folder.path, size.limit_bytes, threads, reactor)
     backing = make_backing(configuration, tier, limits, reactor, sketch)
     yield from tier.services
     pinned = nothing_pinned if backing is None else backing.pending.is_pinned

@@ -114,7 +114,8 @@ def import_(location: Location, file: str, as_json: bool) -> None:
     used now. Exit code 1 if something was refused: it is damaged, or there is no room for it.
     """
     try:
-        with location.opened(may_make=True) as connection, archive.source(file) as stream:
+        # In this order: an archive that is not there is no reason to make a folder.
+        with archive.source(file) as stream, location.opened(may_make=True) as connection:
             counts = _import(connection, stream)
     except Refused as error:
         refused(error)

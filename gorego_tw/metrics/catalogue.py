@@ -48,7 +48,7 @@ class Counting(NamedTuple):
     certificates: Certificates
     log: Log
     export: SpanExport | None
-    sketch: Sketch | None
+    sketch: Sketch
 
 
 def catalogue(parts: Counting) -> CollectorRegistry:
@@ -58,8 +58,7 @@ def catalogue(parts: Counting) -> CollectorRegistry:
     observed = Observed(registry)
     observe_server(observed, parts.server)
     observe_tier(observed, parts.tier, parts.janitor)
-    if parts.sketch is not None:
-        observe_reuse(observed, parts.sketch)
+    observe_reuse(observed, parts.sketch)
     observe_corruption(observed, parts.tier, parts.backing)
     if parts.compressing is not None:
         observe_compression(observed, parts.compressing)

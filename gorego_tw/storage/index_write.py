@@ -58,6 +58,7 @@ class IndexWrite:
         self._changes: dict[int, Tally] = {}
         self._added_bytes = 0
         self._removed: list[bytes] = []
+        self._guessed = False
 
     def __enter__(self) -> Self:
         try:
@@ -157,11 +158,11 @@ class IndexWrite:
         """Note the time, than which no use is later."""
         self._txn.put(LATEST_USE, renewed(b"", last_used), db=self._meta)
 
-    @staticmethod
-    def _record(key: bytes, value: bytes, guess: Callable[[bytes], BlobRecord]) -> BlobRecord:
+    def _record(self, key: bytes, value: bytes, guess: Callable[[bytes], BlobRecord]) -> BlobRecord:
         try:
             return unpack_blob(key, value)
         except DamagedRecord:
+            self._guessed = True
             return guess(key)
 
     def _count_blob(self, key: bytes, record: BlobRecord, sign: int) -> None:
@@ -180,7 +181,11 @@ class IndexWrite:
             value = self._txn.get(key, db=self._meta)
             try:
                 before = _NONE if value is None else unpack_tally(value)
-                packed = pack_tally(before.plus(change))
+                after = before.plus(change)
+                if self._guessed:
+                    # A guess may be more than was counted, which is no damage of what was.
+                    after = after._replace(file_bytes=max(0, after.file_bytes))
+                packed = pack_tally(after)
                 tallies[kind] = unpack_tally(packed)
             except DamagedRecord as error:
                 # What it has to be can be found out from the files and the entries alone.

@@ -70,6 +70,11 @@ class FolderTests(CommandTestCase):
         self.fail_with(3, "does not exist", "stat", folder=self.other)
         self.assertFalse(self.other.exists())
 
+    def test_absent_archive(self) -> None:
+        """A folder that does not exist is not made for an archive that does not exist either."""
+        self.fail_with(1, "No such file", "import", "no-such-archive", folder=self.other)
+        self.assertFalse(self.other.exists())
+
     def test_not_ours(self) -> None:
         """A folder with something else in it is left alone."""
         self.other.mkdir()

@@ -89,3 +89,13 @@ class EstimateTests(DaemonTestCase):
         daemon.start()
         self.assertAlmostEqual(metric(daemon, name), before, places=4)
         daemon.stop()
+
+    def test_without_metrics(self) -> None:
+        """A daemon that has no port for metrics estimates for who asks the folder."""
+        daemon = self.make_daemon()
+        daemon.metrics_addr = ""
+        client = self.connect(daemon.start())
+        client.find_missing([client.upload(b"blob")])
+        daemon.stop()
+        report = json.loads((daemon.cache_dir / "reuse.json").read_text())
+        self.assertEqual(report["lookups"]["blob"], 1)

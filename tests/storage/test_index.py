@@ -101,6 +101,20 @@ class LookupTests(IndexTestCase):
             self.assertIsNone(self.index.blob(key(1)))
             self.assertEqual(self.index.tallies[1], (0, 0))
 
+    def test_guess_beyond_the_tally(self) -> None:
+        """What is guessed of a record that cannot be read may be more than was counted, and is no damage
+        of what was counted.
+        """
+        met: list[str] = []
+        self.environment.damage.met = met.append
+        with self.index.write() as write:
+            write.put_blob(key(1), BlobRecord(10, FILE, 5000, 7))
+        with self.environment.begin(write=True) as txn:
+            txn.put(key(1), b"?", db=self.environment.blobs)
+        with self.index.write() as write:
+            write.drop_blob(key(1), lambda _: BlobRecord(0, FILE, 1_000_000, 0))
+        self.assertEqual((self.index.tallies[1], met), ((0, 0), []))
+
     def test_key_of_no_kind(self) -> None:
         """An entry whose key is damaged is taken out, and counted nowhere."""
         with self.environment.begin(write=True) as txn:
