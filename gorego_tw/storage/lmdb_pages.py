@@ -180,11 +180,14 @@ def children(page: bytes, number: int) -> list[Child]:
     :raises DamagedPage: it is not as LMDB makes them.
     """
     found: list[Child] = []
+    taken = 0
     for at in _nodes(page, number):
         low, high, top, key_bytes = _NODE.unpack_from(page, at)
+        taken += _even(_NODE.size + key_bytes)
         key = page[at + _NODE.size : at + _NODE.size + key_bytes]
         # The first key of a branch page means nothing: everything below the second is there.
         found.append(Child(low | high << 16 | top << 32, key if found else None))
+    _check_taken(page, number, taken)
     return found
 
 
@@ -194,12 +197,15 @@ def nodes(page: bytes, number: int) -> list[Node]:
     :raises DamagedPage: it is not as LMDB makes them.
     """
     found = []
+    taken = 0
     for at in _nodes(page, number):
         low, high, flags, key_bytes = _NODE.unpack_from(page, at)
         begin = at + _NODE.size + key_bytes
         size = low | high << 16
         overflow = root = None
-        if begin + (_NUMBER.size if flags & _BIG_DATA else size) > len(page):
+        end = begin + (_NUMBER.size if flags & _BIG_DATA else size)
+        taken += _even(end - at)
+        if end > len(page):
             raise DamagedPage(f"page {number}: a value reaches beyond it")
         if flags & _BIG_DATA:
             overflow = _NUMBER.unpack_from(page, begin)[0]
@@ -207,6 +213,7 @@ def nodes(page: bytes, number: int) -> list[Node]:
             root = _TREE.unpack_from(page, begin)[7]
         key = page[at + _NODE.size : begin]
         found.append(Node(key, overflow, size if overflow is not None else 0, root))
+    _check_taken(page, number, taken)
     return found
 
 
@@ -274,3 +281,18 @@ def _nodes(page: bytes, number: int) -> tuple[int, ...]:
     if min(places) < upper or max(places) > len(page) - _NODE.size:
         raise DamagedPage(f"page {number}: a node is outside of it")
     return places
+
+
+def _even(size: int) -> int:
+    return size + size % 2
+
+
+def _check_taken(page: bytes, number: int, taken: int) -> None:
+    """LMDB leaves no gaps between nodes. One that says that it is longer than it is would be written over
+    what follows it.
+
+    :param taken: what all of them say that they take, in bytes.
+    """
+    upper: int = _PAGE.unpack_from(page)[4]
+    if taken != len(page) - upper:
+        raise DamagedPage(f"page {number}: its nodes take {taken} bytes of {len(page) - upper}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from random import Random
 
@@ -97,6 +98,29 @@ class NodeTests(PagesTestCase):
         for child in below[1:]:
             leaf = self.file[child.page * len(page) :][: len(page)]
             self.assertGreaterEqual(nodes(leaf, child.page)[0].key, child.first or b"")
+
+    def test_length_of_a_value(self) -> None:
+        """A node that says that it is longer or shorter than it is, by as little as LMDB would notice, is
+        found out before LMDB moves its neighbours by that.
+        """
+        page, number = self.root()
+        places = struct.unpack_from("<10H", page, 16)
+        for at in places:
+            for length in (2, 8, 64):
+                wrong = bytearray(page)
+                wrong[at] = length  # of the value, of 5 bytes
+                self.assertRaises(DamagedPage, nodes, bytes(wrong), number)
+
+    def test_length_of_a_key(self) -> None:
+        """The same is true of a branch page, whose nodes are keys alone."""
+        for number in range(1000):
+            self.commit(number)
+        page, number = self.root()
+        for place in range(1, len(children(page, number))):
+            (at,) = struct.unpack_from("<H", page, 16 + 2 * place)
+            wrong = bytearray(page)
+            wrong[at + 6] += 2
+            self.assertRaises(DamagedPage, children, bytes(wrong), number)
 
     def test_any_bytes(self) -> None:
         """Whatever is in a page, reading it ends in entries or in DamagedPage."""
