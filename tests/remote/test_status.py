@@ -32,6 +32,7 @@ class StatusOfTests(SynchronousTestCase):
             kept,
             {
                 "ABORTED",
+                "ALREADY_EXISTS",
                 "DATA_LOSS",
                 "FAILED_PRECONDITION",
                 "INVALID_ARGUMENT",
