@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.everything import Tally, read_tally
+from tests.everything import Tally, read_tally, run
 
 
 class ReadTallyTests(SynchronousTestCase):
@@ -31,6 +31,14 @@ class ReadTallyTests(SynchronousTestCase):
     def test_nothing_run_is_a_failure(self) -> None:
         """No test at all proves nothing."""
         self.assertEqual(read_tally(0, "Ran 0 tests in 0.0s\n\nPASSED\n"), Tally(0, 1, 0))
+
+
+class RunTests(SynchronousTestCase):
+    def test_beside_each_other(self) -> None:
+        """Of each tool there are the exit code and all that it printed, though one prints much meanwhile."""
+        much = "print('x' * 70_000); raise SystemExit(3)"
+        ends = run(("python", "-c", "print('first')"), ("python", "-c", much))
+        self.assertEqual(ends, [(0, "first\n"), (3, "x" * 70_000 + "\n")])
 
 
 class TallyTests(SynchronousTestCase):
