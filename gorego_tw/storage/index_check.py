@@ -22,6 +22,7 @@ from gorego_tw.storage.lmdb_pages import (
     HEAD_BYTES,
     LEAF,
     NO_PAGE,
+    NUMBER_BYTES,
     OVERFLOW,
     PAGE_HEAD_BYTES,
     DamagedPage,
@@ -37,6 +38,9 @@ from gorego_tw.storage.lmdb_pages import (
 #: How long each start looks at the trees, in seconds: some 3,000 pages. An index of 10 million blobs
 #: has 200,000.
 LOOK_SECONDS = 0.1
+
+#: What a page is known to be, other than nothing.
+_USED, _FREE = 1, 2
 
 
 class _Place(NamedTuple):
@@ -70,13 +74,12 @@ class IndexCheck:
     ) -> None:
         self.pages = 0
         self.names: frozenset[bytes] = frozenset()
-        self._seen: set[int] = set()  # pages of the trees, and of their values
-        self._free: set[int] = set()
+        self._marks = bytearray()  # of each page, what it is known to be
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             self._fd = fd
             self._meta, _ = newest_meta(self._head() if head is None else head)
-            self._check_trees(now() + seconds, now)
+            self._check_trees(seconds, now)
         finally:
             os.close(fd)
 
@@ -84,33 +87,43 @@ class IndexCheck:
         with _as_damage("its first pages"):
             return os.pread(self._fd, HEAD_BYTES, 0)
 
-    def _check_trees(self, end: float, now: Callable[[], float]) -> None:
-        missing = self._missing_pages()
-        # Pages that were taken and let go of in one commit are not written, be they the last ones of the file.
-        self._walk(_Place(self._meta.free_root, numbers=True), inf if missing else end, now)
-        if not self._free.issuperset(missing):
-            raise DamagedPage(f"{missing.start} of {missing.stop} pages are there")
-        self._walk(_Place(self._meta.root), end, now)
-
-    def _missing_pages(self) -> range:
-        there = os.fstat(self._fd).st_size // self._meta.page_bytes
-        return range(there, self._meta.last_page + 1)
+    def _check_trees(self, seconds: float, now: Callable[[], float]) -> None:
+        meta = self._meta
+        there, pages = os.fstat(self._fd).st_size // meta.page_bytes, meta.last_page + 1
+        # Pages that were taken and let go of in one commit are not written, be they the last ones of the file:
+        # all of them are in a list of free pages, of which each is in the file.
+        missing = max(0, pages - there)
+        if missing > there * (meta.page_bytes // NUMBER_BYTES):
+            raise DamagedPage(f"{there} of {pages} pages are there")
+        self._marks = bytearray(pages)
+        self._walk(_Place(meta.free_root, numbers=True), now() + (inf if missing else seconds), now)
+        if self._marks.count(_FREE, there) != missing:
+            raise DamagedPage(f"{there} of {pages} pages are there")
+        # However long that took, something is seen of the others.
+        self._walk(_Place(meta.root), now() + seconds, now)
 
     def _walk(self, root: _Place, end: float, now: Callable[[], float]) -> None:
         waiting = deque([root] if root.page != NO_PAGE else [])
-        self._seen.update(place.page for place in waiting)
+        for place in waiting:
+            self._use(range(place.page, place.page + 1))
         while waiting and now() < end:
             for place in self._below(waiting.popleft()):
                 self._use(range(place.page, place.page + 1))
                 waiting.append(place)
 
     def _use(self, pages: range) -> None:
-        """They are in a tree."""
-        if not self._seen.isdisjoint(pages):
+        """They are in a tree.
+
+        :param pages: up to the last one of the file.
+        """
+        marks = self._marks[pages.start : pages.stop]
+        if len(marks) < len(pages):
+            raise DamagedPage(f"page {pages.start}: beyond the last one")
+        if _USED in marks:
             raise DamagedPage(f"page {pages.start}: it is in the trees twice")
-        if not self._free.isdisjoint(pages):
+        if _FREE in marks:
             raise DamagedPage(f"page {pages.start}: it is in a tree, and free")
-        self._seen.update(pages)
+        self._marks[pages.start : pages.stop] = bytes((_USED,)) * len(pages)
 
     def _below(self, place: _Place) -> list[_Place]:
         page = self._read(place.page)
@@ -152,12 +165,12 @@ class IndexCheck:
                 packed = self._read(entry.overflow, PAGE_HEAD_BYTES + entry.size_bytes)
                 packed = packed[PAGE_HEAD_BYTES:]
             free = free_numbers(packed)
-            pages = set(free)
-            if pages & self._free or pages & self._seen:
-                raise DamagedPage(f"page {number}: it has a page as free that is in use")
             if free and not FIRST_PAGE <= free[-1] <= free[0] <= self._meta.last_page:
                 raise DamagedPage(f"page {number}: it has a page as free that is none")
-            self._free |= pages
+            if any(map(self._marks.__getitem__, free)):
+                raise DamagedPage(f"page {number}: it has a page as free that is in use")
+            for page_number in free:
+                self._marks[page_number] = _FREE
 
     def _check_overflow(self, number: int, size: int) -> None:
         page = self._read(number, PAGE_HEAD_BYTES)

@@ -24,6 +24,9 @@ from gorego_tw.storage.lmdb_pages import (
 
 PAGE = 4096
 
+#: Where the number of the last page is in a meta page, in bytes: after its head, 24 bytes, and two trees of 48.
+LAST_PAGE_AT = 16 + 24 + 2 * 48
+
 
 class IndexCheckTests(SynchronousTestCase):
     def setUp(self) -> None:
@@ -189,6 +192,14 @@ class IndexCheckTests(SynchronousTestCase):
             environment.file.write_bytes(whole[: pages * PAGE])
             self.assertRaises(DamagedPage, IndexCheck, environment.file, 0.0)
 
+    def test_more_pages_than_can_be(self) -> None:
+        """A last page that no file of this length can have, be it beyond what memory could note of each."""
+        meta = newest_meta(self.good)[0]
+        for last_page in (meta.last_page + 1, 1 << 40, (1 << 64) - 1):
+            bad = bytearray(self.good)
+            struct.pack_into("<Q", bad, meta.slot * PAGE + LAST_PAGE_AT, last_page)
+            self.assertTrue(self.damaged(bytes(bad)), last_page)
+
     def test_swapped(self) -> None:
         """A page of another place, however good it is there."""
         used = self.used()
@@ -199,9 +210,9 @@ class IndexCheckTests(SynchronousTestCase):
             self.assertTrue(self.damaged(bytes(bad)))
 
     def test_time(self) -> None:
-        """A short look sees the pages nearest to the roots."""
+        """A short look sees the pages nearest to the roots: of the trees as many, however many pages are free."""
         self.path.write_bytes(self.good)
         seconds = count()
         found = IndexCheck(self.path, 5.0, lambda: float(next(seconds)))
-        self.assertEqual(found.pages, 4)
+        self.assertEqual(found.pages, 5)
         self.assertGreater(IndexCheck(self.path).pages, 20)
