@@ -90,6 +90,7 @@ class Backing:
         self.flights = Flights(
             remote.get,
             tier.arrivals,
+            absent=lambda digest: self.presence.forget((digest,)),
             clock=reactor,
             grace_seconds=settings.fetch_grace_seconds,
         )
@@ -107,6 +108,7 @@ class Backing:
         self.renewal = Renewal(
             self.used,
             peer.blobs,
+            gone=self.presence.forget,
             renewed=Presence(clock=reactor, seconds=RENEWED_SECONDS),
             per_minute=settings.renewals_per_minute,
             clock=reactor,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from typing import Self
 
 from zope.interface import implementer
 
@@ -97,3 +98,26 @@ class BytesBody:
 
     def discard(self) -> None:
         """Nothing is held, so nothing is let go."""
+
+
+class HandedOver:
+    """A body that is at hand, for who opens one when it is its turn.
+
+    It is let go of at the end of the block if it was never opened.
+    """
+
+    def __init__(self, body: IBlobBody) -> None:
+        self._body: IBlobBody | None = body
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._body is not None:
+            self._body.discard()
+
+    async def open(self) -> IBlobBody:
+        """The body; once."""
+        body, self._body = self._body, None
+        assert body is not None
+        return body

@@ -28,8 +28,9 @@ from gorego_tw.remote.retry import Retrying
 from gorego_tw.remote.target import Target, parse_target
 from gorego_tw.settings import BackingCache
 
-#: Over HTTP a connection has one request at a time: so many of them are as one of gRPC.
-HTTP_CONNECTIONS = 32
+#: Over HTTP a connection has one request at a time: so many of them are as one of gRPC. There are more than
+#: readers of what is not kept (MOST_UNKEPT), who may be slow, so that others find a place beside them.
+HTTP_CONNECTIONS = 64
 
 #: How long one may take to be made, in seconds.
 CONNECT_SECONDS = 10.0

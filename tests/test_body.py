@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from gorego_tw.body import BytesBody, up_to
+from gorego_tw.body import BytesBody, HandedOver, up_to
 from gorego_tw.concurrency import closing
 from gorego_tw.errors import DataLoss
 from gorego_tw.interfaces import IBlobBody
@@ -100,3 +100,26 @@ class UpToTests(SynchronousTestCase):
 
         self.failureResultOf(Deferred.fromCoroutine(take()), DataLoss)
         self.assertEqual(taken, b"ab")
+
+
+class HandedOverTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.discarded = 0
+        self.body = BytesBody(b"abc")
+        self.patch(BytesBody, "discard", self.discard)
+
+    def discard(self) -> None:
+        """The body was let go of."""
+        self.discarded += 1
+
+    def test_opened(self) -> None:
+        """Who opens it has it."""
+        with HandedOver(self.body) as given:
+            self.assertIs(self.successResultOf(given.open()), self.body)
+        self.assertEqual(self.discarded, 0)
+
+    def test_never_opened(self) -> None:
+        """What nobody opens is let go of."""
+        with HandedOver(self.body):
+            pass
+        self.assertEqual(self.discarded, 1)

@@ -93,7 +93,11 @@ class ProxyActionResults:
     async def put(self, key: ActionKey, result: StoredActionResult) -> None:
         """Keep the action result as the write policy says."""
         with self._overtaking.writing(key):
-            await self._policy.store(key, result)
+            try:
+                await self._policy.store(key, result)
+            finally:
+                # Who asks after this must not be told what was asked for before it.
+                self._fetches.forget(key)
 
     async def _strictly(self, key: ActionKey) -> StoredActionResult:
         try:

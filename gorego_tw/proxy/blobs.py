@@ -48,12 +48,7 @@ class ProxyBlobs:
         try:
             return await self._local.get(digest)
         except NotFound:
-            pass
-        try:
             return await self._fetch(digest)
-        except NotFound:
-            self._presence.forget((digest,))
-            raise
 
     async def put(self, digest: Digest, body: IBlobBody) -> None:
         """Keep the blob here, then do as the write policy says."""

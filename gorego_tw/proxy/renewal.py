@@ -7,7 +7,7 @@ that down, once a minute, so that a hit costs nothing more.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from twisted.internet.interfaces import IReactorTime
 from txaio.tx import make_logger
@@ -62,6 +62,7 @@ class Renewal(Periodic):
 
     :param used: what was.
     :param remote: the backing cache.
+    :param gone: told of blobs that turned out not to be there.
     :param renewed: remembers what was renewed, and therefore is not again for a while.
     :param per_minute: how many digests are renewed in a minute at most.
     :ivar count: how many were renewed.
@@ -75,6 +76,7 @@ class Renewal(Periodic):
         used: Used,
         remote: IBlobAccess,
         *,
+        gone: Callable[[Collection[Digest]], object],
         renewed: Presence,
         per_minute: int,
         clock: IReactorTime,
@@ -84,6 +86,7 @@ class Renewal(Periodic):
         self.absent = 0
         self._used = used
         self._remote = remote
+        self._gone = gone
         self._renewed = renewed
         self._per_tick = per_minute * TICK_SECONDS / 60
         self._budget = 0.0
@@ -106,6 +109,7 @@ class Renewal(Periodic):
             # What could not be renewed is noted again when it is used again.
             self._log.debug("renewal: {error}", error=error)
             return
+        self._gone(missing)
         self._renewed.add(due)
         self.count += len(due) - len(missing)
         self.absent += len(missing)

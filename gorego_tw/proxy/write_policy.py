@@ -167,10 +167,9 @@ class Back:
         if all(map(self._copying.fits, result.references)):
             await self._queue.add_action(key)
 
-    async def store_again(self, key: ActionKey) -> None:
-        """If an older one waits to be uploaded, or is on its way, let what is here follow it."""
-        if self._queue.has_action(key):
-            await self._queue.add_action(key)
+    def has_older(self, key: ActionKey) -> bool:
+        """Whether an older one waits to be uploaded, or is on its way."""
+        return self._queue.has_action(key)
 
 
 class ThroughOrBack:
@@ -199,14 +198,17 @@ class ThroughOrBack:
             await self._back.blob_present(digest)
 
     async def store(self, key: ActionKey, result: StoredActionResult) -> None:
-        """Upstream and here, or here and later upstream."""
+        """Upstream and here, or here and later upstream: behind an older one, if there is one there. Beside
+        it, over another connection, it could arrive first, and be replaced.
+        """
+        if self._back.has_older(key):
+            await self._back.store(key, result)
+            return
         try:
             await self._through.store(key, result)
         except StatusError as error:
             _check_trouble(error)
             await self._back.store(key, result)
-        else:
-            await self._back.store_again(key)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gorego_tw.errors import PermissionDenied
+from gorego_tw.errors import NotFound, PermissionDenied, Unimplemented
 from gorego_tw.forwarding import forwarded
 from gorego_tw.interfaces import ActionKey
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
@@ -26,8 +26,12 @@ class RemoteActionResults:
     async def get(self, key: ActionKey) -> bytes:
         """The serialized ``ActionResult``.
 
-        :raises NotFound: there is none.
+        :raises NotFound: there is none, or none of such an action.
         """
+        if not self._is_served(key):
+            raise NotFound(
+                f"backing cache: action {key.action}: not one that it is asked for", reason="denied"
+            )
         request = pb.GetActionResultRequest(
             instance_name=joined(self._instance_name, key.instance_name),
             action_digest=message_of(key.action),
@@ -40,7 +44,10 @@ class RemoteActionResults:
         """Keep it there.
 
         :raises PermissionDenied: it takes no action results.
+        :raises Unimplemented: none of such an action.
         """
+        if not self._is_served(key):
+            raise Unimplemented(f"backing cache: it serves no {key.action.function.name}")
         if not self._capabilities.current.update_enabled:
             raise PermissionDenied(
                 "backing cache: it takes no action results; write_policy around sends none"
@@ -52,3 +59,6 @@ class RemoteActionResults:
             digest_function=key.action.function.name,
         )
         await self._link.unary(UPDATE_ACTION_RESULT, request, metadata=forwarded())
+
+    def _is_served(self, key: ActionKey) -> bool:
+        return key.action.function in self._capabilities.current.digest_functions

@@ -20,7 +20,7 @@ Q = TypeVar("Q")
 R = TypeVar("R")
 
 #: What may be said of one question alone, though it was said of a call for many: in two halves it is found
-#: out of which, so that nobody is told what is true of another's.
+#: out of which, so that nobody is told what is true of another's. If both fail it is true of more.
 _OF_ONE = (DataLoss, FailedPrecondition, InvalidArgument, NotFound, OutOfRange)
 
 #: How many questions wait for the end of the turn. Each may hold a small blob, of 64 KiB: 64 MiB.
@@ -95,28 +95,43 @@ class Batcher(Generic[Q, R]):
         # In a context of its own: it is nobody's call alone.
         context = Context()
         context.run(cause.set, batch[0].cause)
-        sent = context.run(Deferred.fromCoroutine, self._asked(batch))
-        sent.addErrback(self._failed, batch)
+        context.run(Deferred.fromCoroutine, self._tell(batch))
 
-    async def _asked(self, batch: list[_Asked[Q, R]]) -> None:
-        with recorded("batch") as span:
-            if span is not None:
-                span.set("gorego.questions", len(batch))
-                # It is a part of the first one's trace; to the others it is linked.
-                for asked in batch[1:]:
-                    if asked.cause is not None:
-                        span.link(asked.cause.context)
-            answers = await self._send([asked.question for asked in batch], batch[0].metadata)
+    async def _tell(self, batch: list[_Asked[Q, R]]) -> None:
+        failure = await self._asked(batch)
+        while failure is not None and len(batch) > 1 and failure.check(*_OF_ONE):
+            half = len(batch) // 2
+            first, second = batch[:half], batch[half:]
+            failure = await self._asked(first)
+            others = await self._asked(second)
+            if failure is not None and others is not None:
+                _fail(second, others)
+                batch = first
+                break
+            batch, failure = (first, failure) if failure is not None else (second, others)
+        if failure is not None:
+            _fail(batch, failure)
+
+    async def _asked(self, batch: list[_Asked[Q, R]]) -> Failure | None:
+        """Ask in one call, and tell the answers; why there are none."""
+        try:
+            with recorded("batch") as span:
+                if span is not None:
+                    span.set("gorego.questions", len(batch))
+                    # It is a part of the first one's trace; to the others it is linked.
+                    for asked in batch[1:]:
+                        if asked.cause is not None:
+                            span.link(asked.cause.context)
+                answers = await self._send([asked.question for asked in batch], batch[0].metadata)
+        except Exception:  # whatever it is, those who asked are told
+            return Failure()
         for asked, answer in zip(batch, answers, strict=True):
             if not asked.answer.called:
                 asked.answer.callback(answer)
+        return None
 
-    def _failed(self, failure: Failure, batch: list[_Asked[Q, R]]) -> None:
-        if len(batch) > 1 and failure.check(*_OF_ONE):
-            half = len(batch) // 2
-            self._begin(batch[:half])
-            self._begin(batch[half:])
-            return
-        for asked in batch:
-            if not asked.answer.called:
-                asked.answer.errback(failure)
+
+def _fail(batch: list[_Asked[Q, R]], failure: Failure) -> None:
+    for asked in batch:
+        if not asked.answer.called:
+            asked.answer.errback(failure)

@@ -129,18 +129,19 @@ class Connections:
 
         :raises Unavailable: too many wait for one already, or they are closed.
         """
-        await self._places.take()
-        try:
+        async with self._places.one():
             with self._least_busy() as connection:
                 yield connection
-        finally:
-            self._places.release()
 
     @asynccontextmanager
     async def beside(self) -> AsyncIterator[Connection]:
         """The same without a place, for the call that finds out what holds up those that have one."""
         with self._least_busy() as connection:
             yield connection
+
+    def admit_all(self) -> None:
+        """As of :class:`gorego_tw.remote.places.Places`."""
+        self._places.admit_all()
 
     async def close(self) -> None:
         """Break off what is on its way."""

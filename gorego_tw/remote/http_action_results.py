@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from gorego_tw.body import BytesBody
+from gorego_tw.body import BytesBody, HandedOver
 from gorego_tw.concurrency import closing
 from gorego_tw.errors import DataLoss, InvalidArgument, NotFound, Unavailable
 from gorego_tw.interfaces import ActionKey
@@ -60,7 +60,9 @@ class HTTPActionResults:
         return bytes(data)
 
     async def _put(self, key: ActionKey, data: bytes) -> None:
-        response = await self._peer.request("PUT", self._path(key), BlobProducer(BytesBody(data)))
+        path = self._path(key)
+        with HandedOver(BytesBody(data)) as given:
+            response = await self._peer.request("PUT", path, BlobProducer(len(data), given.open))
         await response.finish()
 
     def _path(self, key: ActionKey) -> str:

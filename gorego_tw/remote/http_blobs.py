@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from twisted.web.iweb import UNKNOWN_LENGTH, IResponse
 from zope.interface import implementer
 
+from gorego_tw.body import HandedOver
 from gorego_tw.concurrency import closing, gather
 from gorego_tw.digest import Digest
 from gorego_tw.errors import DataLoss, FailedPrecondition, NotFound, Unavailable
@@ -49,17 +50,12 @@ class HTTPBlobs:
 
     async def put(self, digest: Digest, body: IBlobBody) -> None:
         """Keep the blob there, at the first try."""
-        self._check(digest)
-        response = await self._peer.request("PUT", _path(digest), BlobProducer(body))
-        await response.finish()
+        with HandedOver(body) as given:
+            await self._put(digest, given.open)
 
     async def put_from(self, digest: Digest, open_body: Callable[[], Awaitable[IBlobBody]]) -> None:
         """Keep the blob there, if need be after several tries; ``open_body`` gives its bytes for each."""
-
-        async def attempt() -> None:
-            await self.put(digest, await open_body())
-
-        await self._peer.retrying.run(attempt)
+        await self._peer.retrying.run(lambda: self._put(digest, open_body))
 
     async def find_missing(self, digests: Collection[Digest]) -> list[Digest]:
         """Those that are absent. A server that knows no HEAD cannot say, which is trouble."""
@@ -76,9 +72,19 @@ class HTTPBlobs:
             )
         except NotFound:
             return True
+        except FailedPrecondition as error:
+            raise Unavailable(
+                f"{error.message}: whether blobs are there cannot be asked"
+            ) from error
         await response.finish()
         (length,) = response.head.headers.getRawHeaders("content-length", [""])[:1]
         return length.isdigit() and int(length) != digest.size_bytes
+
+    async def _put(self, digest: Digest, open_body: Callable[[], Awaitable[IBlobBody]]) -> None:
+        self._check(digest)
+        producer = BlobProducer(digest.size_bytes, open_body)
+        response = await self._peer.request("PUT", _path(digest), producer)
+        await response.finish()
 
     async def _attempt(
         self, digest: Digest, offset: int, metadata: Metadata

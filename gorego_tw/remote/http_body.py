@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
@@ -72,9 +72,12 @@ class Response(Protocol):
 
         :raises Unavailable: it broke off, or does not go on.
         """
+        taken = 0
         async with closing(self):
-            async for _ in self:
-                pass
+            async for piece in self:
+                taken += len(piece)
+                if taken > MOST_HELD_BYTES:  # nobody has a use for it
+                    return
 
     async def aclose(self) -> None:
         """Take no more of it."""
@@ -180,16 +183,17 @@ class UnwantedBody(Protocol):
 class BlobProducer:
     """A blob as the body of a request.
 
+    :param open_body: gives its bytes when it is their turn.
     :ivar length: how many bytes it has.
     :ivar failure: what went wrong with the blob itself, if anything did.
     :ivar progressed: called after each piece that the peer took.
     """
 
-    def __init__(self, body: IBlobBody) -> None:
-        self.length = body.size_bytes
+    def __init__(self, size_bytes: int, open_body: Callable[[], Awaitable[IBlobBody]]) -> None:
+        self.length = size_bytes
         self.failure: Exception | None = None
         self.progressed: Callable[[], object] = lambda: None
-        self._body = body
+        self._open_body = open_body
         self._resumed: Deferred[None] = succeed(None)
         self._producing: Deferred[None] | None = None
         self._written: Deferred[None] = Deferred(lambda _: self.stopProducing())
@@ -215,13 +219,12 @@ class BlobProducer:
 
     def stopProducing(self) -> None:
         """Write no more at all; nothing if all is written."""
-        if self._producing is None:
-            self._body.discard()
-        else:
+        if self._producing is not None:
             self._producing.cancel()
 
     async def _produce(self, consumer: IConsumer) -> None:
-        pieces: AsyncIterator[bytes | memoryview] = self._body.chunks()
+        body = await self._open_body()
+        pieces: AsyncIterator[bytes | memoryview] = body.chunks()
         async with closing(pieces):
             async for piece in pieces:
                 consumer.write(bytes(piece))

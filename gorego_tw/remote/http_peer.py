@@ -38,7 +38,7 @@ from gorego_tw.errors import (
     Unavailable,
 )
 from gorego_tw.forwarding import Metadata, forwarded
-from gorego_tw.remote.breaker import Breaker, is_failure
+from gorego_tw.remote.breaker import Breaker, State, is_failure
 from gorego_tw.remote.http_body import BlobProducer, Response, UnwantedBody
 from gorego_tw.remote.no_answer import MOST_SECONDS, no_answer
 from gorego_tw.remote.places import Places
@@ -56,6 +56,10 @@ _ANSWERS: Mapping[int, type[StatusError]] = {
 }
 
 _GOOD = frozenset({200, 201, 204, 206})
+
+#: Those that say of a PUT that it is what was sent that is at fault, or who sent it. Others are of the way
+#: there, or of what is there for the moment (404, 409, 423), and say nothing of what was sent.
+_OF_WHAT_WAS_SENT = frozenset({400, 401, 403, 411, 413, 414, 415, 422, 429, 431, 507})
 
 #: All others that say that the request is at fault: as it is, it will be refused again, or sent elsewhere,
 #: which is not followed. But a request that was too slow, or came too early, may come again.
@@ -103,6 +107,7 @@ class HTTPPeer:
         self._seconds = seconds
         self._clock = clock
         self._places = Places(most)
+        breaker.observers.append(self._changed)
         self._agent = agent
         self._url = url
         self._headers = headers
@@ -122,8 +127,8 @@ class HTTPPeer:
         :param body: stopped when nobody there wants it any more.
         :param metadata: of the call that asks; by default of the one being served.
         :param headers: more of them.
-        :raises NotFound: 404 and 410; other answers as they are, the rest as UNAVAILABLE; what is wrong
-            with the body itself as it is.
+        :raises NotFound: 404 and 410 where nothing is sent; other answers as they are, the rest as
+            UNAVAILABLE; what is wrong with the body itself as it is.
         """
         told = forwarded() if metadata is None else metadata
         self.breaker.check()
@@ -147,7 +152,13 @@ class HTTPPeer:
         UnwantedBody(head, self._seconds, self._clock, release)
         failure = _failure(head)
         self.breaker.failed(failure)
+        if body is not None and head.code not in _OF_WHAT_WAS_SENT:
+            failure = Unavailable(failure.message, *failure.details)
         raise failure
+
+    def _changed(self, state: State) -> None:
+        if state is State.OPEN:
+            self._places.admit_all()  # they hear at once that nothing goes out
 
     async def greet(self) -> None:
         """Ask for something that need not be there, whatever the breaker says and whoever has the places.

@@ -14,20 +14,22 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from gorego_tw.concurrency import closing
+from gorego_tw.errors import NotFound
 from gorego_tw.forwarding import Metadata
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
 from gorego_tw.pb.google.bytestream import bytestream_pb2 as bs
-from gorego_tw.remote.breaker import Breaker
+from gorego_tw.remote.breaker import Breaker, State
 from gorego_tw.remote.bridge import deferred
 from gorego_tw.remote.bulk.connections import BulkConnections
 from gorego_tw.remote.bulk.request import header_block
 from gorego_tw.remote.bulk.room import Room
 from gorego_tw.remote.connections import Connection, Connections
 from gorego_tw.remote.no_answer import MOST_SECONDS, NoAnswer, no_answer
+from gorego_tw.remote.places import Places
 from gorego_tw.remote.read_response import read_data
 from gorego_tw.remote.replies import Replies
 from gorego_tw.remote.retry import Retrying
-from gorego_tw.remote.status import status_of
+from gorego_tw.remote.status import not_reached, status_of
 from gorego_tw.telemetry.outgoing import outgoing_call
 
 T = TypeVar("T")
@@ -38,13 +40,21 @@ _REAPI = "/build.bazel.remote.execution.v2."
 _BYTE_STREAM = "/google.bytestream.ByteStream/"
 _READ = f"{_BYTE_STREAM}Read"
 
+#: How many streams are written at a time. Each has a file open: of 1,024, which is what a process may have
+#: open by default, the rest is for clients.
+MOST_WRITES = 128
+
 
 class UnaryMethod(NamedTuple, Generic[RequestT, ReplyT]):
-    """A method of one request and one reply."""
+    """A method of one request and one reply.
+
+    ``asks_for_one`` says that NOT_FOUND is an answer: what is asked for is absent.
+    """
 
     path: str
     request_type: type[RequestT]
     reply_type: type[ReplyT]
+    asks_for_one: bool = False
 
 
 GET_CAPABILITIES = UnaryMethod(
@@ -66,13 +76,19 @@ BATCH_UPDATE_BLOBS = UnaryMethod(
     pb.BatchUpdateBlobsResponse,
 )
 GET_ACTION_RESULT = UnaryMethod(
-    f"{_REAPI}ActionCache/GetActionResult", pb.GetActionResultRequest, pb.ActionResult
+    f"{_REAPI}ActionCache/GetActionResult",
+    pb.GetActionResultRequest,
+    pb.ActionResult,
+    asks_for_one=True,
 )
 UPDATE_ACTION_RESULT = UnaryMethod(
     f"{_REAPI}ActionCache/UpdateActionResult", pb.UpdateActionResultRequest, pb.ActionResult
 )
 QUERY_WRITE_STATUS = UnaryMethod(
-    f"{_BYTE_STREAM}QueryWriteStatus", bs.QueryWriteStatusRequest, bs.QueryWriteStatusResponse
+    f"{_BYTE_STREAM}QueryWriteStatus",
+    bs.QueryWriteStatusRequest,
+    bs.QueryWriteStatusResponse,
+    asks_for_one=True,
 )
 
 
@@ -102,16 +118,26 @@ class Link:
         self.retrying = retrying
         self._connections = connections
         self._bulk = bulk
+        self._writes = Places(MOST_WRITES)
         self._headers = headers
         self._seconds = timeout_seconds
         self._unary_seconds = min(timeout_seconds, MOST_SECONDS)
         self._clock = clock
+        breaker.observers.append(self._changed)
 
     async def unary(
         self, method: UnaryMethod[RequestT, ReplyT], request: RequestT, *, metadata: Metadata = ()
     ) -> ReplyT:
-        """The reply, if need be at a later try."""
-        return await self.retrying.run(lambda: self._guarded(method, request, metadata))
+        """The reply, if need be at a later try.
+
+        :raises Unavailable: among other trouble, the peer has not found who is to answer.
+        """
+        try:
+            return await self.retrying.run(lambda: self._guarded(method, request, metadata))
+        except NotFound as error:
+            if method.asks_for_one:
+                raise
+            raise not_reached(error) from error
 
     async def once(
         self, method: UnaryMethod[RequestT, ReplyT], request: RequestT, metadata: Metadata = ()
@@ -179,10 +205,14 @@ class Link:
     ) -> bs.WriteResponse:
         """The reply to one ByteStream.Write, which may come before all requests were taken.
 
+        :param requests: not asked for before it is their turn, so that little has to be open for those
+            that wait.
+
         :raises Aborted: it came then, and got lost.
+        :raises Unavailable: among other trouble, the peer has not found who is to answer.
         """
         self.breaker.check()
-        async with self._connections.place() as connection:
+        async with self._writes.one(), self._connections.place() as connection:
             self.breaker.check()
             stub = connection.stub(
                 "stream_unary",
@@ -194,10 +224,15 @@ class Link:
                 call = stub(metadata=out.metadata(self._metadata(metadata)))
                 try:
                     await self._send(call, requests)
-                    reply: bs.WriteResponse = await self._next(call)
-                    return reply
+                    return await self._written(call)
                 finally:
                     call.cancel()
+
+    def _changed(self, state: State) -> None:
+        if state is State.OPEN:
+            # They look at the breaker, and so hear at once that nothing goes out.
+            self._writes.admit_all()
+            self._connections.admit_all()
 
     async def _guarded(
         self, method: UnaryMethod[RequestT, ReplyT], request: RequestT, metadata: Metadata
@@ -237,6 +272,13 @@ class Link:
                     return
                 await self._taken(call.write(request))
             await self._taken(call.done_writing())
+
+    async def _written(self, call: Any) -> bs.WriteResponse:
+        try:
+            reply: bs.WriteResponse = await self._next(call)
+        except NotFound as error:
+            raise not_reached(error) from error
+        return reply
 
     async def _taken(self, awaitable: Awaitable[object]) -> None:
         """One step of sending. That gRPC took it says nothing of the peer; that it takes no more does."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from twisted.internet.defer import Deferred, fail, succeed
 
@@ -42,9 +44,18 @@ class Places:
             return succeed(None)
         if len(self._waiting) >= MOST_WAITING:
             return fail(Unavailable(f"backing cache: {MOST_WAITING} calls wait already"))
-        turn: Deferred[None] = Deferred(self._waiting.remove)
+        turn: Deferred[None] = Deferred(self._leave)
         self._waiting.append(turn)
         return turn
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[None]:
+        """A place for the length of a block."""
+        await self.take()
+        try:
+            yield
+        finally:
+            self.release()
 
     def release(self) -> None:
         """Give a place back: it goes on to who waits longest."""
@@ -53,11 +64,27 @@ class Places:
         else:
             self.taken -= 1
 
+    def admit_all(self) -> None:
+        """Give a place to all who wait, however many there are: for those who look, before they use it,
+        whether it is of any use, when it has become of none.
+        """
+        waiting, self._waiting = self._waiting, deque()
+        self.taken += len(waiting)
+        for turn in waiting:
+            if turn.called:
+                self.taken -= 1  # another one made it leave
+            else:
+                turn.callback(None)
+
     def close(self) -> None:
         """No more calls; those that wait fail."""
         self._closed = True
         while self._waiting:
             self._waiting.popleft().errback(_closing())
+
+    def _leave(self, turn: Deferred[None]) -> None:
+        if turn in self._waiting:
+            self._waiting.remove(turn)
 
 
 def _closing() -> Unavailable:

@@ -50,6 +50,10 @@ _DETAILS_KEY = "grpc-status-details-bin"
 #: the peer is well, only nobody can tell any more what it said.
 _LOST_ANSWER = "Internal error from Core"
 
+#: What gRPC says, with a code made of it, of an answer in plain HTTP: it is of something on the way to the
+#: peer, such as a proxy that does not find it for the moment.
+_NO_GRPC = "Received http2 header with status: "
+
 _TYPE_PREFIX = "google.rpc."
 
 
@@ -71,10 +75,17 @@ def failure(code: StatusCode, text: str, details: bytes) -> StatusError:
 
     :param details: a serialized google.rpc.Status, if there is one.
     """
-    cls = _ANSWERS.get(code)
+    cls = None if text.startswith(_NO_GRPC) else _ANSWERS.get(code)
     if cls is None:
         return Unavailable(f"backing cache: {code.name}: {text}", *_details(details))
     return cls(f"backing cache: {text or code.name}", *_details(details))
+
+
+def not_reached(error: NotFound) -> Unavailable:
+    """What NOT_FOUND is where nothing was asked for that could be absent: an instance name that nobody serves, a
+    proxy that does not find the peer.
+    """
+    return Unavailable(error.message, *error.details)
 
 
 def status_code(number: int) -> StatusCode:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from uuid import uuid4
 
-from gorego_tw.body import parts
+from gorego_tw.body import HandedOver, parts
 from gorego_tw.concurrency import closing
 from gorego_tw.digest import Digest
 from gorego_tw.errors import (
@@ -61,7 +61,7 @@ class Writing:
         offset = furthest = 0
         while True:
             try:
-                return await self.attempt(name, await open_body(), offset, metadata)
+                return await self.attempt(name, open_body, offset, metadata)
             except NoAnswer as error:
                 failure: NoAnswer | None = error  # how much it has says whether it hangs
             except StatusError as error:
@@ -83,19 +83,23 @@ class Writing:
     ) -> None:
         """Keep the blob there, at the first try."""
         name = WriteName(self._instance_name, str(uuid4()), digest, compressor)
-        await self.attempt(name, body, 0, metadata)
+        with HandedOver(body) as given:
+            await self.attempt(name, given.open, 0, metadata)
 
     async def attempt(
-        self, name: WriteName, body: IBlobBody, offset: int, metadata: Metadata
+        self,
+        name: WriteName,
+        open_body: Callable[[], Awaitable[IBlobBody]],
+        offset: int,
+        metadata: Metadata,
     ) -> None:
         """Send the bytes from ``offset`` on.
 
+        :param open_body: gives them when it is their turn.
         :raises StatusError: it was refused, or broke off.
         """
         sending = _Sending(name, offset)
-        pieces = zstd_chunks(body, offset) if name.compressor else closing(body.chunks(offset))
-        # Opened out here, because a generator that was never asked for a message closes nothing.
-        async with pieces as chunks, closing(sending.messages(chunks)) as messages:
+        async with closing(sending.messages(open_body)) as messages:
             try:
                 reply = await self._link.write(messages, metadata=metadata)
             except AlreadyExists:
@@ -135,19 +139,22 @@ class _Sending:
         self._finished = False
 
     async def messages(
-        self, chunks: AsyncIterator[bytes | memoryview]
+        self, open_body: Callable[[], Awaitable[IBlobBody]]
     ) -> AsyncIterator[WriteRequest]:
         """The messages, the last of them with finish_write.
 
-        :param chunks: the bytes from the offset on, as they are sent.
+        :param open_body: gives the bytes, when the first message is asked for.
         """
         compressed, size = bool(self._name.compressor), self._name.digest.size_bytes
-        async for chunk in chunks:
-            for part in parts(chunk):
-                ends = not compressed and self._position + len(part) == size
-                yield self._message(bytes(part), ends=ends)
+        body, begin = await open_body(), self._begin
+        pieces = zstd_chunks(body, begin) if compressed else closing(body.chunks(begin))
+        async with pieces as chunks:
+            async for chunk in chunks:
+                for part in parts(chunk):
+                    ends = not compressed and self._position + len(part) == size
+                    yield self._message(bytes(part), ends=ends)
         # The end of what is compressed is known when it is there; that of nothing, at once.
-        if compressed or self._begin == size:
+        if compressed or begin == size:
             yield self._message(b"", ends=True)
 
     def check(self, reply: WriteResponse) -> None:

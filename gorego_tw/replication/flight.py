@@ -203,7 +203,8 @@ class Flight:
         if self.state is State.ASKED:
             self._move(State.ARRIVING)
             for waiter in self._take_waiting():
-                waiter.callback(arrival.body(self._leave))
+                if not waiter.called:  # one of those that were told may have made others leave
+                    waiter.callback(arrival.body(self._leave))
 
     def _pass_on(self, body: IBlobBody) -> None:
         passed: IBlobBody | None = None
@@ -215,8 +216,11 @@ class Flight:
                 body.discard()
         self._move(State.UNKEPT)
         for waiter in self._take_waiting():
-            waiter.callback(passed)
-            passed = None
+            if not waiter.called:
+                passed, given = None, passed
+                waiter.callback(given)
+        if passed is not None:
+            passed.discard()
 
     def _fail(self, error: Exception) -> Exception:
         """End it.
@@ -234,7 +238,8 @@ class Flight:
         self._failure = str(error)
         self._move(state)
         for waiter in self._take_waiting():
-            waiter.errback(error)
+            if not waiter.called:
+                waiter.errback(error)
         return error
 
     def _move(self, state: State) -> None:
@@ -250,7 +255,7 @@ class Flight:
     def _stop_waiting(self, waiter: Deferred[IBlobBody | None]) -> None:
         if waiter in self._waiting:
             self._waiting.remove(waiter)
-            self._leave()
+        self._leave()
 
     def _leave(self) -> None:
         self.readers -= 1

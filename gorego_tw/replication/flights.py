@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from gorego_tw.digest import Digest
-from gorego_tw.errors import REFUSALS
+from gorego_tw.errors import REFUSALS, NotFound
 from gorego_tw.forwarding import forwarded, rights
 from gorego_tw.interfaces import IBlobBody
 from gorego_tw.replication.flight import Fetch, Flight, State
@@ -34,6 +35,7 @@ class Flights:
 
     :param fetch: asks the backing cache.
     :param arrivals: where the blobs are kept.
+    :param absent: told of blobs that turned out not to be there, at once or midway.
     :param grace_seconds: how long a flight goes on that nobody reads any more.
     :ivar started: how many flights there were.
     :ivar joined: how many reads found one under way.
@@ -46,6 +48,7 @@ class Flights:
         fetch: Fetch,
         arrivals: Arrivals,
         *,
+        absent: Callable[[Digest], object] = bool,
         clock: IReactorTime,
         grace_seconds: float = GRACE_SECONDS,
     ) -> None:
@@ -55,6 +58,7 @@ class Flights:
         self.unkept = Places()
         self._fetch = fetch
         self._arrivals = arrivals
+        self._absent = absent
         self._clock = clock
         self._grace_seconds = grace_seconds
         self._flights: dict[Digest, Flight] = {}
@@ -100,8 +104,10 @@ class Flights:
         self.outcomes[State.UNKEPT] += 1
         try:
             fetched = await self._fetch(flight.digest)
-        except BaseException:
+        except BaseException as error:
             place.release()
+            if isinstance(error, NotFound):
+                self._absent(flight.digest)
             raise
         return VerifiedBody(flight.digest, fetched, self.corrupt, place.release)
 
@@ -144,6 +150,8 @@ class Flights:
         """It is joined no more, and counted."""
         self._forget(flight)
         self.outcomes[flight.state] += 1
+        if flight.state is State.ABSENT:
+            self._absent(flight.digest)
 
     def done(self, flight: Flight) -> None:
         """Nothing of it is under way any more."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Hashable
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -20,12 +20,35 @@ K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
 
-class _Share(NamedTuple, Generic[T]):
-    """One piece of work: with which rights it is done, who waits, the span."""
+class _Share(Generic[T]):
+    """One piece of work: with which rights it is done, who waits, the span, the work itself."""
 
-    rights: Metadata
-    waiting: list[Deferred[T]]
-    span: Span | None
+    def __init__(self, own: Metadata, span: Span | None) -> None:
+        self.rights = own
+        self.span = span
+        self.waiting: list[Deferred[T]] = []
+        self.work: Deferred[None] | None = None
+
+    def join(self) -> Deferred[T]:
+        """What it ends with. Cancelling ends the waiting alone."""
+        waiter: Deferred[T] = Deferred(self._leave)
+        self.waiting.append(waiter)
+        return waiter
+
+    def tell(self, result: T | Failure) -> None:
+        """It has ended with that."""
+        waiting, self.waiting = self.waiting, []
+        for waiter in waiting:
+            if waiter.called:
+                continue  # one of those that were told made it leave
+            if isinstance(result, Failure):
+                waiter.errback(result)
+            else:
+                waiter.callback(result)
+
+    def _leave(self, waiter: Deferred[T]) -> None:
+        if waiter in self.waiting:
+            self.waiting.remove(waiter)
 
 
 class SharedWork(Generic[K, T]):
@@ -49,56 +72,51 @@ class SharedWork(Generic[K, T]):
         self.joined = 0
         self._work = work
         self._shares: dict[K, _Share[T]] = {}
-        self._under_way: dict[K, Deferred[None]] = {}
+        self._under_way: set[_Share[T]] = set()
         self._name = name
         self._operation = operation
 
     def __len__(self) -> int:
-        return len(self._shares)
+        return len(self._under_way)
 
     def __call__(self, key: K) -> Deferred[T]:
         """What the work for ``key`` ends with. Cancelling ends the waiting alone.
 
         A refusal is told to those alone whose rights were refused: others have it done anew.
         """
-        waiter: Deferred[T] = Deferred(lambda waiter: self._leave(key, waiter))
         own = rights(forwarded())
         share = self._shares.get(key)
         if share is not None:
             self.joined += 1
-            share.waiting.append(waiter)
-            told = joined(waiter, share.span, self._operation)
+            told = joined(share.join(), share.span, self._operation)
             return told if own == share.rights else attached(told).addErrback(self._refused, key)
         context = detached()
-        share = self._shares[key] = _Share(own, [waiter], context.run(enter, self._name))
+        share = self._shares[key] = _Share(own, context.run(enter, self._name))
+        self._under_way.add(share)
+        waiter = share.join()
         work = context.run(Deferred.fromCoroutine, self._work(key))
-        self._under_way[key] = work.addBoth(self._ended, key)
-        if key not in self._shares:
-            del self._under_way[key]
+        share.work = work.addBoth(self._ended, key, share)
         return awaited(waiter)
+
+    def forget(self, key: K) -> None:
+        """Who asks from now on has it done anew; who waits goes on waiting."""
+        self._shares.pop(key, None)
+
+    def close(self) -> None:
+        """Break off all of it."""
+        for share in list(self._under_way):
+            if share.work is not None:
+                share.work.cancel()
 
     def _refused(self, failure: Failure, key: K) -> Deferred[T]:
         failure.trap(*REFUSALS)
         return self(key)
 
-    def close(self) -> None:
-        """Break off all of it."""
-        for work in list(self._under_way.values()):
-            work.cancel()
-
-    def _leave(self, key: K, waiter: Deferred[T]) -> None:
-        share = self._shares.get(key)
-        if share is not None and waiter in share.waiting:
-            share.waiting.remove(waiter)
-
-    def _ended(self, result: T | Failure, key: K) -> None:
-        self._under_way.pop(key, None)
+    def _ended(self, result: T | Failure, key: K, share: _Share[T]) -> None:
+        self._under_way.remove(share)
         # Gone before anybody is told: who asks again because of what it is told begins anew.
-        share = self._shares.pop(key)
+        if self._shares.get(key) is share:
+            del self._shares[key]
         if share.span is not None:
             share.span.end_with(result)
-        for waiter in share.waiting:
-            if isinstance(result, Failure):
-                waiter.errback(result)
-            else:
-                waiter.callback(result)
+        share.tell(result)

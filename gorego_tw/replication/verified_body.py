@@ -48,23 +48,21 @@ class VerifiedBody:
         :raises DataLoss: the body is another blob's.
         """
         try:
-            data = await self._body.read_all()
+            return verified(self.digest, await self._body.read_all())
+        except (DataLoss, DigestMismatch) as error:
+            raise self.damaged(error) from error
         finally:
             self.left()
-        try:
-            return verified(self.digest, data)
-        except DigestMismatch as error:
-            raise self.damaged(error) from error
 
     def discard(self) -> None:
         """Let go of the body."""
         self._body.discard()
         self.left()
 
-    def damaged(self, error: DigestMismatch) -> DataLoss:
+    def damaged(self, error: DataLoss | DigestMismatch) -> DataLoss:
         """Tell that it is another blob; what the reader is told."""
         self._corrupt()
-        return wrong_data(error)
+        return error if isinstance(error, DataLoss) else wrong_data(error)
 
 
 class VerifiedPieces:
@@ -115,7 +113,7 @@ class VerifiedPieces:
                 check_size(digest, self._size_bytes)
             if self._size_bytes == digest.size_bytes:
                 check_hash(digest, self._hasher.digest())
-        except DigestMismatch as error:
+        except (DataLoss, DigestMismatch) as error:
             await self.aclose()
             raise self._body.damaged(error) from error
         return piece

@@ -41,21 +41,20 @@ LOOK_SECONDS = 1.0
 #: How long a stop waits for uploads under way, in seconds. The others begin anew at the next start.
 STOP_SECONDS = 3.0
 
-#: Failures that are the same at every try, so that the entry would wait, pinned, until the queue is
-#: full of its like and no write succeeds. The entry is dropped instead, and is still served here.
-#: NotFound: what is to be uploaded is gone. InvalidArgument, OutOfRange: the request is wrong,
-#: and would be built from the same bytes. FailedPrecondition: what the peer lacks was sent before,
-#: and sent again if it was only believed to be there. Unimplemented: it does not take such things
-#: at all. PermissionDenied: it knows us and refuses us, as a cache that is only read does.
-#: Not so Unauthenticated and ResourceExhausted: credentials are replaced, quotas filled up again.
-_LASTING = (
-    NotFound,
+#: Failures that are most likely the same at every try, so that the entry would wait, pinned, until the queue
+#: is full of its like and no write succeeds. But what was acknowledged is not given up because of one answer:
+#: a configuration is mended, a credential replaced. It is dropped, and still served here, after
+#: MOST_REFUSALS of them in a row. Unauthenticated and ResourceExhausted are not of them.
+_REFUSALS = (
     InvalidArgument,
     OutOfRange,
     FailedPrecondition,
     Unimplemented,
     PermissionDenied,
 )
+
+#: With the rests in between it takes them more than an hour.
+MOST_REFUSALS = 100
 
 
 class WriteBack(Periodic):
@@ -204,21 +203,26 @@ class WriteBack(Periodic):
     async def _carry_out(self, key: bytes, entry: Entry) -> None:
         times = entry.times
         try:
-            refusal = await self._attempt(entry.record.subject, entry.record.may_be_there)
+            refusal = await self._attempt(entry)
             self._settle(key, entry, times, refusal)
         except Exception as error:  # whatever it is, what was acknowledged is kept
             self._put_off(key, entry, error)
 
-    async def _attempt(self, subject: Digest | ActionKey, may_be_there: bool) -> StatusError | None:
-        """Upload it; the failure, if it would be the same at every try."""
+    async def _attempt(self, entry: Entry) -> StatusError | None:
+        """Upload it; the failure, if it is not worth another try."""
+        subject = entry.record.subject
         try:
             if isinstance(subject, ActionKey):
                 await self._upload_action(subject)
-            elif may_be_there:
+            elif entry.record.may_be_there:
                 await self._ensure((subject,))
             else:
                 await self._upload(subject)
-        except _LASTING as error:
+        except NotFound as error:  # it is here no more
+            return error
+        except _REFUSALS as error:
+            if entry.failures + 1 < MOST_REFUSALS:
+                raise
             return error
         return None
 

@@ -72,6 +72,19 @@ class ProxyActionResultsTests(SynchronousTestCase):
         result: StoredActionResult = self.successResultOf(self.results.get(key))
         return result
 
+    def test_asked_before_a_write(self) -> None:
+        """Who asks after a write was acknowledged is not told what was asked for before it."""
+        self.upstream.slow = True
+        before = Deferred.fromCoroutine(self.results.get(STRICT))
+        self.successResultOf(Deferred.fromCoroutine(self.results.put(STRICT, NEWER)))
+        after = Deferred.fromCoroutine(self.results.get(STRICT))
+        self.assertEqual(len(self.upstream.gates), 2)
+        self.upstream.gates[0].callback(None)
+        self.failureResultOf(before, NotFound)
+        self.upstream.results[STRICT] = NEWER
+        self.upstream.gates[1].callback(None)
+        self.assertEqual(self.successResultOf(after), NEWER)
+
     def test_interface(self) -> None:
         """It is a store of action results."""
         verifyObject(IActionResults, self.results)

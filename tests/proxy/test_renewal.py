@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from gorego_tw.digest import DigestFunction, digest_of
+from gorego_tw.digest import Digest, DigestFunction, digest_of
 from gorego_tw.errors import Unavailable
 from gorego_tw.proxy.renewal import TICK_SECONDS, Renewal, Used
 from gorego_tw.replication.presence import Presence
@@ -37,12 +37,14 @@ class UsedTests(SynchronousTestCase):
 class RenewalTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
+        self.gone: list[Digest] = []
         self.used = Used()
         self.remote = FakeRemote()
         self.remote.blobs = {A: b"a", B: b"b"}
         self.renewal = Renewal(
             self.used,
             self.remote,
+            gone=self.gone.extend,
             renewed=Presence(clock=self.clock, seconds=3600),
             per_minute=12,
             clock=self.clock,
@@ -74,6 +76,7 @@ class RenewalTests(SynchronousTestCase):
         self.tick()
         self.assertEqual(self.remote.asked, [[A, B], [C]])
         self.assertEqual((self.renewal.count, self.renewal.absent), (2, 1))
+        self.assertEqual(self.gone, [C])
 
     def test_small_budgets(self) -> None:
         """A budget that is no multiple of the ticks is kept over a minute."""
@@ -81,6 +84,7 @@ class RenewalTests(SynchronousTestCase):
             renewal = Renewal(
                 self.used,
                 self.remote,
+                gone=self.gone.extend,
                 renewed=Presence(clock=self.clock, seconds=60),
                 per_minute=per_minute,
                 clock=self.clock,
@@ -123,6 +127,7 @@ class LocalUseTests(TierTestCase):
         renewal = Renewal(
             used,
             remote,
+            gone=list,
             renewed=Presence(clock=self.clock, seconds=3600),
             per_minute=600,
             clock=self.clock,

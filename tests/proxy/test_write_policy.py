@@ -57,14 +57,21 @@ class PolicyTestCase(SynchronousTestCase):
 
 class OlderTests(PolicyTestCase):
     def test_an_older_one_waits(self) -> None:
-        """A result that went through follows an older one that waits to be uploaded, or is on its way."""
+        """A result follows an older one that waits to be uploaded, or is on its way, through the queue: beside
+        it, it could arrive first.
+        """
         digest = self.blob()
         self.upstream.failure = DOWN
         self.successResultOf(self.through_or_back.store(KEY, self.result(digest)))
         self.assertEqual(self.queue.actions, [KEY])
         self.upstream.failure = None
-        self.successResultOf(self.through_or_back.store(KEY, self.result(digest)))
-        self.assertEqual(self.queue.actions, [KEY, KEY])
+        newer = StoredActionResult(b"newer", (digest,))
+        self.successResultOf(self.through_or_back.store(KEY, newer))
+        self.assertEqual((self.queue.actions, self.upstream.results), ([KEY, KEY], {}))
+        self.assertEqual(self.results.results[KEY], newer)
+        self.queue.actions.clear()
+        self.successResultOf(self.through_or_back.store(KEY, newer))
+        self.assertEqual((self.queue.actions, self.upstream.results), ([], {KEY: b"newer"}))
 
 
 class ThroughTests(PolicyTestCase):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gorego_tw.digest import DigestFunction, digest_of
-from gorego_tw.errors import NotFound, PermissionDenied
+from gorego_tw.errors import NotFound, PermissionDenied, Unimplemented
 from gorego_tw.interfaces import ActionKey
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
 from gorego_tw.remote.action_results import RemoteActionResults
@@ -44,3 +44,16 @@ class RemoteActionResultsTests(PeerTestCase):
         error = await self.failed(self.results.put(KEY, b""), PermissionDenied)
         self.assertIn("around", error.message)
         self.assertIsNone(self.service.result)
+
+    async def test_other_functions(self) -> None:
+        """A peer is neither asked for, nor sent, results of actions whose digests it does not know."""
+        served = pb.CacheCapabilities(
+            digest_functions=[pb.DigestFunction.SHA256],
+            action_cache_update_capabilities={"update_enabled": True},
+        )
+        self.service.capabilities = pb.ServerCapabilities(cache_capabilities=served)
+        await self.capabilities.refresh()
+        key = ActionKey("", digest_of(b"action", DigestFunction.BLAKE3))
+        await self.failed(self.results.get(key), NotFound)
+        await self.failed(self.results.put(key, b""), Unimplemented)
+        self.assertEqual(len(self.service.calls), 1)

@@ -107,7 +107,7 @@ class BatcherTests(SynchronousTestCase):
 
     def test_one_is_wrong(self) -> None:
         """What may be the fault of one question is found out to be that of one, and the others are
-        answered; what is not is not asked again.
+        answered. What is true of both halves is so of all; what is about nobody's question is not asked again.
         """
         for kind in (DataLoss, FailedPrecondition, InvalidArgument, NotFound, OutOfRange):
             self.sent.clear()
@@ -117,6 +117,13 @@ class BatcherTests(SynchronousTestCase):
             self.failureResultOf(answers.pop(2), kind)
             self.assertEqual([self.successResultOf(answer) for answer in answers], list("ABDEF"))
             self.assertEqual(len(self.sent), 7)
+        self.sent.clear()
+        self.wrong = {question: NotFound("no such instance") for question in "abcdef"}
+        answers = [self.ask(question) for question in "abcdef"]
+        self.clock.advance(0)
+        for answer in answers:
+            self.failureResultOf(answer, NotFound)
+        self.assertEqual(len(self.sent), 3)
         self.sent.clear()
         self.wrong = {"c": PermissionDenied("not you")}
         answers = [self.ask(question) for question in "abcdef"]

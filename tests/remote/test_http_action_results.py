@@ -65,10 +65,19 @@ class HTTPActionResultsTests(HTTPTestCase):
 
     async def test_refused(self) -> None:
         """What the server will not have is no trouble of its own: it is asked once, and for others as before."""
-        for code in (400, 405, 409, 411, 413, 416):
+        for code in (400, 411, 413, 415):
             self.there.codes = [code]
             await self.failed(self.results.put(KEY, b"result"), FailedPrecondition)
-        self.assertEqual(len(self.there.asked), 6)
+        self.assertEqual(len(self.there.asked), 4)
+        self.assertIs(self.breaker.state, State.CLOSED)
+
+    async def test_not_found_or_in_the_way(self) -> None:
+        """What says nothing of what was sent may be over at the next try, and is no absence; the server answers."""
+        for code in (302, 404, 405, 409, 410, 423):
+            self.there.codes = [code]
+            await self.results.put(KEY, b"result")
+            self.there.codes = [code] * 3
+            await self.failed(self.results.put(KEY, b"result"), Unavailable)
         self.assertIs(self.breaker.state, State.CLOSED)
 
     async def test_pages_that_do_not_end(self) -> None:

@@ -13,8 +13,9 @@ from twisted.web.client import ResponseDone
 from twisted.web.iweb import IBodyProducer
 from zope.interface.verify import verifyObject
 
-from gorego_tw.body import BytesBody
+from gorego_tw.body import BytesBody, HandedOver
 from gorego_tw.errors import DataLoss, Unavailable
+from gorego_tw.interfaces import IBlobBody
 from gorego_tw.remote.breaker import Breaker, State
 from gorego_tw.remote.http_body import (
     MOST_HELD_BYTES,
@@ -192,7 +193,19 @@ class Broken(BytesBody):
 class BlobProducerTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.consumer: Any = StringTransport()
-        self.producer = BlobProducer(Pieces(b"abc"))
+        self.opened = 0
+        self.producer = BlobProducer(3, self.open_body)
+
+    async def open_body(self) -> IBlobBody:
+        """What is sent."""
+        self.opened += 1
+        return Pieces(b"abc")
+
+    def test_opened_late(self) -> None:
+        """The blob is opened when it is to be written, and not before."""
+        self.assertEqual(self.opened, 0)
+        self.successResultOf(self.producer.startProducing(self.consumer))
+        self.assertEqual(self.opened, 1)
 
     def test_interface(self) -> None:
         """It is the body of a request, and says how long it is."""
@@ -237,9 +250,10 @@ class BlobProducerTests(SynchronousTestCase):
     def test_stopped_before(self) -> None:
         """It may be stopped before it was started."""
         self.producer.stopProducing()
+        self.assertEqual(self.opened, 0)
 
     def test_damaged(self) -> None:
         """What is wrong with the blob is remembered."""
-        producer = BlobProducer(Broken(b"abc"))
+        producer = BlobProducer(3, HandedOver(Broken(b"abc")).open)
         self.failureResultOf(producer.startProducing(self.consumer), DataLoss)
         self.assertIsInstance(producer.failure, DataLoss)

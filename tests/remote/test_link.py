@@ -16,7 +16,7 @@ from gorego_tw.pb.google.bytestream.bytestream_pb2 import ReadRequest, WriteRequ
 from gorego_tw.remote.breaker import FAILURES, CircuitOpen, State
 from gorego_tw.remote.bulk.room import Room
 from gorego_tw.remote.connections import STREAM_WINDOW_BYTES
-from gorego_tw.remote.link import GET_ACTION_RESULT
+from gorego_tw.remote.link import GET_ACTION_RESULT, MOST_WRITES, UPDATE_ACTION_RESULT
 from tests.remote.peer import PeerTestCase
 
 T = TypeVar("T")
@@ -86,6 +86,39 @@ class UnaryTests(PeerTestCase):
         # The places of the first come free one by one, and the breaker opens with the last of them.
         self.assertGreaterEqual(left, 20 - 2 * FAILURES)
         self.assertLess(len(self.service.calls), 2 * FAILURES)
+
+    async def test_waiting_when_it_opens(self) -> None:
+        """Who waits for a place hears at once that the peer is left alone, whoever has the place."""
+        self.service.held = True
+        link = self.link(most_in_flight=1)
+        first, *waiting = [
+            Deferred.fromCoroutine(call)
+            for call in (
+                link.unary(GET_ACTION_RESULT, REQUEST),
+                link.unary(GET_ACTION_RESULT, REQUEST),
+                link.write(messages(1)),
+            )
+        ]
+        await self.turns()
+        for _ in range(FAILURES):
+            self.breaker.failed(Unavailable("backing cache: down"))
+        for call in waiting:
+            self.failureResultOf(call, CircuitOpen)
+        self.assertNoResult(first)
+        self.service.release()
+        await first
+        self.assertEqual(self.connections.in_flight, 0)
+
+    async def test_nobody_found(self) -> None:
+        """NOT_FOUND is absence only where one thing is asked for: else it is of who should answer."""
+        link = self.link(retries=0)
+        self.service.failures = [NotFound("no such instance") for _ in range(3)]
+        await self.failed(link.unary(GET_ACTION_RESULT, REQUEST), NotFound)
+        update = pb.UpdateActionResultRequest()
+        error = await self.failed(link.unary(UPDATE_ACTION_RESULT, update), Unavailable)
+        self.assertEqual(error.message, "backing cache: no such instance")
+        await self.failed(link.write(messages(1)), Unavailable)
+        self.assertIs(self.breaker.state, State.CLOSED)
 
     async def test_cancel(self) -> None:
         """Who leaves takes the call along."""
@@ -251,6 +284,24 @@ class WriteTests(PeerTestCase):
         error = await self.failed(self.link(seconds=0.2).write(counted()), Unavailable)
         self.assertIn("deadline exceeded", error.message)
         self.assertLess(len(sent), 30)
+
+    async def test_many_wait(self) -> None:
+        """No more are written at a time than there are files for; the others are not even begun."""
+        self.service.held = True
+        link = self.link()
+        begun: set[int] = set()
+
+        async def noting(number: int) -> AsyncIterator[WriteRequest]:
+            begun.add(number)
+            async for message in messages(1):
+                yield message
+
+        count = MOST_WRITES + 20
+        calls = [Deferred.fromCoroutine(link.write(noting(number))) for number in range(count)]
+        await self.turns()
+        self.assertEqual(len(begun), MOST_WRITES)
+        self.service.release()
+        self.assertEqual(len(await gatherResults(calls)), count)
 
     async def test_stalls_are_counted(self) -> None:
         """A peer that takes nothing again and again is left alone, though gRPC takes the first messages."""

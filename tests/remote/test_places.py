@@ -34,6 +34,18 @@ class PlacesTests(SynchronousTestCase):
         places.release()
         self.successResultOf(second)
 
+    def test_admit_all(self) -> None:
+        """All who wait get one when it is of no use any more, but those that left because of that."""
+        places = Places(1)
+        self.successResultOf(places.take())
+        first, second, third = (places.take() for _ in range(3))
+        first.addCallback(lambda _: second.cancel())
+        places.admit_all()
+        self.successResultOf(first)
+        self.failureResultOf(second, CancelledError)
+        self.successResultOf(third)
+        self.assertEqual((places.taken, places.waiting), (3, 0))
+
     def test_too_many(self) -> None:
         """No more wait than there is memory for."""
         places = Places(0)

@@ -64,6 +64,12 @@ class StatusOfTests(SynchronousTestCase):
         """An answer that grpcio lost is no trouble of the peer, and may be asked for again."""
         self.assertIsInstance(told(StatusCode.INTERNAL, "Internal error from Core"), Aborted)
 
+    def test_something_in_between(self) -> None:
+        """What answers in plain HTTP is not the peer, whatever code gRPC makes of it."""
+        text = "Received http2 header with status: 404"
+        self.assertIsInstance(told(StatusCode.UNIMPLEMENTED, text), Unavailable)
+        self.assertIsInstance(told(StatusCode.PERMISSION_DENIED, text), Unavailable)
+
     def test_details(self) -> None:
         """Details that are known travel on; others, and what is malformed, are left out."""
         detail, status = RetryInfo(retry_delay=Duration(seconds=3)), Status(code=8)

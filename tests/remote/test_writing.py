@@ -83,10 +83,10 @@ class HeldBody(BytesBody):
         self.closed = False
 
     def chunks(self, offset: int = 0, end: int | None = None) -> Any:
-        """Itself is the iterator."""
-        return self
+        """Never asked for."""
+        raise AssertionError
 
-    async def aclose(self) -> None:
+    def discard(self) -> None:
         """Let go."""
         self.closed = True
 

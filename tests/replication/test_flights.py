@@ -365,6 +365,46 @@ class FailureTests(FlightsTestCase):
             self.failureResultOf(waiter, Unavailable)
         self.assert_all_over(State.FAILED)
 
+    def test_absent_midway(self) -> None:
+        """That a blob is gone is heard at once or midway, also of one that is not kept."""
+        gone: list[Digest] = []
+        self.flights._absent = gone.append
+        reader = self.reader()
+        body = self.cache.answer()
+        self.send(body, 0, SIZE // 2)
+        body.fail(NotFound("backing cache: no such blob"))
+        self.failureResultOf(reader.end, NotFound)
+        self.assertEqual(gone, [self.digest])
+        self.failureResultOf(self.refused_at_once(), NotFound)
+        self.assertEqual(gone, [self.digest] * 2)
+
+    def refused_at_once(self) -> Deferred[IBlobBody]:
+        """A fetch of what is not there."""
+        waiter = self.get()
+        self.cache.refuse(NotFound("backing cache: no such blob"))
+        return waiter
+
+    def test_told_together(self) -> None:
+        """Who makes others leave when it is told of the end, or of the first bytes, keeps nobody from it."""
+        first, second, third = (self.get() for _ in range(3))
+        first.addBoth(lambda _: second.cancel())
+        self.cache.refuse(Unavailable("backing cache: down"))
+        self.failureResultOf(second, CancelledError)
+        self.failureResultOf(third, Unavailable)
+        first, second, third = (self.get() for _ in range(3))
+
+        def leave(body: IBlobBody) -> None:
+            second.cancel()
+            body.discard()
+
+        first.addCallback(leave)
+        body = self.cache.answer()
+        self.send(body, 0, 200_000)
+        self.failureResultOf(second, CancelledError)
+        self.successResultOf(third).discard()
+        (flight,) = self.flights._running
+        self.assertEqual(flight.readers, 0)
+
     def test_refused(self) -> None:
         """A refusal is told to those whose rights were refused; the others share a fetch with theirs."""
         bad, good = carrying(("authorization", "bad")), carrying(("authorization", "good"))

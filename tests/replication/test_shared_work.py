@@ -57,6 +57,31 @@ class SharedWorkTests(SynchronousTestCase):
         self.end(5)
         self.assertEqual(self.successResultOf(again[0]), 5)
 
+    def test_told_together(self) -> None:
+        """Who makes others leave when it is told of the end keeps nobody else from it."""
+        first, second, third = (self.shared("a") for _ in range(3))
+        first.addErrback(lambda _: second.cancel())
+        self.end(ValueError("unforeseen"))
+        self.failureResultOf(second, CancelledError)
+        self.failureResultOf(third, ValueError)
+
+    def test_forgotten(self) -> None:
+        """Who asks after the work was forgotten has it done anew; who waits for it goes on to, and close ends
+        both.
+        """
+        before = self.shared("a")
+        self.shared.forget("a")
+        after, beside = self.shared("a"), self.shared("a")
+        self.assertEqual(len(self.begun), 2)
+        self.begun[0][1].callback(1)
+        self.assertEqual(self.successResultOf(before), 1)
+        self.assertNoResult(after)
+        self.shared.forget("a")
+        again = self.shared("a")
+        self.shared.close()
+        for waiter in (after, beside, again):
+            self.failureResultOf(waiter, CancelledError)
+
     def test_refused(self) -> None:
         """A refusal goes to those whose rights it is about; others have it done anew with theirs, together."""
         bad, good = carrying(("authorization", "bad")), carrying(("authorization", "good"))

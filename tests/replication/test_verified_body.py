@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
@@ -41,6 +43,27 @@ class VerifiedBodyTests(SynchronousTestCase):
     def test_role(self) -> None:
         """It is a body."""
         self.assertTrue(verifyObject(IBlobBody, self.body(in_pieces(self.data))))
+
+    def test_found_by_the_body(self) -> None:
+        """Damage that the body finds itself is counted as well, however it is read."""
+
+        class Damaged(PiecesBody):
+            async def read_all(self) -> bytes:
+                raise DataLoss("backing cache: wrong")
+
+        error = self.failureResultOf(
+            Deferred.fromCoroutine(self.body(Damaged(SIZE, b"")).read_all()), DataLoss
+        ).value
+        self.assertEqual((str(error), self.corrupt, self.left), ("backing cache: wrong", 1, True))
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield self.data[:10]
+            raise DataLoss("backing cache: more data than that")
+
+        base = in_pieces(self.data)
+        self.patch(base, "chunks", lambda *_: pieces())
+        self.failureResultOf(Deferred.fromCoroutine(self.read(base, bytearray())), DataLoss)
+        self.assertEqual(self.corrupt, 2)
 
     def test_offsets(self) -> None:
         """The right bytes come from any offset on."""

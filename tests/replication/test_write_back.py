@@ -14,6 +14,7 @@ from gorego_tw.errors import (
     FailedPrecondition,
     InvalidArgument,
     NotFound,
+    OutOfRange,
     PermissionDenied,
     ResourceExhausted,
     Unavailable,
@@ -316,17 +317,31 @@ class TroubleTests(WriteBackTestCase):
 
 class LossTests(WriteBackTestCase):
     def test_refused(self) -> None:
-        """What no try would change is given up, and counted; the others are uploaded."""
-        errors = (InvalidArgument, FailedPrecondition, Unimplemented, PermissionDenied)
+        """What is refused again and again for an hour is given up, and counted; the others are uploaded."""
+        errors = (InvalidArgument, FailedPrecondition, Unimplemented, PermissionDenied, OutOfRange)
         self.may_ask = False
         digests = self.add(*range(len(errors) + 1))
         for digest, error in zip(digests, errors, strict=False):
             self.backing.failures[digest] = error("backing cache: no")
         self.may_ask = True
         self.queue.wake()
-        self.turn()
-        self.assertEqual((self.queue.depth, self.queue.lost, self.queue.uploaded), (0, 4, 1))
+        for _ in range(60):
+            self.turn(60)
+        self.assertEqual((self.queue.depth, self.queue.lost, self.queue.uploaded), (5, 0, 1))
+        for _ in range(600):
+            self.turn(60)
+        self.assertEqual((self.queue.depth, self.queue.lost, self.queue.uploaded), (0, 5, 1))
         self.assertFalse(self.pending.is_pinned(digests[0].key))
+
+    def test_refused_once(self) -> None:
+        """What is refused because of something that is mended is uploaded then."""
+        (digest,) = self.add(1)
+        self.backing.failures[digest] = PermissionDenied("backing cache: the token is out of date")
+        self.turn()
+        del self.backing.failures[digest]
+        self.turn(LOOK_SECONDS)
+        self.turn(LOOK_SECONDS)
+        self.assertEqual((self.queue.depth, self.queue.lost, self.queue.uploaded), (0, 0, 1))
 
     def test_deleted_behind_our_back(self) -> None:
         """A blob that is gone is given up, and so is the action result that needs it."""
