@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Self, TypeAlias
 
+from twisted.internet import defer
 from zope.interface import implementer
 
 from gorego_tw.body import parts, up_to
@@ -16,6 +17,9 @@ from gorego_tw.interfaces import ILandingBody
 from gorego_tw.remote.bulk.room import Room
 from gorego_tw.remote.retry import Retrying, is_retryable
 from gorego_tw.storage.blob_writer import verified
+
+#: How long a peer that has sent all bytes may take to say that these are all, in seconds.
+END_SECONDS = 1.0
 
 #: Asks once for the bytes of a blob from an offset on.
 Attempt: TypeAlias = Callable[[int], AsyncGenerator[bytes | memoryview, None]]
@@ -45,11 +49,14 @@ class Resuming:
                 async with closing(attempt(offset)) as pieces:
                     async for piece in pieces:
                         if offset + len(piece) > digest.size_bytes:
-                            raise DataLoss(f"backing cache: blob {digest}: more data than that")
+                            raise _too_much(digest)
                         offset += len(piece)
                         if piece:
                             backoff.reset()
                             yield piece
+                        if offset == digest.size_bytes:
+                            await self._end(digest, pieces)
+                            return
                 if offset < digest.size_bytes:
                     raise Unavailable(
                         f"backing cache: blob {digest}: the stream ended after {offset} bytes"
@@ -59,6 +66,24 @@ class Resuming:
                     return  # a new try could give nothing more
                 await self._retrying.wait(backoff, error)
                 self.resumed += 1
+
+    async def _end(self, digest: Digest, pieces: AsyncIterator[bytes | memoryview]) -> None:
+        """Nothing more comes, or nothing for a while: the reader has all, and waits for this."""
+
+        async def following() -> bytes | memoryview:
+            return await anext(pieces, b"")
+
+        ending = defer.Deferred.fromCoroutine(following())
+        try:
+            more = await ending.addTimeout(END_SECONDS, self._retrying.clock)
+        except defer.TimeoutError:
+            return
+        if more:
+            raise _too_much(digest)
+
+
+def _too_much(digest: Digest) -> DataLoss:
+    return DataLoss(f"backing cache: blob {digest}: more data than that")
 
 
 class _Pieces:

@@ -94,13 +94,14 @@ class Retrying:
     """Tries calls again.
 
     :param retries: how often each is.
+    :ivar clock: as given.
     :ivar retried: how many new tries there were.
     """
 
     def __init__(self, retries: int, *, clock: IReactorTime, random: Random) -> None:
         self.retried = 0
+        self.clock = clock
         self._retries = retries
-        self._clock = clock
         self._random = random
 
     def backoff(self) -> Backoff:
@@ -116,7 +117,7 @@ class Retrying:
         if seconds is None:
             raise error
         self.retried += 1
-        await deferLater(self._clock, seconds)
+        await deferLater(self.clock, seconds)
 
     async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """What ``attempt`` gives, if need be at a later try.

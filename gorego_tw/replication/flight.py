@@ -35,7 +35,7 @@ class State(Enum):
     ASKED = "asked"  #: no byte is here
     ARRIVING = "arriving"  #: who comes now reads what is here at once
     COMPLETED = "completed"  #: verified and kept
-    UNKEPT = "unkept"  #: there was no room: one reader reads from the backing cache itself
+    UNKEPT = "unkept"  #: there was no room: one reader reads from the backing cache itself, or all have read
     ABSENT = "absent"  #: the backing cache has no such blob
     CORRUPT = "corrupt"  #: what came is not the blob
     FAILED = "failed"  #: any other trouble, there or here
@@ -55,8 +55,16 @@ TABLE: Mapping[State, frozenset[State]] = {
         }
     ),
     # ABSENT here too: a fetch that is resumed may find the blob evicted.
+    # UNKEPT: the index, which is asked last, has no room.
     State.ARRIVING: frozenset(
-        {State.COMPLETED, State.ABSENT, State.CORRUPT, State.FAILED, State.CANCELLED}
+        {
+            State.COMPLETED,
+            State.UNKEPT,
+            State.ABSENT,
+            State.CORRUPT,
+            State.FAILED,
+            State.CANCELLED,
+        }
     ),
     State.COMPLETED: frozenset(),
     State.UNKEPT: frozenset(),
@@ -184,11 +192,11 @@ class Flight:
                 async for piece in pieces:
                     await self._take(arrival, memoryview(piece))
             self._begin_reading(arrival)
-            await arrival.finish()
+            kept = await arrival.finish()
         except Exception as error:  # whatever it is, nothing of the blob may be left
             await arrival.abandon(self._fail(error))
         else:
-            self._move(State.COMPLETED)
+            self._move(State.COMPLETED if kept else State.UNKEPT)
             arrival.complete()
 
     async def _take(self, arrival: Arrival, piece: memoryview) -> None:

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from gorego_tw.digest import Digest
-from gorego_tw.errors import DataLoss, DigestMismatch
+from gorego_tw.errors import DataLoss, DigestMismatch, ResourceExhausted, StatusError
 from gorego_tw.interfaces import IBlobBody
 from gorego_tw.storage.arriving_body import ArrivingBody
 from gorego_tw.storage.blob_writer import BlobWriter, check_size
@@ -96,11 +96,13 @@ class Arrival:
         while self._writing and size - self._writer.written_bytes > MOST_UNWRITTEN_BYTES:
             await self._wait_for_disk()
 
-    async def finish(self) -> None:
+    async def finish(self) -> bool:
         """Verify the blob and make it visible in the store. Readers are told by ``complete``.
 
+        :returns: whether it is kept. Where there is no room for it that is no matter to readers, who have
+            it from memory, or from the file as long as they read.
         :raises DigestMismatch: it has not the digest.
-        :raises ResourceExhausted: the disk is full.
+        :raises ResourceExhausted: the disk is full, and some of it is in the file alone.
         """
         while self._writing:
             await self._wait_for_disk()
@@ -111,14 +113,35 @@ class Arrival:
             rest = self._tail.piece(writer.size_bytes, self.digest.size_bytes)
             assert rest is not None  # what is not written is held
             await writer.append(rest)
-        if self.digest.size_bytes <= INLINE_LIMIT:
-            data = writer.verified_bytes()
+        if self.digest.size_bytes > INLINE_LIMIT:
+            kept = await self._finish_file()
+        else:
+            kept = self._finish_inline()
+        if not kept:
+            self._delete()
+        return kept
+
+    async def _finish_file(self) -> bool:
+        writer = self._writer
+        try:
+            await writer.finish()
+        except ResourceExhausted:
+            if writer.written_bytes:
+                raise
+            writer.verified_bytes()  # all of it is in memory
+            return False
+        with suppress(StatusError), telling():
+            self._inventory.add_file(self.digest, self._path)
+            return True
+        return False
+
+    def _finish_inline(self) -> bool:
+        data = self._writer.verified_bytes()
+        with suppress(StatusError):
             if not self._inventory.holds(self.digest):
                 self._inventory.add_inline(self.digest, data)
-            return
-        await writer.finish()
-        with telling():
-            self._inventory.add_file(self.digest, self._path)
+            return True
+        return False
 
     def complete(self) -> None:
         """Let the readers have the last piece of the blob, which is finished."""
@@ -131,8 +154,7 @@ class Arrival:
         self._line.call()
         while self._writing:
             await self._wait_for_disk()
-        with suppress(OSError):  # deleted at the next start
-            self._files.delete(self._path)
+        self._delete()
         self._end()
 
     def body(self, left: Callable[[], object] = bool) -> IBlobBody:
@@ -166,6 +188,10 @@ class Arrival:
         if not count:
             raise DataLoss("local tier: the blob was truncated while it arrived")
         return into[:count]
+
+    def _delete(self) -> None:
+        with suppress(OSError):  # deleted at the next start
+            self._files.delete(self._path)
 
     def _show(self, readable: int) -> None:
         self._readable = readable

@@ -52,6 +52,7 @@ class ScriptedService:
 
     :ivar failures: what the next calls fail with, one each.
     :ivar held: whether calls wait until they are released.
+    :ivar held_at_the_end: whether a Read does not end after its last piece.
     :ivar pieces: what a Read answers.
     :ivar taken: how many messages of the last Read were sent, or taken of the last Write.
     :ivar answer_after: after how many messages a Write is answered.
@@ -62,6 +63,7 @@ class ScriptedService:
     def __init__(self) -> None:
         self.failures: list[Exception] = []
         self.held = False
+        self.held_at_the_end = False
         self._waiting: list[Deferred[None]] = []
         self.pieces: list[bytes] = []
         self.taken = 0
@@ -114,6 +116,8 @@ class ScriptedService:
             for piece in self.pieces:
                 yield (ReadResponse(data=piece).SerializeToString(),)
                 self.taken += 1
+            if self.held_at_the_end:
+                await Deferred()
         except GeneratorExit:
             self.cancelled += 1
             raise

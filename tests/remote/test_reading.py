@@ -7,6 +7,8 @@ import random
 from gorego_tw.digest import Digest, DigestFunction, digest_of
 from gorego_tw.errors import DataLoss, FailedPrecondition, Unavailable
 from gorego_tw.interfaces import ILandingBody
+from gorego_tw.remote import resuming
+from gorego_tw.remote.breaker import State
 from gorego_tw.remote.reading import BULK_BYTES, Reading
 from gorego_tw.resource_name import Compressor
 from tests.remote.peer import PeerTestCase
@@ -70,6 +72,14 @@ class ReadingTests(PeerTestCase):
         self.service.failures = [Unavailable("down")]
         self.assertEqual(await self.read(DATA), DATA)
         self.assertEqual(len(self.service.calls), 1)
+
+    async def test_does_not_end(self) -> None:
+        """A peer that has sent all and does not say so is not waited for, and is no peer in trouble."""
+        self.patch(resuming, "END_SECONDS", 0.1)
+        self.service.held_at_the_end = True
+        for data, digest in ((DATA, DIGEST), (LARGE, LARGE_DIGEST)):
+            self.assertEqual(await self.read(data, digest=digest), data)
+        self.assertIs(self.breaker.state, State.CLOSED)
 
     async def test_refused_at_the_end(self) -> None:
         """An answer of the peer is heard, after the last byte too; trouble alone is not."""

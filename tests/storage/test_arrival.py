@@ -363,18 +363,54 @@ class StoringTests(ArrivalTestCase):
         self.assert_nothing_left()
 
     def test_full_at_the_end(self) -> None:
-        """A disk that is full at the end leaves nothing behind."""
-        arrival = self.open(100_000)
+        """A disk that is full at the end leaves nothing behind; what is in memory as a whole is read all the
+        same, if it is the blob.
+        """
 
         def full(*_args: object) -> int:
             raise OSError(errno.ENOSPC, "No space left on device")
 
+        patch = self.patch(os, "pwrite", full)
+        arrival = self.open(100_000)
+        reading = Reading(arrival.body()).all()
         self.append(arrival, 0, 100_000)
+        self.assertFalse(self.successResultOf(arrival.finish()))
+        arrival.complete()
+        self.successResultOf(reading.end)
+        self.assertEqual(reading.data, self.data)
+        self.assert_absent(self.digest)
+        self.assert_nothing_left()
+        arrival = self.open(100_000)
+        self.successResultOf(arrival.append(bytes(100_000)))
+        self.failureResultOf(arrival.finish(), DigestMismatch)
+        self.successResultOf(arrival.abandon(Unavailable("wrong")))
+        patch.restore()
+        arrival = self.open(3 * WRITE_CHUNK + 10)
+        self.append(arrival, 0, 3 * WRITE_CHUNK + 10)
         self.patch(os, "pwrite", full)
         self.failureResultOf(arrival.finish(), ResourceExhausted)
         self.successResultOf(arrival.abandon(Unavailable("full")))
         self.assert_absent(self.digest)
         self.assert_nothing_left()
+
+    def test_index_without_room(self) -> None:
+        """What the index has no room for is verified, and read to its end, and leaves nothing behind."""
+
+        def full(*_args: object) -> None:
+            raise ResourceExhausted("local tier: the index is full")
+
+        self.patch(self.tier.inventory, "add_inline", full)
+        self.patch(self.tier.inventory, "add_file", full)
+        for size_bytes in (10, LARGE):
+            arrival = self.open(size_bytes)
+            reading = Reading(arrival.body()).all()
+            self.append(arrival, 0, size_bytes)
+            self.assertFalse(self.successResultOf(arrival.finish()))
+            arrival.complete()
+            self.successResultOf(reading.end)
+            self.assertEqual(reading.data, self.data)
+            self.assert_absent(self.digest)
+            self.assert_nothing_left()
 
     def test_after_a_crash(self) -> None:
         """What a crash leaves of a blob is gone at the next start."""
