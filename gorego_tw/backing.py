@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 from twisted.application.service import IService
+from txaio.tx import make_logger
 
 from gorego_tw.cache import Cache, local_stores, served
 from gorego_tw.config import Configuration
@@ -62,6 +63,8 @@ class Backing:
     :param peer: the backing cache.
     :param sketch: told of each use, if there is one.
     """
+
+    _log = make_logger()
 
     def __init__(
         self,
@@ -154,6 +157,12 @@ class Backing:
         if self._settings.write_policy != "around":
             peer.breaker.observers.append(self._wake)
             yield self.write_back
+        elif len(self.pending):
+            # Of another policy, before. They keep their room until they are sent.
+            self._log.warn(
+                "{count} uploads wait that were acknowledged: write_policy around sends none, any other does",
+                count=len(self.pending),
+            )
         if self._settings.renewals_per_minute:
             yield self.renewal
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 
 from gorego_tw.backing import Backing, make_backing
 from gorego_tw.config import load
@@ -48,6 +49,16 @@ class BackingTests(TierTestCase):
         """What is only read has nothing uploaded; without a budget nothing is renewed."""
         names = self.names(target="grpc://host:1", write_policy="around", renewals_per_minute="0")
         self.assertEqual(names, ["Session", "Probe"])
+
+    def test_read_only_with_a_queue(self) -> None:
+        """What was acknowledged and waits is not forgotten in silence where nothing is sent any more."""
+        backing = self.make(target="grpc://host:1", write_policy="back")
+        assert backing is not None
+        backing.pending.add_blob(self.put(10)[0])
+        with capturedLogs() as events:
+            self.names(target="grpc://host:1", write_policy="around")
+        (text,) = map(formatEvent, events)
+        self.assertIn("1 uploads wait that were acknowledged", text)
 
     def test_policies(self) -> None:
         """Each name of a policy is one."""
