@@ -96,11 +96,13 @@ class IndexCheck:
         if missing > there * (meta.page_bytes // NUMBER_BYTES):
             raise DamagedPage(f"{there} of {pages} pages are there")
         self._marks = bytearray(pages)
-        self._walk(_Place(meta.free_root, numbers=True), now() + (inf if missing else seconds), now)
+        # However long the lists of free pages are, something is seen of the others.
+        begun = now()
+        half = inf if missing else begun + seconds / 2
+        self._walk(_Place(meta.free_root, numbers=True), half, now)
         if self._marks.count(_FREE, there) != missing:
             raise DamagedPage(f"{there} of {pages} pages are there")
-        # However long that took, something is seen of the others.
-        self._walk(_Place(meta.root), now() + seconds, now)
+        self._walk(_Place(meta.root), max(begun + seconds, now() + seconds / 2), now)
 
     def _walk(self, root: _Place, end: float, now: Callable[[], float]) -> None:
         waiting = deque([root] if root.page != NO_PAGE else [])
