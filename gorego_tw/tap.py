@@ -107,11 +107,16 @@ class GiveUp:
         self._reactor.stop()
 
 
+#: In the environment of a process that follows one which had only just started.
+_BEGUN_ANEW = "_GOREGO_BEGUN_ANEW"
+
+
 class StartAnew:
     """Lets another process go on where this one cannot: the same one, begun again with its command line.
 
     :param reactor: the one that runs.
-    :param give_up: told instead if this one has only just started: what does not last is not tried for ever.
+    :param give_up: told instead if this one has only just started, and so had the one before: what does not
+        last is not tried for ever.
     """
 
     _log = make_logger()
@@ -119,6 +124,7 @@ class StartAnew:
     def __init__(self, reactor: Any, give_up: Callable[[Exception], None]) -> None:
         self._reactor = reactor
         self._give_up = give_up
+        self._young = False
         self._well_from = reactor.seconds() + WELL_SECONDS
         self._folder = (
             Path.cwd()
@@ -129,7 +135,8 @@ class StartAnew:
         self._reactor.callFromThread(self._end, reason)
 
     def _end(self, reason: str) -> None:
-        if self._reactor.seconds() < self._well_from:
+        self._young = self._reactor.seconds() < self._well_from
+        if self._young and _BEGUN_ANEW in os.environ:
             self._give_up(StartError(reason))
             return
         self._log.critical("{reason}; it starts anew", reason=reason)
@@ -141,6 +148,9 @@ class StartAnew:
     def _begin_again(self) -> None:
         if ExitSignals.received:  # before or meanwhile: whoever sent it wants an end
             return
+        os.environ.pop(_BEGUN_ANEW, None)
+        if self._young:
+            os.environ[_BEGUN_ANEW] = "soon after its start"
         try:
             os.chdir(self._folder)
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - no shell is wanted

@@ -218,11 +218,22 @@ class StartAnewTests(SynchronousTestCase):
         self.assertIn("does not start anew", errors.getvalue())
 
     def test_soon_after_the_start(self) -> None:
-        """Then it would go on for ever: the process ends as one that cannot start."""
+        """Once it is tried; twice in a row it would go on for ever: the process ends as one that cannot start."""
+        self.patch(os, "environ", {})
         self.reactor.advance(WELL_SECONDS - 1)
         self.start_anew("damaged")
-        self.assertEqual(list(map(str, self.given_up)), ["damaged"])
+        self.exits[0]()
+        self.assertEqual((len(self.done), self.given_up), (2, []))
+        self.stops.clear()
+        self.exits.clear()
+        again = StartAnew(self.reactor, self.given_up.append)
+        again("damaged again")
+        self.assertEqual(list(map(str, self.given_up)), ["damaged again"])
         self.assertEqual((self.stops, self.exits), ([], []))
+        self.reactor.advance(WELL_SECONDS)
+        again("damaged later")
+        self.exits[0]()
+        self.assertEqual((len(self.done), os.environ), (4, {}))
 
 
 class GiveUpTests(SynchronousTestCase):

@@ -26,9 +26,10 @@ class _Untouched(Inventory):
 
     damage: str | None = None
 
-    def drop(self, key: bytes, damage: str) -> None:
+    def drop(self, key: bytes, damage: str) -> bool:
         """Note it."""
         self.damage = damage
+        return False
 
 
 class Inspection:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+from gorego_tw.body import PIECE_BYTES
 from gorego_tw.concurrency import closing
 from gorego_tw.control.inspection import Inspection
 from gorego_tw.control.names import found, is_empty, message_of, shown
@@ -77,11 +78,20 @@ class Reading:
         except DataLoss as error:
             yield ReadAllResponse(name=name, damage=error.message)
             return
-        hasher, named = digest.function.hasher(), False
-        async with closing(body.chunks()) as pieces:
-            async for piece in pieces:
-                await self._inspection.hash(hasher, piece)
-                yield ReadAllResponse(name=None if named else name, data=bytes(piece))
-                named = True
+        hasher, done = digest.function.hasher(), 0
+        damage = f"blob {shown(digest)}: wrong hash"
+        try:
+            async with closing(body.chunks()) as pieces:
+                async for piece in pieces:
+                    await self._inspection.hash(hasher, piece)
+                    yield ReadAllResponse(name=None if done else name, data=bytes(piece))
+                    done += len(piece)
+        except DataLoss as error:
+            damage = error.message
+            # Whoever has begun to write it down has said how long it is.
+            while done and done < digest.size_bytes:
+                zeros = bytes(min(PIECE_BYTES, digest.size_bytes - done))
+                yield ReadAllResponse(data=zeros)
+                done += len(zeros)
         if hasher.digest() != digest.key[1:]:
-            yield ReadAllResponse(name=name, damage=f"blob {shown(digest)}: wrong hash")
+            yield ReadAllResponse(name=name, damage=damage)

@@ -104,6 +104,5 @@ class Verification:
             await self._pause(size_bytes / self._bytes_per_second)
 
     def _damaged(self, key: bytes, entry: str, damage: str) -> None:
-        if self._repair:
-            self._tier.inventory.drop(key, damage)
-        self._progress.damages.add(entry=entry, reason=damage, dropped=self._repair)
+        dropped = self._repair and self._tier.inventory.drop(key, damage)
+        self._progress.damages.add(entry=entry, reason=damage, dropped=dropped)

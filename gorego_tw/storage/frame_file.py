@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from gorego_tw.digest import Digest
+from gorego_tw.storage.reading import read_without_trace
 from gorego_tw.storage.records import disk_bytes
 from gorego_tw.zstd.seekable import FRAME_BYTES, FrameCompressor, pack_table
 
@@ -45,6 +46,7 @@ class FrameFile:
         :raises OSError: a file cannot be read or written.
         """
         self._source = os.open(self._source_path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        os.posix_fadvise(self._source, 0, 0, os.POSIX_FADV_RANDOM)
         self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         lengths, hashed = self._compress()
         if lengths is None:
@@ -83,13 +85,11 @@ class FrameFile:
         return lengths, hasher.digest()
 
     def _read(self, into: memoryview, offset: int) -> int:
-        done = 0
-        while done < len(into):
-            count = os.preadv(self._source, [into[done:]], offset + done)
-            if not count:
-                raise WrongContent("truncated")
-            done += count
-        return done
+        # What came from the disk for this must not stay in memory, where readers take it for what was
+        # compared with its hash: that may be broken off.
+        if read_without_trace(self._source, into, offset) < len(into):
+            raise WrongContent("truncated")
+        return len(into)
 
     def _append(self, data: bytes, offset: int) -> int:
         with memoryview(data) as rest:

@@ -190,6 +190,10 @@ def _doubt(opened: OpenedIndex, record: CheckpointRecord | None) -> Doubt | None
     elif opened.ending is Ending.POWER_CUT and record is not None:
         # What was to be found out before is to be found out still.
         until = opened.checkpoints.file_system_time()
+        if (
+            until <= record.since
+        ):  # the clock has gone back, and says nothing of what was written when
+            until = ALWAYS
         found = (found or NO_DOUBT).joined(record.since, until)
     else:
         return found

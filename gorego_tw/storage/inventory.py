@@ -157,12 +157,17 @@ class Inventory:
         with self._index.write() as txn:
             txn.put_blob(key, record)
 
-    def drop(self, key: bytes, damage: str) -> None:
-        """Take out an entry that is damaged. What fails meanwhile is left for the next time."""
+    def drop(self, key: bytes, damage: str) -> bool:
+        """Take out an entry that is damaged. What fails meanwhile is left for the next time.
+
+        :returns: whether it is out.
+        """
         self.damaged += 1
         self._log.warn("dropped {entry}: {damage}", entry=key.hex(), damage=damage)
         with suppress(StatusError):
             self.evict([key])
+            return True
+        return False
 
     def evict(self, keys: Iterable[bytes], enough_bytes: float = inf) -> int:
         """Take entries out, and their files away.

@@ -49,6 +49,13 @@ _READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 #: What keeps a file from being opened that has nothing to do with the file.
 _NOT_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR})
 
+#: What may be over soon, and then the file is as good as ever: a disk, or a way to it, that fails for a moment.
+_PASSING = frozenset({errno.EIO, errno.EREMOTEIO, errno.ESTALE, errno.ETIMEDOUT, errno.EACCES})
+
+#: For how long that is believed of a file, in seconds; and of how many.
+PASSING_SECONDS = 60
+_MOST_UNREADABLE = 10_000
+
 _ACTIONS_PREFIX = bytes([ACTIONS])
 
 
@@ -80,8 +87,10 @@ class LocalBlobs:
         self._unverified = unverified
         self._files = files
         self._space = space
+        self._last_use = last_use
         self._touch = last_use.touch
         self._threads = threads
+        self._unreadable: dict[bytes, int] = {}  # since when, in seconds
 
     async def get(self, digest: Digest) -> IBlobBody:
         """The blob; at once, unless its file was touched by somebody else.
@@ -125,9 +134,11 @@ class LocalBlobs:
         try:
             fd = os.open(self._files.path(digest.key), _READ_FLAGS)
         except OSError as error:
-            if error.errno in _NOT_OURS:
+            if error.errno in _NOT_OURS or self._may_pass(digest, error):
                 raise status_of(error) from error
             raise self._damaged(digest, record, error) from error
+        if self._unreadable:
+            self._unreadable.pop(digest.key, None)
         found = os.fstat(fd)
         if not record.is_of(found) or self._inventory.is_doubted(record):
             try:
@@ -144,6 +155,18 @@ class LocalBlobs:
             damaged=self._dropper(digest, record),
             unverified=self._unverified,
         )
+
+    def _may_pass(self, digest: Digest, error: OSError) -> bool:
+        """Whether a file that cannot be opened is worth another look before it is given up."""
+        if error.errno not in _PASSING:
+            return False
+        if len(self._unreadable) >= _MOST_UNREADABLE:
+            self._unreadable.clear()
+        now = self._last_use.now
+        if now - self._unreadable.setdefault(digest.key, now) < PASSING_SECONDS:
+            return True
+        del self._unreadable[digest.key]
+        return False
 
     async def _verify(
         self, digest: Digest, record: BlobRecord, fd: int, found: stat_result

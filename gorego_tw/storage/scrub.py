@@ -178,8 +178,9 @@ class Scrub(Periodic):
             self._damaged(key, record, f"{error}, found by scrub")
 
     def _damaged(self, key: bytes, record: BlobRecord, damage: str) -> None:
-        # It may have been evicted meanwhile, and put again.
-        if self._inventory.record(key) == record:
+        # It may have been evicted meanwhile, and put again; or only used.
+        now = self._inventory.record(key)
+        if now is not None and now.stamp == record.stamp:
             self._inventory.drop(key, damage)
 
     def _goes_on(self) -> bool:

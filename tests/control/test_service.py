@@ -15,14 +15,22 @@ from gorego_tw.concurrency import closing
 from gorego_tw.control.names import message_of
 from gorego_tw.control.service import Control
 from gorego_tw.digest import Digest
-from gorego_tw.errors import Code, DataLoss, FailedPrecondition, InvalidArgument, NotFound
+from gorego_tw.errors import (
+    Code,
+    DataLoss,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+)
 from gorego_tw.grpc.router import IRPCService
 from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.pb.gorego.control.v1 import control_pb2 as pb
-from gorego_tw.storage.local import action_key
+from gorego_tw.storage.inventory import Inventory
+from gorego_tw.storage.local import LocalBlobs, action_key
 from gorego_tw.storage.pending import Pending
 from gorego_tw.storage.records import Tally, pack_tally
-from tests.storage.tiers import TierTestCase, blob, read
+from tests.storage.tiers import PiecesBody, TierTestCase, blob, read
 
 
 async def no_pause(seconds: float) -> None:
@@ -413,3 +421,38 @@ class SeveralTests(ControlTestCase):
         missing = self.successResultOf(self.tier.blobs.find_missing([there, bad, good, small]))
         self.assertEqual(missing, [bad])
         self.assertEqual(self.left_behind(), [])
+
+
+class FoundOnTheWayTests(ControlTestCase):
+    def test_read_all(self) -> None:
+        """Of a blob whose damage is found when some of it has been sent the length stays right, and then the
+        damage is told: the others follow.
+        """
+        others = {self.put(10)[0].key[1:], self.put(20)[0].key[1:]}
+        digest, data = self.put(3_000_000)
+        get = LocalBlobs.get
+
+        async def found_late(blobs: LocalBlobs, asked: Digest) -> Any:
+            if asked == digest:
+                return PiecesBody(len(data), data[:100_000], error=DataLoss("wrong hash"))
+            return await get(blobs, asked)
+
+        self.patch(LocalBlobs, "get", found_late)
+        replies = self.stream(self.control.read_all(pb.ReadAllRequest(), None))
+        named = {reply.name.hash for reply in replies if reply.HasField("name")}
+        self.assertEqual(named, {*others, digest.key[1:]})
+        self.assertEqual(sum(len(reply.data) for reply in replies), 10 + 20 + len(data))
+        self.assertEqual([reply.damage for reply in replies if reply.damage], ["wrong hash"])
+
+    def test_not_dropped(self) -> None:
+        """What could not be dropped is not said to be."""
+        digest, _ = self.put(5000)
+        self.flip(digest)
+
+        def fail(*_: object) -> None:
+            raise ResourceExhausted("local tier: index: No space left on device")
+
+        self.patch(Inventory, "evict", fail)
+        replies = self.stream(self.control.verify(pb.VerifyRequest(repair=True), None))
+        (damage,) = (damage for reply in replies for damage in reply.damages)
+        self.assertFalse(damage.dropped)

@@ -39,8 +39,11 @@ class DamageTests(DaemonTestCase):
         return float(found[1])
 
     def is_compared(self) -> bool:
-        """Whether index and files are in step."""
-        return self.metric("gorego_index_comparison_progress_ratio") == 1
+        """Whether index and files are in step, of a daemon that may not be there at the moment."""
+        try:
+            return self.metric("gorego_index_comparison_progress_ratio") == 1
+        except OSError:
+            return False
 
     def assert_served(self, client: Client, blobs: list[bytes]) -> None:
         """All of them are."""
@@ -105,14 +108,13 @@ class DamageTests(DaemonTestCase):
                     file.write(flags.to_bytes(2, "little"))
 
     def test_met_in_use(self) -> None:
-        """Damage that shows while it serves ends the daemon at once, and the next start makes the index anew."""
+        """Damage that shows while it serves makes the daemon start anew by itself, which makes the index anew."""
         daemon = self.start()
         self.spoil_leaves(daemon, 0x40)
         client = self.connect(daemon)
         self.assertRaises(grpc.RpcError, client.find_missing, map(digest_of, self.large))
-        self.assertEqual(daemon.wait(), 1)
-        self.assertIn("the index is damaged", daemon.log)
-        daemon.start()
+        eventually(lambda: "it starts anew" in daemon.log, "it starts anew")
+        eventually(lambda: list(daemon.cache_dir.glob("index.damaged-*")), "the index is set aside")
         eventually(self.is_compared, "all files are known")
         self.assert_served(self.connect(daemon), self.large)
         self.assertEqual(len(list(daemon.cache_dir.glob("index.damaged-*"))), 1)

@@ -33,8 +33,9 @@ class ColdDisk:
         self.ahead = 0
         self._inode = path.stat().st_ino
         self._memory: dict[int, bytes] = {}
-        self._preadv = os.preadv
+        self._preadv, self._advise = os.preadv, os.posix_fadvise
         test.patch(os, "preadv", self._read)
+        test.patch(os, "posix_fadvise", self._advised)
 
     def damage(self, position: int) -> None:
         """Give another byte there from now on; what is in memory stays as it is."""
@@ -48,6 +49,13 @@ class ColdDisk:
     def forget(self) -> None:
         """Have nothing in memory."""
         self._memory.clear()
+
+    def _advised(self, fd: int, offset: int, length: int, advice: int) -> None:
+        self._advise(fd, offset, length, advice)
+        if advice == os.POSIX_FADV_DONTNEED and os.fstat(fd).st_ino == self._inode:
+            end = offset + length if length else len(self.content)
+            for page in range(offset // PAGE, -(-end // PAGE)):
+                self._memory.pop(page, None)
 
     def _read(self, fd: int, buffers: list[memoryview], offset: int, flags: int = 0) -> int:
         if os.fstat(fd).st_ino != self._inode:

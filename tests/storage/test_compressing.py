@@ -214,6 +214,14 @@ class BackgroundTests(BackgroundTestCase):
         self.assert_kept(digest, data, COMPRESSED)
         self.assertEqual(self.successResultOf(body.read_all()), data)
 
+    def test_leaves_no_trace(self) -> None:
+        """What was read for a compression that is broken off is not taken for what was found right."""
+        digest, _ = self.put(100_000)
+        ColdDisk(self, self.path(digest)).damage(50_000)
+        self.held.release()
+        self.assertEqual((self.compressing.incompressible, self.tier.inventory.damaged), (1, 0))
+        self.failureResultOf(read(self.tier.blobs, digest), DataLoss)
+
     def test_one_after_the_other(self) -> None:
         """One blob is compressed at a time, and the others wait."""
         kept = [self.put_text(100_000, seed) for seed in range(3)]

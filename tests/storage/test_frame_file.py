@@ -48,9 +48,9 @@ class FrameFileTests(SynchronousTestCase):
         read: list[int] = []
         preadv = os.preadv
 
-        def noting(fd: int, into: list[memoryview], at: int) -> int:
+        def noting(fd: int, into: list[memoryview], at: int, flags: int = 0) -> int:
             read.append(at)
-            return preadv(fd, into, at)
+            return preadv(fd, into, at, flags)
 
         self.patch(os, "preadv", noting)
         self.assertIsNone(self.file(digest, data).make())
@@ -83,7 +83,7 @@ class FrameFileTests(SynchronousTestCase):
         """A system that reads and writes less than it is asked to is asked again."""
         pwrite, preadv = os.pwrite, os.preadv
         self.patch(os, "pwrite", lambda fd, data, at: pwrite(fd, data[:1000], at))
-        self.patch(os, "preadv", lambda fd, into, at: preadv(fd, [into[0][:1000]], at))
+        self.patch(os, "preadv", lambda fd, into, *at: preadv(fd, [into[0][:1000]], *at))
         digest, data = text(LARGE)
         self.file(digest, data).make()
         reader = zstandard.ZstdDecompressor().stream_reader(

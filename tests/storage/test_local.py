@@ -17,7 +17,7 @@ from gorego_tw.errors import DataLoss, NotFound, ResourceExhausted, Unavailable
 from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.storage.disk_threads import HeldDiskThreads
 from gorego_tw.storage.file_body import FIRST_CHUNK
-from gorego_tw.storage.local import action_key
+from gorego_tw.storage.local import PASSING_SECONDS, action_key
 from tests.storage.cold_disk import ColdDisk
 from tests.storage.contract import ActionResultsContract, BlobAccessContract
 from tests.storage.tiers import TierTestCase, blob, in_pieces, open_files, put, read
@@ -240,6 +240,29 @@ class DamageTests(TierTestCase):
         self.patch(os, "preadv", failing(errno.EIO))
         self.failureResultOf(body.read_all(), DataLoss)
         self.assert_gone(self.digest)
+
+    def test_disk_away_for_a_moment(self) -> None:
+        """A file that cannot be opened is trouble at first; a minute later it is given up. One that can be
+        opened meanwhile has its time anew.
+        """
+        for number in (errno.EIO, errno.ESTALE, errno.EACCES):
+            digest, data = self.put(10_000, number)
+            for _ in range(2):
+                patch = self.patch(os, "open", failing(number))
+                for seconds in (0, PASSING_SECONDS - 1):
+                    self.clock.advance(seconds)
+                    self.tier.last_use.tick()
+                    self.failureResultOf(self.tier.blobs.get(digest), Unavailable)
+                patch.restore()
+                self.assertEqual(self.successResultOf(read(self.tier.blobs, digest)), data)
+            patch = self.patch(os, "open", failing(number))
+            self.failureResultOf(self.tier.blobs.get(digest), Unavailable)
+            self.clock.advance(PASSING_SECONDS)
+            self.tier.last_use.tick()
+            self.failureResultOf(self.tier.blobs.get(digest), NotFound)
+            patch.restore()
+            self.assertIsNone(self.tier.inventory.find(digest))
+        self.assertEqual(len(self.reports()), 3)
 
     def test_below_the_file_system(self) -> None:
         """A disk that gives other bytes than were written, of a file that nobody has touched."""

@@ -12,6 +12,7 @@ from gorego_tw.digest import Digest
 from gorego_tw.errors import NotFound
 from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.storage.checkpoint_record import CheckpointRecord
+from gorego_tw.storage.checkpoints import Checkpoints
 from gorego_tw.storage.disk_threads import NoDiskThreads
 from gorego_tw.storage.index_check import IndexCheck
 from gorego_tw.storage.index_opening import Ending
@@ -245,6 +246,14 @@ class DoubtedContentTests(TierTestCase):
         self.failureResultOf(self.tier.blobs.get(digest), NotFound)
         self.successResultOf(put(self.tier.blobs, digest, data))
         self.assertEqual(self.successResultOf(read(self.tier.blobs, digest)), data)
+
+    def test_clock_that_begins_in_the_past(self) -> None:
+        """Where the clock of the next boot is behind, everything since then is doubted, and nothing less."""
+        digest, _ = self.put(5000)
+        since = self.damage(digest)
+        self.patch(Checkpoints, "file_system_time", lambda _: since - 10**18)
+        self.cut(since)
+        self.failureResultOf(self.tier.blobs.get(digest), NotFound)
 
     def test_hashed_later(self) -> None:
         """What was not read before the comparison ended is hashed at its first read after it."""

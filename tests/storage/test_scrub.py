@@ -146,6 +146,20 @@ class ScrubTests(ScrubTestCase):
         self.go_through(scrub)
         self.assert_absent(digest)
 
+    def test_used_while_read(self) -> None:
+        """Damage is found in what is in use as well: the time of its last use is no part of what it is."""
+        digest, _ = self.put(1_000_000)
+        self.flip(digest)
+        scrub = self.make_scrub(rate=100_000)
+        self.clock.advance(LOOK_SECONDS)
+        while not scrub.passes:
+            self.clock.advance(1)
+            self.tier.last_use.tick()
+            self.tier.last_use.touch(digest.key)
+            self.tier.last_use.flush_slice()
+        self.assertEqual(self.tier.inventory.damaged, 1)
+        self.assert_absent(digest)
+
     def test_evicted_and_put_while_read(self) -> None:
         """An entry that is another one by now is not dropped for what was wrong with the first."""
         digest, data = self.put(10_000)
