@@ -31,6 +31,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 import lmdb
@@ -43,6 +44,10 @@ from gorego_tw.storage.environment import Environment
 from gorego_tw.storage.failures import telling
 from gorego_tw.storage.lmdb_pages import DamagedPage, newest_meta
 from gorego_tw.storage.stable_storage import sync_file_system
+
+#: So many times of what makes a checkpoint due may be held for the last one, and the index grow by that:
+#: 2 GiB, or a quarter of a small cache. What comes then has to wait.
+BEHIND_PARTS = 16
 
 #: After so many commits those pages are counted. The largest ones free some 200.
 _COUNT_EVERY = 64
@@ -63,6 +68,8 @@ class Checkpoints:
 
     :param folder: of the index.
     :ivar taken: how many there were.
+    :ivar behind: whether so much is held for the last one that the index should not grow before the next:
+        the disk is slow, or fails.
     :ivar wanted: called when one has become due.
     :ivar distrust: told from when on, in nanoseconds since the epoch, what was written to files may not
         come to the disk any more: the kernel tells once that it could not, and forgets what it was.
@@ -70,6 +77,7 @@ class Checkpoints:
 
     def __init__(self, environment: Environment, folder: Path, boot_id: str) -> None:
         self.taken = 0
+        self.behind = False
         self.wanted: Callable[[], object] = bool
         self.distrust: Callable[[int], object] = lambda _since: None
         self._environment = environment
@@ -104,13 +112,7 @@ class Checkpoints:
     @property
     def due(self) -> bool:
         """Whether there is reason enough not to wait for the next one."""
-        if not self._whole:
-            return True
-        try:
-            waiting = self._environment.free_pages.freed_since(self._last_transaction)
-        except (OSError, DamagedPage):
-            return True  # which will tell what is wrong
-        return waiting * self._environment.free_pages.page_bytes >= self._environment.growth_bytes
+        return not self._whole or self._held_bytes() >= self._environment.growth_bytes
 
     async def take_if_due(self, threads: DiskThreads) -> None:
         """Take one if it is due, or wait for the one that is being taken.
@@ -160,15 +162,26 @@ class Checkpoints:
             raise
         self.taken += 1
         self._whole = True
+        self.behind = False
         self._release()
         self._last = point
+
+    def _held_bytes(self) -> float:
+        """How much of the index is free and is held for the last checkpoint, in bytes."""
+        free_pages = self._environment.free_pages
+        try:
+            return free_pages.freed_since(self._last_transaction) * free_pages.page_bytes
+        except (OSError, DamagedPage):
+            return inf  # the next checkpoint will tell what is wrong
 
     def _look(self) -> None:
         """Something was committed."""
         self._uncounted += 1
         if self._uncounted >= _COUNT_EVERY:
             self._uncounted = 0
-            if self.due:
+            held, growth = self._held_bytes(), self._environment.growth_bytes
+            self.behind = BEHIND_PARTS * growth <= held < inf
+            if held >= growth or not self._whole:
                 self.wanted()
 
     @property

@@ -70,6 +70,7 @@ class Space:
     :ivar doomed_bytes: what will be free when the trash has been emptied.
     :ivar wanted_bytes: the largest write refused since eviction last made room for it.
     :ivar refusals: how many writes were refused.
+    :ivar is_held_back: whether nothing may be written before the disk has what was.
     :ivar crowded: called when eviction has something to do.
     :ivar crowded_at: when that was for the last time, in seconds since the epoch.
     """
@@ -92,6 +93,7 @@ class Space:
         self.wanted_bytes = 0
         self.refusals = 0
         self.crowded: Callable[[], object] = bool
+        self.is_held_back: Callable[[], bool] = bool
         self.crowded_at = float("-inf")
         self._stored = stored
         self._free = free
@@ -153,6 +155,12 @@ class Space:
 
         :raises ResourceExhausted: as :meth:`reserve`.
         """
+        if self.is_held_back():
+            self.refusals += 1
+            raise no_room(
+                "local tier: no room for more now: the disk has not taken in what was written since the last "
+                "checkpoint, and the index must not grow before it has"
+            )
         taken = self.used_bytes + self.reserved_bytes + size_bytes
         if taken > self.limit_bytes - self.headroom_bytes:
             self._tell_crowded()

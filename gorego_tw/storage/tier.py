@@ -240,6 +240,7 @@ class LocalTier:
             free=files.free_bytes,
             clock=clock,
         )
+        space.is_held_back = lambda: opened.checkpoints.behind
         last_use = LastUse(index, clock)
         inventory = Inventory(index, files, last_use, space)
         unverified = Unverified(inventory.doubt_files, clock)

@@ -12,16 +12,17 @@ from typing import NoReturn
 import lmdb
 from twisted.internet.defer import CancelledError, Deferred
 
-from gorego_tw.errors import NotFound, Unavailable
+from gorego_tw.errors import NotFound, ResourceExhausted, Unavailable
 from gorego_tw.storage import checkpoints, last_use, stable_storage
 from gorego_tw.storage.checkpoint_record import CheckpointRecord
 from gorego_tw.storage.checkpoint_schedule import WELL_SECONDS, CheckpointSchedule
+from gorego_tw.storage.checkpoints import BEHIND_PARTS
 from gorego_tw.storage.disk_threads import HeldDiskThreads
 from gorego_tw.storage.doubt import Doubt
 from gorego_tw.storage.environment import LEAST_GROWTH_BYTES, MOST_GROWTH_BYTES, growth_bytes
 from gorego_tw.storage.lmdb_pages import two_metas, unpack_meta
 from gorego_tw.storage.records import FILE, BlobRecord
-from tests.storage.tiers import LIMIT_BYTES, TierTestCase, put, read
+from tests.storage.tiers import LIMIT_BYTES, TierTestCase, blob, put, read
 
 
 def no_disk(*_: object) -> NoReturn:
@@ -168,6 +169,30 @@ class CheckpointsTests(CheckpointsTestCase):
         most = growth_bytes(LIMIT_BYTES)
         self.assertGreater(self.file_bytes - size, most * 0.9)
         self.assertLess(self.file_bytes - size, most * 1.1)
+
+    def test_behind(self) -> None:
+        """While the disk does not take what was written the index grows to a bound, and no further; what is
+        there is served, and goes when it has to. With the next checkpoint it goes on.
+        """
+        self.reopen(1 << 28)
+        patch = self.patch(checkpoints, "sync_file_system", no_disk)
+        most = self.tier.environment.growth_bytes * (BEHIND_PARTS + 2)
+        number = 0
+        while not self.tier.checkpoints.behind:
+            self.put(3000, number)
+            number += 1
+            if not number % 100:
+                self.failureResultOf(Deferred.fromCoroutine(self.tier.checkpoint()), Unavailable)
+            self.assertLess(self.tier.environment.file_bytes, 2 * most)
+        first, data = blob(3000)
+        for size_bytes in (3000, 10_000):
+            waiting = put(self.tier.blobs, *blob(size_bytes, number))
+            self.failureResultOf(waiting, ResourceExhausted)
+        self.assertEqual(self.successResultOf(read(self.tier.blobs, first)), data)
+        self.tier.inventory.evict([first.key])
+        patch.restore()
+        self.successResultOf(self.tier.checkpoint())
+        self.put(3000, number)
 
     def test_due_after_few_commits(self) -> None:
         """Commits that change much count for more than those that change little."""
