@@ -21,6 +21,8 @@ from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 from txaio.tx import make_logger
 
+from gorego_tw.errors import StatusError
+
 T = TypeVar("T")
 
 #: How many coroutines of one gathering run at the same time. Each may hold an open file while it
@@ -169,6 +171,7 @@ class Periodic(Service):
         self._ended: Deferred[object] = succeed(None)
         self._busy = False
         self._woken = False
+        self._trouble_told = ""
 
     def startService(self) -> None:
         """Begin; the work is done for the first time after ``seconds``."""
@@ -210,8 +213,18 @@ class Periodic(Service):
         self._busy = True
         try:
             await self._work()
+            self._trouble_told = ""
+        except (StatusError, OSError) as error:
+            self._tell_trouble(str(error))
         except Exception:  # the next time may go well, and without a next time nothing would
             self.failures += 1
             self._log.failure("{name} failed", name=self.name)
         finally:
             self._busy = False
+
+    def _tell_trouble(self, trouble: str) -> None:
+        """It cannot be done for now: said again when it is something else, or has gone well in between."""
+        self.failures += 1
+        if trouble != self._trouble_told:
+            self._log.warn("{name}: {trouble}", name=self.name, trouble=trouble)
+        self._trouble_told = trouble

@@ -11,6 +11,7 @@ from typing import Any
 from twisted.application.service import IService
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -21,6 +22,7 @@ from gorego_tw.concurrency import (
     finish_first,
     in_daemon_thread,
 )
+from gorego_tw.errors import Unavailable
 
 
 class FinishFirstTests(SynchronousTestCase):
@@ -215,6 +217,25 @@ class PeriodicTests(SynchronousTestCase):
         self.assertEqual(self.service.failures, 1)
         self.clock.advance(10)
         self.assertEqual(len(self.works), 2)
+
+    def test_trouble(self) -> None:
+        """Trouble that may pass is one line of the log, until it is another or has been away."""
+        with capturedLogs() as logs:
+            for error in (
+                Unavailable("disk"),
+                Unavailable("disk"),
+                None,
+                OSError("disk"),
+                OSError("?"),
+            ):
+                self.clock.advance(10)
+                if error is None:
+                    self.end()
+                else:
+                    self.works[-1].errback(error)
+        told = [formatEvent(event) for event in logs]
+        self.assertEqual(told, ["work: disk", "work: disk", "work: ?"])
+        self.assertEqual(self.service.failures, 4)
 
     def test_stop(self) -> None:
         """Who stops it waits for the work under way."""

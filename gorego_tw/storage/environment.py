@@ -30,6 +30,9 @@ PASS = b"pass:"
 #: The time of the latest use that was written down.
 LATEST_USE = b"latest use"
 
+#: The least that LMDB wants of its lock file, and some more, in bytes.
+_LOCK_FILE_BYTES = 16 << 10
+
 #: How much is freed in the file until that may be used again, if the disk can follow, in bytes: 1/64 of
 #: the limit.
 _GROWTH_SHARE = 64
@@ -80,6 +83,7 @@ class Environment:
         self.checkpoints = 0
         self.damage = IndexDamage(path)
         self.committed: Callable[[], object] = bool
+        _make_lock_file(path / "lock.mdb")
         try:
             # Without sync a commit waits for no disk; checkpoints do. Without readahead a lookup
             # in an index larger than memory reads one page, not thirty-two.
@@ -222,6 +226,18 @@ def trouble(error: lmdb.Error, file: Path | None = None) -> StatusError:
     if file and str(error).endswith(_CUT_SHORT) and (lacking := shortage(file)):
         return no_room(f"local tier: index: {lacking}")
     return Unavailable(f"local tier: index: {error}")
+
+
+def _make_lock_file(path: Path) -> None:
+    """LMDB makes it without a block of the disk, and writes to it where it is mapped: on a full one that is SIGBUS.
+
+    :raises OSError: there is no room for it.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        os.posix_fallocate(fd, 0, _LOCK_FILE_BYTES)
+    finally:
+        os.close(fd)
 
 
 def _refusal(error: lmdb.Error) -> Exception:

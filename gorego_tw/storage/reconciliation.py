@@ -36,6 +36,9 @@ LOOK_SECONDS = 1.0
 #: How many entries are changed in one turn of the reactor: others wait for a millisecond.
 SLICE_ENTRIES = 64
 
+#: How much time passes between two notes of how far it is, in seconds: each takes new pages of the index.
+NOTE_SECONDS = 1.0
+
 #: How much time passes between two lines in the log about how far it is, in seconds.
 TELL_SECONDS = 60.0
 
@@ -96,7 +99,7 @@ class Reconciliation(Periodic):
         self._last_use = last_use
         self._threads = threads
         self._clock = clock
-        self._told_at = clock.seconds()
+        self._told_at = self._noted_at = clock.seconds()
 
     @property
     def progress(self) -> float:
@@ -113,7 +116,7 @@ class Reconciliation(Periodic):
                 return
             await self._compare_folder(doubt, FOLDERS[doubt.position])
             doubt.position += 1
-            doubt.write(self._environment)
+            self._note_sometimes(doubt)
             self._tell_sometimes()
 
     async def _compare_folder(self, doubt: Doubt, prefix: bytes) -> None:
@@ -175,6 +178,11 @@ class Reconciliation(Periodic):
     def _refuse(self, key: bytes, damage: str) -> None:
         if self._inventory.refuse(key, damage):
             self.refused += 1
+
+    def _note_sometimes(self, doubt: Doubt) -> None:
+        if not 0 <= self._clock.seconds() - self._noted_at < NOTE_SECONDS:
+            self._noted_at = self._clock.seconds()
+            doubt.write(self._environment)
 
     def _tell_sometimes(self) -> None:
         if not 0 <= self._clock.seconds() - self._told_at < TELL_SECONDS:

@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from gorego_tw.concurrency import Periodic
-from gorego_tw.errors import StatusError
+from gorego_tw.errors import ResourceExhausted, StatusError
 from gorego_tw.storage.arrival import Arrivals
 from gorego_tw.storage.ballast import Ballast
 from gorego_tw.storage.checkpoint_schedule import CheckpointSchedule
@@ -21,6 +21,7 @@ from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.doubt import ALWAYS, NO_DOUBT
 from gorego_tw.storage.environment import Environment, IndexDamaged
 from gorego_tw.storage.evicted import Evicted
+from gorego_tw.storage.failures import FULL
 from gorego_tw.storage.files import BlobFiles
 from gorego_tw.storage.folder import Folder, FolderError
 from gorego_tw.storage.index import Index
@@ -126,7 +127,9 @@ class LocalTier:
         with ExitStack() as undo:
             undo.callback(folder.close)
             try:
-                opened = open_index(folder, limit_bytes, boot_id() if boot is None else boot)
+                ballast = Ballast(folder.path / "ballast", free_reserve_bytes)
+                had_ballast = ballast.held
+                opened = _opened(folder, limit_bytes, boot_id() if boot is None else boot, ballast)
                 undo.callback(opened.close)
                 tier = cls._put_together(
                     folder,
@@ -134,11 +137,13 @@ class LocalTier:
                     limit_bytes,
                     free_reserve_bytes,
                     upkeep,
+                    ballast=ballast,
                     clock=clock,
                     threads=threads,
                 )
-                with suppress(OSError):  # there will be room later
-                    tier.ballast.take()
+                if not had_ballast:  # or it has been needed just now
+                    with suppress(OSError):  # there will be room later
+                        ballast.take()
                 opened.checkpoints.distrust = tier.distrust
                 tier.inventory.recover(killed=opened.ending is Ending.KILLED)
                 tier.uploads.restore(whole=opened.ending is not Ending.POWER_CUT)
@@ -226,6 +231,7 @@ class LocalTier:
         free_reserve_bytes: int,
         upkeep: Upkeep,
         *,
+        ballast: Ballast,
         clock: IReactorTime,
         threads: DiskThreads,
     ) -> Self:
@@ -298,8 +304,22 @@ class LocalTier:
                 clock=clock,
             ),
             trimming=Trimming(environment, threads, clock),
-            ballast=Ballast(folder.path / "ballast", free_reserve_bytes),
+            ballast=ballast,
             upkeep=upkeep,
             clock=clock,
             threads=threads,
         )
+
+
+def _opened(folder: Folder, limit_bytes: int, boot: str, ballast: Ballast) -> OpenedIndex:
+    """The index; on a disk that is full with the room that is kept for that.
+
+    :raises OSError, StatusError: as :func:`open_index`.
+    """
+    try:
+        return open_index(folder, limit_bytes, boot)
+    except (OSError, ResourceExhausted) as error:
+        is_full = isinstance(error, ResourceExhausted) or error.errno in FULL
+        if not (is_full and ballast.throw()):
+            raise
+    return open_index(folder, limit_bytes, boot)

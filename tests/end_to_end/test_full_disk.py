@@ -148,6 +148,20 @@ class FullDiskTests(DaemonTestCase):
         eventually(lambda: self.stream(client, 1_000_000), "there is room again")
         self.daemon.stop()
 
+    def test_damaged_while_full(self) -> None:
+        """A damaged index is made anew on a disk without any room, with what is kept for that."""
+        self.start()
+        self.daemon.stop()
+        index = self.daemon.cache_dir / "index" / "data.mdb"
+        index.write_bytes(b"?" * index.stat().st_size)
+        filler = self.disk.fill()
+        self.daemon.start()
+        client = self.connect(self.daemon)
+        eventually(lambda: self.served(client) > 10, "most files are known")
+        filler.unlink()
+        eventually(lambda: self.stream(client, 1_000_000), "there is room again")
+        self.daemon.stop()
+
 
 class FileSizeTests(DaemonTestCase):
     """No file may become longer than a few MiB (RLIMIT_FSIZE): neither blobs nor the index."""

@@ -22,7 +22,7 @@ from gorego_tw.storage.folder import FolderError
 from gorego_tw.storage.index_check import IndexCheck
 from gorego_tw.storage.index_opening import SUSPICIOUS_STARTS, Ending
 from gorego_tw.storage.lmdb_pages import newest_meta
-from gorego_tw.storage.reconciliation import FOLDERS
+from gorego_tw.storage.reconciliation import FOLDERS, NOTE_SECONDS
 from gorego_tw.storage.set_aside import MOST_SET_ASIDE
 from gorego_tw.storage.tier import LocalTier
 from tests.storage.test_local import failing
@@ -359,7 +359,7 @@ class DamageTests(OpeningTestCase):
         self.clock.advance(1)
         for _ in range(len(FOLDERS) // 2):
             threads.held.pop(0)()
-            self.clock.advance(0)
+            self.clock.advance(NOTE_SECONDS)
         before = self.tier.reconciliation.progress
         self.assertTrue(0 < before < 1)
         stopped = self.tier.reconciliation.stopService()
