@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from google.rpc.status_pb2 import Status
 from twisted.internet.interfaces import IReactorTime
 
 from gorego_tw.digest import Digest
-from gorego_tw.errors import Code, StatusError, Unavailable
+from gorego_tw.errors import Code, NotFound, StatusError, Unavailable
 from gorego_tw.forwarding import Metadata
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
 from gorego_tw.remote.batch_read import OVERHEAD_BYTES
@@ -16,7 +17,7 @@ from gorego_tw.remote.batching import Batcher
 from gorego_tw.remote.capabilities import PeerCapabilities
 from gorego_tw.remote.digests import message_of
 from gorego_tw.remote.link import BATCH_UPDATE_BLOBS, Link
-from gorego_tw.remote.status import error_of
+from gorego_tw.remote.status import error_of, not_reached
 from gorego_tw.storage.blob_writer import verified
 from gorego_tw.zstd.compression import compress
 
@@ -86,7 +87,7 @@ class BatchUpdate:
                 refusals.append(Unavailable(f"backing cache: blob {digest}: not in the reply"))
             else:
                 is_there = status.code in {Code.OK, Code.ALREADY_EXISTS}
-                refusals.append(None if is_there else error_of(status))
+                refusals.append(None if is_there else _refusal(status))
         return refusals
 
     def _message(self, blob: _Blob) -> pb.BatchUpdateBlobsRequest.Request:
@@ -100,3 +101,8 @@ class BatchUpdate:
         ):
             message.data, message.compressor = compressed, pb.Compressor.ZSTD
         return message
+
+
+def _refusal(status: Status) -> StatusError:
+    error = error_of(status)
+    return not_reached(error) if isinstance(error, NotFound) else error

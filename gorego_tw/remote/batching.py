@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 from contextvars import Context
 from typing import Generic, NamedTuple, TypeVar
@@ -10,7 +11,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from gorego_tw.errors import DataLoss, FailedPrecondition, InvalidArgument, NotFound, OutOfRange
+from gorego_tw.errors import (
+    DataLoss,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    OutOfRange,
+    Unavailable,
+)
 from gorego_tw.forwarding import Metadata, forwarded, rights
 from gorego_tw.telemetry.context import cause_here
 from gorego_tw.telemetry.current import Cause, cause, recorded
@@ -19,9 +27,12 @@ from gorego_tw.telemetry.joining import awaited
 Q = TypeVar("Q")
 R = TypeVar("R")
 
-#: What may be said of one question alone, though it was said of a call for many: in two halves it is found
-#: out of which, so that nobody is told what is true of another's. If both fail it is true of more.
+#: What may be said of one question alone, though it was said of a call for many: in halves, and halves of these, it
+#: is found out of which, so that nobody is told what is true of another's. If all quarters fail it is true of all.
 _OF_ONE = (DataLoss, FailedPrecondition, InvalidArgument, NotFound, OutOfRange)
+_CALLS_TO_QUARTERS = 6
+#: Two questions of 1,000 are found with 38 calls.
+_MOST_CALLS = 40
 
 #: How many questions wait for the end of the turn. Each may hold a small blob, of 64 KiB: 64 MiB.
 #: Those that are there leave at once when there are so many, which is 17 calls of 4 MB.
@@ -99,18 +110,23 @@ class Batcher(Generic[Q, R]):
 
     async def _tell(self, batch: list[_Asked[Q, R]]) -> None:
         failure = await self._asked(batch)
-        while failure is not None and len(batch) > 1 and failure.check(*_OF_ONE):
-            half = len(batch) // 2
-            first, second = batch[:half], batch[half:]
-            failure = await self._asked(first)
-            others = await self._asked(second)
-            if failure is not None and others is not None:
-                _fail(second, others)
-                batch = first
-                break
-            batch, failure = (first, failure) if failure is not None else (second, others)
-        if failure is not None:
-            _fail(batch, failure)
+        suspects = deque([(batch, failure)] if failure is not None else [])
+        calls, any_answered = 0, False
+        while suspects:
+            batch, failure = suspects.popleft()
+            is_of_all = not any_answered and calls >= _CALLS_TO_QUARTERS
+            if len(batch) == 1 or is_of_all or not failure.check(*_OF_ONE):
+                _fail(batch, failure)
+            elif calls >= _MOST_CALLS:
+                _fail(batch, Failure(Unavailable(f"{failure.value}, of one of many")))
+            else:
+                half = len(batch) // 2
+                for part in (batch[:half], batch[half:]):
+                    calls += 1
+                    if (failure := await self._asked(part)) is not None:
+                        suspects.append((part, failure))
+                    else:
+                        any_answered = True
 
     async def _asked(self, batch: list[_Asked[Q, R]]) -> Failure | None:
         """Ask in one call, and tell the answers; why there are none."""

@@ -26,6 +26,7 @@ class Places:
         self._most = most
         self._waiting: deque[Deferred[None]] = deque()
         self._closed = False
+        self._is_handing_on = False
 
     @property
     def waiting(self) -> int:
@@ -39,7 +40,7 @@ class Places:
         """
         if self._closed:
             return fail(_closing())
-        if self.taken < self._most:
+        if self.taken < self._most and not self._waiting:
             self.taken += 1
             return succeed(None)
         if len(self._waiting) >= MOST_WAITING:
@@ -59,10 +60,14 @@ class Places:
 
     def release(self) -> None:
         """Give a place back: it goes on to who waits longest."""
-        if self._waiting:
+        self.taken -= 1
+        if self._is_handing_on:
+            return  # in this very stack: who got a place needs it no more, and so may the next, and all
+        self._is_handing_on = True
+        while self._waiting and self.taken < self._most:
+            self.taken += 1
             self._waiting.popleft().callback(None)
-        else:
-            self.taken -= 1
+        self._is_handing_on = False
 
     def admit_all(self) -> None:
         """Give a place to all who wait, however many there are: for those who look, before they use it,

@@ -10,7 +10,10 @@ from twisted.internet.interfaces import IReactorTime
 #: How long a rest is after one failure, in seconds; it doubles with each further one in a row.
 FIRST_SECONDS = 1.0
 MOST_SECONDS = 60.0
-_MOST_DOUBLINGS = 6
+_MOST_DOUBLINGS = 10
+
+#: What is refused by itself rests for longer in the end, in seconds: nobody waits for it to succeed.
+MOST_REFUSED_SECONDS = 600.0
 
 
 class Rests:
@@ -49,6 +52,11 @@ class Rests:
         self._until = self._clock.seconds() + self._seconds(self._failures)
         return self._failures == 1
 
+    def refused(self, key: bytes, failures: int) -> None:
+        """It was refused, which is an answer: the peer goes on."""
+        seconds = self._seconds(failures, MOST_REFUSED_SECONDS)
+        heappush(self._resting, (self._clock.seconds() + seconds, key))
+
     def succeeded(self) -> None:
         """Something went well: the next failure is the first again."""
         self._failures = 0
@@ -70,6 +78,6 @@ class Rests:
         self._until = 0.0
         return keys
 
-    def _seconds(self, failures: int) -> float:
+    def _seconds(self, failures: int, most: float = MOST_SECONDS) -> float:
         doubled = FIRST_SECONDS * (1 << min(failures - 1, _MOST_DOUBLINGS))
-        return min(doubled, MOST_SECONDS) * self._random.uniform(0.5, 1.0)
+        return min(doubled, most) * self._random.uniform(0.5, 1.0)

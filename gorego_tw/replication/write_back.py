@@ -44,7 +44,7 @@ STOP_SECONDS = 3.0
 #: Failures that are most likely the same at every try, so that the entry would wait, pinned, until the queue
 #: is full of its like and no write succeeds. But what was acknowledged is not given up because of one answer:
 #: a configuration is mended, a credential replaced. It is dropped, and still served here, after
-#: MOST_REFUSALS of them in a row. Unauthenticated and ResourceExhausted are not of them.
+#: REFUSED_SECONDS with nothing else. Unauthenticated and ResourceExhausted are not of them.
 _REFUSALS = (
     InvalidArgument,
     OutOfRange,
@@ -53,8 +53,10 @@ _REFUSALS = (
     PermissionDenied,
 )
 
-#: With the rests in between it takes them more than an hour.
-MOST_REFUSALS = 100
+REFUSED_SECONDS = 3600.0
+
+#: How much time passes between two lines in the log about refusals, in seconds.
+TELL_SECONDS = 60.0
 
 
 class WriteBack(Periodic):
@@ -106,6 +108,7 @@ class WriteBack(Periodic):
         self._forget = forget
         # Each pending entry is in one of these.
         self._line = deque(pending)
+        self._refusal_told = -TELL_SECONDS
         self._rests = Rests(clock, random)
         self._under_way: dict[bytes, Deferred[None]] = {}
 
@@ -221,10 +224,16 @@ class WriteBack(Periodic):
         except NotFound as error:  # it is here no more
             return error
         except _REFUSALS as error:
-            if entry.failures + 1 < MOST_REFUSALS:
+            if not self._was_refused_for_long(entry):
                 raise
             return error
         return None
+
+    def _was_refused_for_long(self, entry: Entry) -> bool:
+        if entry.refused_since is None:
+            entry.refused_since = self._clock.seconds()
+            entry.failures = 0
+        return self._clock.seconds() - entry.refused_since >= REFUSED_SECONDS
 
     async def _upload_action(self, key: ActionKey) -> None:
         result = await self._results.get(key)
@@ -255,5 +264,16 @@ class WriteBack(Periodic):
             self._line.appendleft(key)
             return
         entry.failures += 1
+        if isinstance(error, _REFUSALS):
+            self._rests.refused(key, entry.failures)
+            self._tell_refusal(entry, error)
+            return
+        entry.refused_since = None
         if self._rests.put_off(key, entry.failures):
             self._log.warn("upload queue: {error}; trying again", error=error)
+
+    def _tell_refusal(self, entry: Entry, error: Exception) -> None:
+        if 0 <= self._clock.seconds() - self._refusal_told < TELL_SECONDS:
+            return
+        self._refusal_told = self._clock.seconds()
+        self._log.warn("upload queue: {what}: {why}", what=entry.record, why=error)

@@ -47,11 +47,14 @@ class Entry:
     :ivar times: how often it was added. One that was added again while it was being uploaded
         is another one by now.
     :ivar failures: how often its upload has failed since the start.
+    :ivar refused_since: since when it was refused at each try, in seconds of the clock; None if the last one ended
+        in another way.
     """
 
     record: PendingRecord
     times: int = 1
     failures: int = 0
+    refused_since: float | None = None
 
 
 class Pending:

@@ -107,7 +107,7 @@ class BatcherTests(SynchronousTestCase):
 
     def test_one_is_wrong(self) -> None:
         """What may be the fault of one question is found out to be that of one, and the others are
-        answered. What is true of both halves is so of all; what is about nobody's question is not asked again.
+        answered. What is true of all quarters is so of all; what is about nobody's question is not asked again.
         """
         for kind in (DataLoss, FailedPrecondition, InvalidArgument, NotFound, OutOfRange):
             self.sent.clear()
@@ -123,7 +123,7 @@ class BatcherTests(SynchronousTestCase):
         self.clock.advance(0)
         for answer in answers:
             self.failureResultOf(answer, NotFound)
-        self.assertEqual(len(self.sent), 3)
+        self.assertEqual(len(self.sent), 7)
         self.sent.clear()
         self.wrong = {"c": PermissionDenied("not you")}
         answers = [self.ask(question) for question in "abcdef"]
@@ -131,6 +131,23 @@ class BatcherTests(SynchronousTestCase):
         for answer in answers:
             self.failureResultOf(answer, PermissionDenied)
         self.assertEqual(len(self.sent), 1)
+
+    def test_some_are_wrong(self) -> None:
+        """Of many wrong ones each is told so, as long as that takes few calls; the rest are to try again."""
+        for count in (2, 4):
+            self.sent.clear()
+            questions = [chr(ord("a") + number) for number in range(100)]
+            self.wrong = {question: NotFound("wrong") for question in questions[3::30][:count]}
+            answers = [self.ask(question) for question in questions]
+            self.clock.advance(0)
+            for question, answer in zip(questions, answers, strict=True):
+                if question in self.wrong:
+                    self.failureResultOf(answer, NotFound, Unavailable)
+                elif count == 2:
+                    self.assertEqual(self.successResultOf(answer), question.upper())
+                else:
+                    answer.addErrback(lambda reason: reason.trap(Unavailable))
+            self.assertLessEqual(len(self.sent), 42)
 
     def test_leaving(self) -> None:
         """Who leaves before the call leaves is not asked for; who leaves later harms nobody."""

@@ -277,6 +277,16 @@ class PutTests(CacheTestCase):
         await self.put(self.blobs, *blob(10))
         self.assertEqual(self.cas.counts["BatchUpdateBlobs"], 1)
 
+    async def test_said_to_be_absent(self) -> None:
+        """A peer that answers a small blob with NOT_FOUND is in trouble: nothing was asked for that could be absent."""
+
+        async def put(digest: Digest, body: IBlobBody) -> None:
+            body.discard()
+            raise NotFound("who is that?")
+
+        self.patch(self.there, "put", put)
+        await self.failed(self.put(self.blobs, *blob(10)), Unavailable)
+
     async def test_exists(self) -> None:
         """A blob that is there already is soon done with."""
         digest = self.keep(20_000_000)

@@ -24,6 +24,23 @@ class PlacesTests(SynchronousTestCase):
         places.release()
         self.assertEqual((places.taken, places.waiting), (0, 0))
 
+    def test_of_no_use(self) -> None:
+        """However many give theirs back at once when they get it, everybody has a turn, and in order."""
+        places = Places(1)
+        self.successResultOf(places.take())
+        turns = [places.take() for _ in range(2000)]
+        order: list[int] = []
+
+        def give_back(_: None, number: int) -> None:
+            order.append(number)
+            places.release()
+
+        for number, turn in enumerate(turns):
+            turn.addCallback(give_back, number)
+        places.release()
+        self.assertEqual(order, list(range(2000)))
+        self.assertEqual((places.taken, places.waiting), (0, 0))
+
     def test_leaving(self) -> None:
         """Who leaves the line gets no place."""
         places = Places(1)

@@ -325,13 +325,37 @@ class LossTests(WriteBackTestCase):
             self.backing.failures[digest] = error("backing cache: no")
         self.may_ask = True
         self.queue.wake()
-        for _ in range(60):
+        for _ in range(58):
             self.turn(60)
         self.assertEqual((self.queue.depth, self.queue.lost, self.queue.uploaded), (5, 0, 1))
-        for _ in range(600):
+        for _ in range(15):
             self.turn(60)
         self.assertEqual((self.queue.depth, self.queue.lost, self.queue.uploaded), (0, 5, 1))
+        self.assertLess(len(self.backing.begun), 5 * 25)
         self.assertFalse(self.pending.is_pinned(digests[0].key))
+
+    def test_refused_after_an_outage(self) -> None:
+        """What failed in other ways for hours is not given up because of one refusal."""
+        (digest,) = self.add(1)
+        self.backing.failures[digest] = Unavailable("backing cache: down")
+        for _ in range(200):
+            self.turn(60)
+        self.backing.failures[digest] = PermissionDenied("backing cache: the token is out of date")
+        for _ in range(3):
+            self.turn(60)
+        del self.backing.failures[digest]
+        for _ in range(3):
+            self.turn(60)
+        self.assertEqual((self.queue.depth, self.queue.lost, self.queue.uploaded), (0, 0, 1))
+
+    def test_behind_refused_ones(self) -> None:
+        """Many that are refused hold up nothing that is behind them."""
+        digests = self.add(*range(200))
+        for digest in digests[:-1]:
+            self.backing.failures[digest] = PermissionDenied("backing cache: no")
+        for _ in range(10):
+            self.turn(LOOK_SECONDS)
+        self.assertEqual((self.queue.depth, self.queue.lost, self.queue.uploaded), (199, 0, 1))
 
     def test_refused_once(self) -> None:
         """What is refused because of something that is mended is uploaded then."""
