@@ -168,7 +168,7 @@ class Backing:
 
     def _policy(self) -> WritePolicy:
         results = self._local.action_results
-        through = Through(results, self.copying, self._upstream)
+        through = Through(results, self.copying, self._upstream, self.write_back.has_action)
         back = Back(results, self.copying, self.write_back)
         policies: dict[str, WritePolicy] = {
             "through": through,

@@ -50,6 +50,7 @@ class Inspection:
             last_use=self._uses,
             threads=tier.threads,
             unverified=tier.unverified,
+            may_pass=lambda *_: False,
         )
         self._run = tier.threads.run
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Collection
 from zope.interface import implementer
 
 from gorego_tw.digest import Digest
-from gorego_tw.errors import NotFound, StatusError
+from gorego_tw.errors import NotFound, StatusError, Unavailable
 from gorego_tw.interfaces import IBlobAccess, IBlobBody
 from gorego_tw.proxy.trouble import is_trouble
 from gorego_tw.proxy.write_policy import WritePolicy
@@ -43,12 +43,18 @@ class ProxyBlobs:
     async def get(self, digest: Digest) -> IBlobBody:
         """The blob, from here or from there.
 
-        :raises Unavailable: it is not here, and the backing cache is in trouble.
+        :raises Unavailable: it is not here, and the backing cache is in trouble; or it cannot be read here, and
+            not there either.
         """
         try:
             return await self._local.get(digest)
         except NotFound:
             return await self._fetch(digest)
+        except Unavailable as error:  # the disk may be away for a moment
+            try:
+                return await self._fetch(digest)
+            except StatusError:
+                raise error from None
 
     async def put(self, digest: Digest, body: IBlobBody) -> None:
         """Keep the blob here, then do as the write policy says."""

@@ -6,7 +6,7 @@ local tier itself, for the order matters: an action result is nowhere before its
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -96,14 +96,24 @@ class Around:
 
 
 class Through:
-    """A write is done when the backing cache has it."""
+    """A write is done when the backing cache has it.
+
+    :param has_older: whether an older action result, acknowledged under another policy, waits to be uploaded.
+    """
 
     writes_without_backing = False
 
-    def __init__(self, local: IActionResults, copying: Copying, upstream: UpstreamResults) -> None:
+    def __init__(
+        self,
+        local: IActionResults,
+        copying: Copying,
+        upstream: UpstreamResults,
+        has_older: Callable[[ActionKey], bool] = lambda _: False,
+    ) -> None:
         self._local = local
         self._copying = copying
         self._upstream = upstream
+        self._has_older = has_older
 
     async def blob_arrived(self, digest: Digest) -> None:
         """Copy it without asking: the client would not have sent what is there."""
@@ -121,7 +131,13 @@ class Through:
         """Upstream, after every blob it refers to, then here.
 
         One that refers to a blob too large for the backing cache stays here alone.
+
+        :raises Unavailable: among other trouble, an older one is on its way there, and could arrive later.
         """
+        if self._has_older(key):
+            raise Unavailable(
+                f"action {key.action}: an older result waits to be uploaded; try again"
+            )
         if all(map(self._copying.fits, result.references)):
             await self._ensure(key, result)
             try:

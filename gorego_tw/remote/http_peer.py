@@ -36,6 +36,7 @@ from gorego_tw.errors import (
     StatusError,
     Unauthenticated,
     Unavailable,
+    Unimplemented,
 )
 from gorego_tw.forwarding import Metadata, forwarded
 from gorego_tw.remote.breaker import Breaker, State, is_failure
@@ -60,6 +61,9 @@ _GOOD = frozenset({200, 201, 204, 206})
 #: Those that say of a PUT that it is what was sent that is at fault, or who sent it. Others are of the way
 #: there, or of what is there for the moment (404, 409, 423), and say nothing of what was sent.
 _OF_WHAT_WAS_SENT = frozenset({400, 401, 403, 411, 413, 414, 415, 422, 429, 431, 507})
+
+#: Those of a server that takes no PUT at all.
+_TAKES_NONE = frozenset({405, 501})
 
 #: All others that say that the request is at fault: as it is, it will be refused again, or sent elsewhere,
 #: which is not followed. But a request that was too slow, or came too early, may come again.
@@ -151,8 +155,10 @@ class HTTPPeer:
             return Response(head, self.breaker, self._seconds, self._clock, release)
         UnwantedBody(head, self._seconds, self._clock, release)
         failure = _failure(head)
+        if body is not None and head.code in _TAKES_NONE:
+            failure = Unimplemented(f"{failure.message}: it takes no writes")
         self.breaker.failed(failure)
-        if body is not None and head.code not in _OF_WHAT_WAS_SENT:
+        if body is not None and head.code not in _OF_WHAT_WAS_SENT | _TAKES_NONE:
             failure = Unavailable(failure.message, *failure.details)
         raise failure
 

@@ -84,8 +84,8 @@ class Arrival:
         :raises DigestMismatch: they are more than the digest announces.
         :raises ResourceExhausted: the disk is full.
         """
-        self._raise_trouble()
         size = self._tail.size_bytes + len(data)
+        self._raise_trouble(size)
         if size > self.digest.size_bytes:
             raise DigestMismatch(f"blob {self.digest}: the data has {size} bytes or more")
         self._tail.append(data)
@@ -106,13 +106,14 @@ class Arrival:
         """
         while self._writing:
             await self._wait_for_disk()
-        self._raise_trouble()
+        self._raise_trouble(self._tail.size_bytes)
         check_size(self.digest, self._tail.size_bytes)
         writer = self._writer
         while writer.size_bytes < self.digest.size_bytes:
             rest = self._tail.piece(writer.size_bytes, self.digest.size_bytes)
             assert rest is not None  # what is not written is held
-            await writer.append(rest)
+            with suppress(ResourceExhausted):  # in memory; it is tried once more at the end
+                await writer.append(rest)
         if self.digest.size_bytes > INLINE_LIMIT:
             kept = await self._finish_file()
         else:
@@ -224,9 +225,14 @@ class Arrival:
         if progress is not None and not progress.called:
             progress.callback(None)
 
-    def _raise_trouble(self) -> None:
-        if self._trouble is not None:
-            raise self._trouble
+    def _raise_trouble(self, size_bytes: int) -> None:
+        """Fail as a write has, unless that was for want of room and there is room in memory for some more."""
+        trouble, self._trouble = self._trouble, None
+        is_full = isinstance(trouble, ResourceExhausted)
+        fits = size_bytes - self._writer.written_bytes <= MOST_UNWRITTEN_BYTES
+        if trouble is not None and not (is_full and fits):
+            self._trouble = trouble
+            raise trouble
 
     def _reader_left(self, left: Callable[[], object]) -> None:
         self._readers -= 1

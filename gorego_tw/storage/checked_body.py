@@ -34,6 +34,7 @@ class CheckedBody(FileBody):
     :param inode: the file's number.
     :param threads: where reads go that have to wait for the disk.
     :param damaged: told what is wrong when the file turns out not to be the blob.
+    :param may_pass: asked of what the disk says when it cannot read the file; if so that is no damage yet.
     :param unverified: which files other readers bring to memory.
     :ivar is_part: whether what will be read does not begin at the start, or ends before the end.
     :ivar until: where in the file it ends; None is at the end.
@@ -60,6 +61,7 @@ class CheckedBody(FileBody):
         inode: int,
         threads: DiskThreads,
         damaged: Callable[[str], object],
+        may_pass: Callable[[OSError], bool],
         unverified: Unverified,
     ) -> None:
         self._digest = digest
@@ -70,7 +72,7 @@ class CheckedBody(FileBody):
         self.until: int | None = None
         self._is_cold = False
         self._is_hashed = False
-        super().__init__(fd, digest.size_bytes, threads, damaged)
+        super().__init__(fd, digest.size_bytes, threads, damaged=damaged, may_pass=may_pass)
 
     def chunks(self, offset: int = 0, end: int | None = None) -> AsyncIterator[bytes | memoryview]:
         """Pieces of up to READ_CHUNK bytes, all in the same memory."""
@@ -89,6 +91,7 @@ class CheckedBody(FileBody):
 
         :returns: how many bytes, at least one.
         :raises DataLoss: there are none, or the disk cannot read them, or with them the blob is not right.
+        :raises Unavailable: it cannot for now.
         """
         try:
             if not self._is_cold:

@@ -35,10 +35,17 @@ class CheckedFrames(CheckedBody):
         inode: int,
         threads: DiskThreads,
         damaged: Callable[[str], object],
+        may_pass: Callable[[OSError], bool],
         unverified: Unverified,
     ) -> None:
         super().__init__(
-            fd, digest, inode=inode, threads=threads, damaged=damaged, unverified=unverified
+            fd,
+            digest,
+            inode=inode,
+            threads=threads,
+            damaged=damaged,
+            may_pass=may_pass,
+            unverified=unverified,
         )
         self.size_bytes = file_bytes
         self._hasher: _FrameHasher | None = None

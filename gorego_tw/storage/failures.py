@@ -17,6 +17,9 @@ RETRY_SECONDS = 2
 #: No space, no quota, no file of that length.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
+#: What may be over soon, and then the file is as good as ever: a disk, or a way to it, that fails for a moment.
+PASSING = frozenset({errno.EIO, errno.EREMOTEIO, errno.ESTALE, errno.ETIMEDOUT, errno.EACCES})
+
 
 def no_room(message: str) -> ResourceExhausted:
     """The failure of a write there is no room for; it says when to try again."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import AsyncIterator, Callable
 
@@ -11,7 +10,7 @@ from zope.interface import implementer
 from gorego_tw.errors import DataLoss, StatusError
 from gorego_tw.interfaces import IBlobBody
 from gorego_tw.storage.disk_threads import DiskThreads
-from gorego_tw.storage.failures import status_of
+from gorego_tw.storage.failures import PASSING, status_of
 from gorego_tw.storage.reading import read_now
 
 #: How much is read at once, in bytes, and is one message to who reads the blob. grpcio takes messages of
@@ -30,17 +29,25 @@ class FileBody:
     :param fd: the file; closed when the body was read or discarded.
     :param threads: where reads go that have to wait for the disk.
     :param damaged: told what is wrong when the file turns out not to be the blob.
+    :param may_pass: asked of what the disk says when it cannot read the file; if so that is no damage yet.
     """
 
-    __slots__ = ("_damaged", "_fd", "_threads", "size_bytes")
+    __slots__ = ("_damaged", "_fd", "_may_pass", "_threads", "size_bytes")
 
     def __init__(
-        self, fd: int, size_bytes: int, threads: DiskThreads, damaged: Callable[[str], object]
+        self,
+        fd: int,
+        size_bytes: int,
+        threads: DiskThreads,
+        *,
+        damaged: Callable[[str], object],
+        may_pass: Callable[[OSError], bool],
     ) -> None:
         self.size_bytes = size_bytes
         self._fd = fd
         self._threads = threads
         self._damaged = damaged
+        self._may_pass = may_pass
 
     def chunks(self, offset: int = 0, end: int | None = None) -> AsyncIterator[bytes | memoryview]:
         """Pieces of up to READ_CHUNK bytes, all in the same memory."""
@@ -69,6 +76,7 @@ class FileBody:
 
         :returns: how many bytes, at least one.
         :raises DataLoss: there are none, or the disk cannot read them.
+        :raises Unavailable: it cannot for now.
         """
         try:
             count = read_now(self._fd, into, offset)
@@ -88,7 +96,7 @@ class FileBody:
         return DataLoss("local tier: the blob was truncated while it was read")
 
     def _failure(self, error: OSError) -> StatusError:
-        if error.errno != errno.EIO:
+        if error.errno not in PASSING or self._may_pass(error):
             return status_of(error)
         self._damaged("the disk cannot read it")
         return DataLoss("local tier: the disk cannot read the blob")

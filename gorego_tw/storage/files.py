@@ -13,6 +13,7 @@ from contextlib import suppress
 from itertools import count
 
 from gorego_tw.digest import DigestFunction
+from gorego_tw.storage.failures import PASSING
 from gorego_tw.storage.folder import Folder
 from gorego_tw.storage.placing import Placing
 from gorego_tw.storage.records import BLOCK_BYTES, FILE, INLINE, BlobRecord
@@ -45,8 +46,16 @@ class BlobFiles:
         return f"{self._cas}/{self._names[key[:1]]}/{name[:2]}/{name}"
 
     def exists(self, key: bytes) -> bool:
-        """Whether there is something in the place of a blob."""
-        return os.path.lexists(self.path(key))
+        """Whether there is something in the place of a blob, as far as can be seen: a disk that is away for
+        a moment has it still.
+        """
+        try:
+            os.lstat(self.path(key))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            return error.errno in PASSING
+        return True
 
     def stamp(self, key: bytes) -> int | None:
         """The change time of a blob's file (st_ctime_ns); None if there is none."""

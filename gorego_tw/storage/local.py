@@ -41,6 +41,7 @@ from gorego_tw.storage.records import (
 )
 from gorego_tw.storage.space import Space
 from gorego_tw.storage.stored_file import DamagedFile, body_of, verified_record
+from gorego_tw.storage.unreadable import MayPass
 from gorego_tw.storage.unverified import Unverified
 
 #: Without O_NONBLOCK, a pipe that somebody put in the place of a blob would stop the reactor.
@@ -48,13 +49,6 @@ _READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 
 #: What keeps a file from being opened that has nothing to do with the file.
 _NOT_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR})
-
-#: What may be over soon, and then the file is as good as ever: a disk, or a way to it, that fails for a moment.
-_PASSING = frozenset({errno.EIO, errno.EREMOTEIO, errno.ESTALE, errno.ETIMEDOUT, errno.EACCES})
-
-#: For how long that is believed of a file, in seconds; and of how many.
-PASSING_SECONDS = 60
-_MOST_UNREADABLE = 10_000
 
 _ACTIONS_PREFIX = bytes([ACTIONS])
 
@@ -71,7 +65,10 @@ def action_key(key: ActionKey) -> bytes:
 
 @implementer(IBlobAccess)
 class LocalBlobs:
-    """Blobs on this machine: small ones in the index, others in files."""
+    """Blobs on this machine: small ones in the index, others in files.
+
+    :param may_pass: asked of a file that the disk cannot read; if so it is no damage yet.
+    """
 
     def __init__(
         self,
@@ -82,15 +79,16 @@ class LocalBlobs:
         last_use: LastUse,
         threads: DiskThreads,
         unverified: Unverified,
+        may_pass: MayPass,
     ) -> None:
         self._inventory = inventory
         self._unverified = unverified
+        self._may_pass = may_pass
         self._files = files
         self._space = space
         self._last_use = last_use
         self._touch = last_use.touch
         self._threads = threads
-        self._unreadable: dict[bytes, int] = {}  # since when, in seconds
 
     async def get(self, digest: Digest) -> IBlobBody:
         """The blob; at once, unless its file was touched by somebody else.
@@ -134,11 +132,9 @@ class LocalBlobs:
         try:
             fd = os.open(self._files.path(digest.key), _READ_FLAGS)
         except OSError as error:
-            if error.errno in _NOT_OURS or self._may_pass(digest, error):
+            if error.errno in _NOT_OURS or self._may_pass(digest, record, error):
                 raise status_of(error) from error
             raise self._damaged(digest, record, error) from error
-        if self._unreadable:
-            self._unreadable.pop(digest.key, None)
         found = os.fstat(fd)
         if not record.is_of(found) or self._inventory.is_doubted(record):
             try:
@@ -153,20 +149,9 @@ class LocalBlobs:
             inode=found.st_ino,
             threads=self._threads,
             damaged=self._dropper(digest, record),
+            may_pass=lambda error: self._may_pass(digest, record, error),
             unverified=self._unverified,
         )
-
-    def _may_pass(self, digest: Digest, error: OSError) -> bool:
-        """Whether a file that cannot be opened is worth another look before it is given up."""
-        if error.errno not in _PASSING:
-            return False
-        if len(self._unreadable) >= _MOST_UNREADABLE:
-            self._unreadable.clear()
-        now = self._last_use.now
-        if now - self._unreadable.setdefault(digest.key, now) < PASSING_SECONDS:
-            return True
-        del self._unreadable[digest.key]
-        return False
 
     async def _verify(
         self, digest: Digest, record: BlobRecord, fd: int, found: stat_result
@@ -179,7 +164,11 @@ class LocalBlobs:
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
         try:
             right = await self._threads.run(verified_record, fd, digest, record)
-        except (OSError, DamagedFile) as error:
+        except OSError as error:
+            if self._may_pass(digest, record, error):
+                raise status_of(error) from error
+            raise self._damaged(digest, record, error) from error
+        except DamagedFile as error:
             raise self._damaged(digest, record, error) from error
         if self._is_current(digest, record):
             with suppress(StatusError):  # on a full disk it is hashed again the next time

@@ -22,13 +22,14 @@ from gorego_tw.digest import DigestFunction
 from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.doubt import Doubt
 from gorego_tw.storage.environment import Environment
-from gorego_tw.storage.failures import telling
+from gorego_tw.storage.failures import PASSING, status_of, telling
 from gorego_tw.storage.files import BlobFiles
 from gorego_tw.storage.index import Index
 from gorego_tw.storage.inventory import Inventory
 from gorego_tw.storage.last_use import LastUse
 from gorego_tw.storage.records import COMPRESSED, FILE, BlobRecord, DamagedRecord, unpack_blob
 from gorego_tw.storage.stored_file import DamagedFile, apparent_size, recognized_record
+from gorego_tw.storage.unreadable import PASSING_SECONDS
 
 #: How often is looked whether there is something to compare, in seconds.
 LOOK_SECONDS = 1.0
@@ -41,6 +42,9 @@ NOTE_SECONDS = 1.0
 
 #: How much time passes between two lines in the log about how far it is, in seconds.
 TELL_SECONDS = 60.0
+
+#: How long after the disk was away it is waited for again, in seconds: not for each of many bad files.
+ANEW_SECONDS = 3600.0
 
 #: All folders that blobs may be in, as the first two bytes of their keys.
 FOLDERS = tuple(
@@ -99,6 +103,7 @@ class Reconciliation(Periodic):
         self._last_use = last_use
         self._threads = threads
         self._clock = clock
+        self._away_since = -ANEW_SECONDS
         self._told_at = self._noted_at = clock.seconds()
 
     @property
@@ -150,10 +155,12 @@ class Reconciliation(Periodic):
                     survey.doubted.append(key)
                 there.discard(key)
         for key in there:
-            with suppress(OSError):
-                survey.unknown.append(
-                    Unknown(key, _guess(self._files.path(key), self._last_use.now))
-                )
+            try:
+                record = _guess(self._files.path(key), self._last_use.now)
+            except OSError as error:
+                self._wait_if_it_may_pass(error)
+            else:
+                survey.unknown.append(Unknown(key, record))
         return survey
 
     async def _verify(self, file: Unknown) -> None:
@@ -164,10 +171,24 @@ class Reconciliation(Periodic):
         except FileNotFoundError:
             return
         except (OSError, DamagedFile) as error:
+            self._wait_if_it_may_pass(error)
             self._refuse(file.key, str(error))
         else:
             if self._files.stamp(file.key) == record.stamp:
                 self._adopt([Unknown(file.key, record)])
+
+    def _wait_if_it_may_pass(self, error: Exception) -> None:
+        """Come back to this folder, if a disk may only be away for a moment: files are not thrown away for that.
+
+        :raises StatusError: then.
+        """
+        if not isinstance(error, OSError) or error.errno not in PASSING:
+            return
+        now = self._clock.seconds()
+        if not 0 <= now - self._away_since < ANEW_SECONDS:
+            self._away_since = now
+        if now - self._away_since < PASSING_SECONDS:
+            raise status_of(error)
 
     def _adopt(self, files: list[Unknown]) -> None:
         for file in files:

@@ -18,6 +18,7 @@ from gorego_tw.storage.pace import Pace
 from gorego_tw.storage.reading import read_without_trace
 from gorego_tw.storage.records import ACTIONS, BlobRecord, DamagedRecord, unpack_action
 from gorego_tw.storage.stored_file import ContentHash, DamagedFile
+from gorego_tw.storage.unreadable import MayPass
 
 #: How long after the end of a pass the next one begins, in seconds, and the first one after the start.
 LOOK_SECONDS = 10.0
@@ -42,6 +43,7 @@ class Scrub(Periodic):
     what clients use stays there. After a restart it goes on where it was.
 
     :param bytes_per_second: how fast, in bytes per second; 0 for not at all.
+    :param may_pass: asked of a file that the disk cannot read; if so it is no damage yet.
     :ivar scrubbed_entries: how many blobs and action results it has read.
     :ivar scrubbed_bytes: how large they were, in bytes.
     :ivar passes: how often it has come to the end.
@@ -57,6 +59,7 @@ class Scrub(Periodic):
         index: Index,
         inventory: Inventory,
         files: BlobFiles,
+        may_pass: MayPass,
         threads: DiskThreads,
         clock: IReactorTime,
     ) -> None:
@@ -69,6 +72,7 @@ class Scrub(Periodic):
         self._index = index
         self._inventory = inventory
         self._files = files
+        self._may_pass = may_pass
         self._threads = threads
         self._clock = clock
         self._noted_at = clock.seconds()
@@ -173,7 +177,8 @@ class Scrub(Periodic):
             if self.running:
                 content.check()
         except OSError as error:
-            self._damaged(key, record, str(error.strerror))
+            if not self._may_pass(digest, record, error):
+                self._damaged(key, record, str(error.strerror))
         except DamagedFile as error:
             self._damaged(key, record, f"{error}, found by scrub")
 

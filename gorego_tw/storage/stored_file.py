@@ -111,12 +111,14 @@ def body_of(
     inode: int,
     threads: DiskThreads,
     damaged: Callable[[str], object],
+    may_pass: Callable[[OSError], bool],
     unverified: Unverified,
 ) -> IBlobBody:
     """The blob in an open file, which the body closes.
 
     :param inode: the file's number.
     :param damaged: told what is wrong when the file turns out not to be the blob.
+    :param may_pass: asked of what the disk says when it cannot read the file; if so that is no damage yet.
     :param unverified: which files have something in memory that is not to be trusted.
     """
     if record.location == COMPRESSED:
@@ -127,11 +129,18 @@ def body_of(
             inode=inode,
             threads=threads,
             damaged=damaged,
+            may_pass=may_pass,
             unverified=unverified,
         )
         return CompressedBody(frames, record.size_bytes, threads, damaged)
     return CheckedBody(
-        fd, digest, inode=inode, threads=threads, damaged=damaged, unverified=unverified
+        fd,
+        digest,
+        inode=inode,
+        threads=threads,
+        damaged=damaged,
+        may_pass=may_pass,
+        unverified=unverified,
     )
 
 

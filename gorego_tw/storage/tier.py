@@ -37,6 +37,7 @@ from gorego_tw.storage.set_aside import SetAside
 from gorego_tw.storage.space import Space
 from gorego_tw.storage.stable_storage import boot_id
 from gorego_tw.storage.trimming import Trimming
+from gorego_tw.storage.unreadable import Unreadable
 from gorego_tw.storage.unverified import Unverified
 from gorego_tw.storage.uploads import Uploads
 
@@ -97,6 +98,7 @@ class LocalTier:
     set_aside: SetAside
     salvage: Salvage
     scrub: Scrub
+    unreadable: Unreadable
     trimming: Trimming
     ballast: Ballast
     upkeep: Upkeep
@@ -166,6 +168,7 @@ class LocalTier:
             self.reconciliation,
             self.salvage,
             self.scrub,
+            self.unreadable,
             PageTable(self.folder.index / "data.mdb", self.threads),
         )
 
@@ -250,6 +253,7 @@ class LocalTier:
         last_use = LastUse(index, clock)
         inventory = Inventory(index, files, last_use, space)
         unverified = Unverified(inventory.doubt_files, clock)
+        unreadable = Unreadable(inventory, files, threads, clock)
         inventory.doubt = opened.doubt
         return cls(
             folder=folder,
@@ -270,6 +274,7 @@ class LocalTier:
                 last_use=last_use,
                 threads=threads,
                 unverified=unverified,
+                may_pass=unreadable.may_pass,
             ),
             action_results=LocalActionResults(index, inventory, space, last_use),
             uploads=Uploads(inventory, files=files, space=space, threads=threads, clock=clock),
@@ -300,9 +305,11 @@ class LocalTier:
                 index=index,
                 inventory=inventory,
                 files=files,
+                may_pass=unreadable.may_pass,
                 threads=threads,
                 clock=clock,
             ),
+            unreadable=unreadable,
             trimming=Trimming(environment, threads, clock),
             ballast=ballast,
             upkeep=upkeep,

@@ -69,6 +69,21 @@ class ProxyBlobsTests(SynchronousTestCase):
         self.remote.failure = Unavailable("backing cache: down")
         self.failureResultOf(self.blobs.get(A), Unavailable)
 
+    def test_trouble_here(self) -> None:
+        """What the disk cannot read here for now is read there; if it is not there either that is told."""
+
+        async def fail(_: Digest) -> IBlobBody:
+            raise Unavailable("local tier: disk")
+
+        self.patch(self.local, "get", fail)
+        for failure in (None, Unavailable("backing cache: down")):
+            self.remote.failure = failure
+            error = self.failureResultOf(self.blobs.get(A), Unavailable).value
+            self.assertEqual(str(error), "local tier: disk")
+        self.remote.failure = None
+        self.remote.blobs[A] = b"a"
+        self.assertEqual(self.read(A), b"a")
+
     def test_put(self) -> None:
         """What is written is here before the policy is told."""
         self.successResultOf(self.blobs.put(A, BytesBody(b"a")))

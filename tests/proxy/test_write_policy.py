@@ -35,7 +35,7 @@ class PolicyTestCase(SynchronousTestCase):
         self.queue = FakeQueue()
         self.presence = Presence(clock=Clock(), seconds=60)
         copying = Copying(self.local, self.remote, self.presence, max_blob_size_bytes=1000)
-        self.through = Through(self.results, copying, self.upstream)
+        self.through = Through(self.results, copying, self.upstream, self.queue.has_action)
         self.back = Back(self.results, copying, self.queue)
         self.through_or_back = ThroughOrBack(self.through, self.back)
         self.around = Around(self.results)
@@ -72,6 +72,16 @@ class OlderTests(PolicyTestCase):
         self.queue.actions.clear()
         self.successResultOf(self.through_or_back.store(KEY, newer))
         self.assertEqual((self.queue.actions, self.upstream.results), ([], {KEY: b"newer"}))
+
+    def test_of_another_policy(self) -> None:
+        """Where everything has to be there at once, a result waits until the older one has got there."""
+        digest = self.blob()
+        self.queue.actions = [KEY]
+        self.failureResultOf(self.through.store(KEY, self.result(digest)), Unavailable)
+        self.assertFalse(self.is_here())
+        self.queue.actions.clear()
+        self.successResultOf(self.through.store(KEY, self.result(digest)))
+        self.assertEqual(set(self.upstream.results), {KEY})
 
 
 class ThroughTests(PolicyTestCase):

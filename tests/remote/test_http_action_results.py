@@ -15,6 +15,7 @@ from gorego_tw.errors import (
     InvalidArgument,
     NotFound,
     Unavailable,
+    Unimplemented,
 )
 from gorego_tw.interfaces import ActionKey
 from gorego_tw.remote.breaker import State
@@ -73,11 +74,19 @@ class HTTPActionResultsTests(HTTPTestCase):
 
     async def test_not_found_or_in_the_way(self) -> None:
         """What says nothing of what was sent may be over at the next try, and is no absence; the server answers."""
-        for code in (302, 404, 405, 409, 410, 423):
+        for code in (302, 404, 409, 410, 423):
             self.there.codes = [code]
             await self.results.put(KEY, b"result")
             self.there.codes = [code] * 3
             await self.failed(self.results.put(KEY, b"result"), Unavailable)
+        self.assertIs(self.breaker.state, State.CLOSED)
+
+    async def test_takes_no_writes(self) -> None:
+        """A server that takes no PUT is told from one in trouble, and asked once."""
+        for code in (405, 501):
+            self.there.codes = [code]
+            await self.failed(self.results.put(KEY, b"result"), Unimplemented)
+        self.assertEqual(len(self.there.asked), 2)
         self.assertIs(self.breaker.state, State.CLOSED)
 
     async def test_pages_that_do_not_end(self) -> None:

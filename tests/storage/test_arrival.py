@@ -349,18 +349,59 @@ class StoringTests(ArrivalTestCase):
         self.assert_nothing_left()
 
     def test_full_disk(self) -> None:
-        """A disk that fills up is told to the sender at its next call."""
+        """A disk that fills up is told to the sender as soon as more waits for it than there is memory for."""
         arrival = self.open()
 
         def full(*_args: object) -> int:
             raise OSError(errno.ENOSPC, "No space left on device")
 
         self.patch(os, "pwrite", full)
-        self.append(arrival, 0, WRITE_CHUNK, WRITE_CHUNK)
+        self.append(arrival, 0, MOST_UNWRITTEN_BYTES, WRITE_CHUNK)
         self.failureResultOf(arrival.append(b"x"), ResourceExhausted)
-        self.failureResultOf(arrival.finish(), ResourceExhausted)
         self.successResultOf(arrival.abandon(Unavailable("full")))
         self.assert_nothing_left()
+
+    def test_full_for_a_moment(self) -> None:
+        """A disk that has room again before that is told nobody, and the blob is kept."""
+        arrival = self.open()
+        reading = Reading(arrival.body()).all()
+
+        def full(*_args: object) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        self.append(arrival, 0, WRITE_CHUNK, WRITE_CHUNK)
+        patch = self.patch(os, "pwrite", full)
+        self.append(arrival, WRITE_CHUNK, 3 * WRITE_CHUNK, WRITE_CHUNK)
+        patch.restore()
+        self.append(arrival, 3 * WRITE_CHUNK, LARGE)
+        self.finish(arrival)
+        self.successResultOf(reading.end)
+        self.assertEqual(reading.data, self.data)
+        self.assertEqual(self.successResultOf(read(self.tier.blobs, self.digest)), self.data)
+        self.assert_nothing_left()
+
+    def test_full_from_the_beginning(self) -> None:
+        """What memory has room for is read all the same, whatever pieces it came in."""
+
+        def full(*_args: object) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        self.patch(os, "pwrite", full)
+        for size_bytes in (
+            WRITE_CHUNK,
+            WRITE_CHUNK + 1,
+            3 * WRITE_CHUNK + 10,
+            MOST_UNWRITTEN_BYTES,
+        ):
+            arrival = self.open(size_bytes)
+            reading = Reading(arrival.body()).all()
+            self.append(arrival, 0, size_bytes)
+            self.assertFalse(self.successResultOf(arrival.finish()))
+            arrival.complete()
+            self.successResultOf(reading.end)
+            self.assertEqual(reading.data, self.data)
+            self.assert_absent(self.digest)
+            self.assert_nothing_left()
 
     def test_full_at_the_end(self) -> None:
         """A disk that is full at the end leaves nothing behind; what is in memory as a whole is read all the

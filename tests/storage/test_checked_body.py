@@ -32,6 +32,7 @@ class CheckedBodyTests(ColdFileTestCase):
             inode=self.inode,
             threads=self.threads,
             damaged=self.damage.append,
+            may_pass=lambda _: False,
             unverified=self.unverified,
         )
 

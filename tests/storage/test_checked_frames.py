@@ -53,6 +53,7 @@ class CheckedFramesTestCase(ColdFileTestCase):
             inode=self.inode,
             threads=self.threads,
             damaged=self.damage.append,
+            may_pass=lambda _: False,
             unverified=self.unverified,
         )
         return CompressedBody(file, self.size_bytes, self.threads, self.damage.append)

@@ -78,6 +78,7 @@ class CompressedBodyTestCase(SynchronousTestCase):
             inode=self.file.stat().st_ino,
             threads=threads,
             damaged=self.damage.append,
+            may_pass=lambda _: False,
             unverified=self.unverified,
         )
         return CompressedBody(file, self.size_bytes, threads, self.damage.append)

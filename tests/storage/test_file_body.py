@@ -26,12 +26,19 @@ class FileBodyTests(SynchronousTestCase):
         self.file.write_bytes(self.data)
         self.threads = HeldDiskThreads()
         self.damage: list[str] = []
+        self.may_pass = False
         self.before = open_files()
         self.preadv = os.preadv
 
     def body(self) -> FileBody:
         fd = os.open(self.file, os.O_RDONLY)
-        return FileBody(fd, SIZE, self.threads, self.damage.append)
+        return FileBody(
+            fd,
+            SIZE,
+            self.threads,
+            damaged=self.damage.append,
+            may_pass=lambda _: self.may_pass,
+        )
 
     def answer_now(self, code: int | None = None, most: int = SIZE) -> None:
         """Let reads that must not wait fail so, or give so much at most."""
@@ -132,10 +139,12 @@ class FileBodyTests(SynchronousTestCase):
         self.assertEqual(open_files(), self.before)
 
     def test_unreadable(self) -> None:
-        """A disk that fails is damage; a system that fails otherwise is not."""
+        """A disk that fails is damage, if that does not pass; a system that fails otherwise is not."""
         self.answer_now(errno.EIO)
         self.failureResultOf(self.body().read_all(), DataLoss)
         self.assertEqual(len(self.damage), 1)
+        self.may_pass = True
+        self.failureResultOf(self.body().read_all(), Unavailable)
         self.answer_now(errno.ENOMEM)
         self.failureResultOf(self.body().read_all(), Unavailable)
         self.assertEqual(len(self.damage), 1)

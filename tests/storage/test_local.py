@@ -17,7 +17,7 @@ from gorego_tw.errors import DataLoss, NotFound, ResourceExhausted, Unavailable
 from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.storage.disk_threads import HeldDiskThreads
 from gorego_tw.storage.file_body import FIRST_CHUNK
-from gorego_tw.storage.local import PASSING_SECONDS, action_key
+from gorego_tw.storage.local import action_key
 from tests.storage.cold_disk import ColdDisk
 from tests.storage.contract import ActionResultsContract, BlobAccessContract
 from tests.storage.tiers import TierTestCase, blob, in_pieces, open_files, put, read
@@ -235,34 +235,38 @@ class DamageTests(TierTestCase):
         self.assert_gone(digest)
 
     def test_unreadable(self) -> None:
-        """A disk that cannot read the file is damage; what was given out before is no miss."""
+        """A disk that cannot read the file is trouble at first, and the blob is dropped if that lasts."""
         body = self.successResultOf(self.tier.blobs.get(self.digest))
         self.patch(os, "preadv", failing(errno.EIO))
-        self.failureResultOf(body.read_all(), DataLoss)
+        self.failureResultOf(body.read_all(), Unavailable)
+        self.tier.unreadable.startService()
+        self.clock.pump([10] * 7)
         self.assert_gone(self.digest)
 
     def test_disk_away_for_a_moment(self) -> None:
-        """A file that cannot be opened is trouble at first; a minute later it is given up. One that can be
-        opened meanwhile has its time anew.
-        """
+        """A file that cannot be opened, or not be verified, is trouble."""
         for number in (errno.EIO, errno.ESTALE, errno.EACCES):
             digest, data = self.put(10_000, number)
-            for _ in range(2):
-                patch = self.patch(os, "open", failing(number))
-                for seconds in (0, PASSING_SECONDS - 1):
-                    self.clock.advance(seconds)
-                    self.tier.last_use.tick()
-                    self.failureResultOf(self.tier.blobs.get(digest), Unavailable)
-                patch.restore()
-                self.assertEqual(self.successResultOf(read(self.tier.blobs, digest)), data)
             patch = self.patch(os, "open", failing(number))
             self.failureResultOf(self.tier.blobs.get(digest), Unavailable)
-            self.clock.advance(PASSING_SECONDS)
-            self.tier.last_use.tick()
-            self.failureResultOf(self.tier.blobs.get(digest), NotFound)
             patch.restore()
-            self.assertIsNone(self.tier.inventory.find(digest))
-        self.assertEqual(len(self.reports()), 3)
+            self.path(digest).touch()
+            patch = self.patch(os, "preadv", failing(number))
+            self.failureResultOf(self.tier.blobs.get(digest), Unavailable)
+            patch.restore()
+            self.assertEqual(self.successResultOf(read(self.tier.blobs, digest)), data)
+        self.assertEqual(self.reports(), [])
+
+    def test_disk_away_while_in_doubt(self) -> None:
+        """While files are compared with the index a disk that is away says nothing of what is gone."""
+        self.tier.distrust(0)
+        patch = self.patch(os, "lstat", failing(errno.EIO))
+        opened = self.patch(os, "open", failing(errno.EIO))
+        self.failureResultOf(self.tier.blobs.get(self.digest), Unavailable)
+        self.assertEqual(self.successResultOf(self.tier.blobs.find_missing([self.digest])), [])
+        patch.restore()
+        opened.restore()
+        self.assertEqual(self.successResultOf(read(self.tier.blobs, self.digest)), self.data)
 
     def test_below_the_file_system(self) -> None:
         """A disk that gives other bytes than were written, of a file that nobody has touched."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 from gorego_tw.storage.disk_threads import NoDiskThreads
 from gorego_tw.storage.doubt import Doubt
-from gorego_tw.storage.reconciliation import FOLDERS
+from gorego_tw.storage.reconciliation import ANEW_SECONDS, FOLDERS
 from gorego_tw.storage.records import COMPRESSED
 from tests.storage.compression import CompressingTestCase
+from tests.storage.test_local import failing
 from tests.storage.tiers import read
 
 
@@ -33,3 +37,23 @@ class CompressedFilesTests(CompressingTestCase):
             self.assertEqual((record.location, record.size_bytes), (COMPRESSED, 200_000))
             self.assertEqual(self.successResultOf(read(self.tier.blobs, self.digest)), data)
         self.assertEqual(self.tier.inventory.damaged, 0)
+
+    def test_disk_away_for_a_moment(self) -> None:
+        """Files that cannot be read while they are compared are looked at until that lasts too long."""
+        self.digest, data = self.put_text(200_000)
+        for verify in (True, False):
+            patch = self.patch(os, "open", failing(errno.EIO))
+            self.forget(verify=verify)
+            self.assertLess(self.tier.reconciliation.progress, 1)
+            patch.restore()
+            self.tier.reconciliation.startService()
+            self.clock.pump([1.0, *[0.0] * (2 * len(FOLDERS))])
+            self.successResultOf(self.tier.reconciliation.stopService())
+            self.assertEqual(self.successResultOf(read(self.tier.blobs, self.digest)), data)
+        self.clock.advance(ANEW_SECONDS)
+        self.patch(os, "preadv", failing(errno.EIO))
+        self.forget(verify=True)
+        self.tier.reconciliation.startService()
+        self.clock.pump([*[1.0] * 100, *[0.0] * (2 * len(FOLDERS))])
+        self.assertEqual(self.tier.reconciliation.progress, 1)
+        self.assertEqual(self.tier.reconciliation.refused, 1)

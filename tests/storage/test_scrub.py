@@ -35,6 +35,7 @@ class ScrubTestCase(TierTestCase):
             index=self.tier.index,
             inventory=self.tier.inventory,
             files=self.tier.files,
+            may_pass=self.tier.unreadable.may_pass,
             threads=threads or NoDiskThreads(),  # type: ignore[arg-type]
             clock=self.clock,
         )
@@ -135,7 +136,7 @@ class ScrubTests(ScrubTestCase):
         self.assertEqual(self.tier.inventory.damaged, 2)
 
     def test_unreadable(self) -> None:
-        """What the disk cannot read is dropped; a process without a file to open drops nothing."""
+        """What the disk cannot read is dropped if that lasts; a process without a file to open drops nothing."""
         digest, _ = self.put(10_000)
         patch = self.patch(os, "open", failing(errno.EMFILE))
         scrub = self.make_scrub()
@@ -144,6 +145,9 @@ class ScrubTests(ScrubTestCase):
         self.assertEqual(self.tier.inventory.damaged, 0)
         self.patch(os, "preadv", failing(errno.EIO))
         self.go_through(scrub)
+        self.assertEqual(self.tier.inventory.damaged, 0)
+        self.tier.unreadable.startService()
+        self.clock.pump([LOOK_SECONDS] * 7)
         self.assert_absent(digest)
 
     def test_used_while_read(self) -> None:

@@ -54,6 +54,7 @@ class BodyTests(StoredFileTestCase):
                 inode=os.fstat(fd).st_ino,
                 threads=NoDiskThreads(),
                 damaged=self.fail,
+                may_pass=lambda _: False,
                 unverified=Unverified(self.fail, Clock()),
             )
             self.assertIsInstance(body, kind)
