@@ -16,6 +16,7 @@ from gorego_tw.peers import Peer, make_peer
 from gorego_tw.proxy.action_results import ProxyActionResults
 from gorego_tw.proxy.blobs import ProxyBlobs
 from gorego_tw.proxy.freshness import Freshness, FreshnessRules
+from gorego_tw.proxy.here_alone import HereAlone
 from gorego_tw.proxy.outage import Outage
 from gorego_tw.proxy.renewal import Renewal, Used
 from gorego_tw.proxy.uploads import ProxyUploads
@@ -104,6 +105,7 @@ class Backing:
             max_bytes=round(tier.space.limit_bytes * PENDING_SHARE),
         )
         self.write_back = self._write_back()
+        self._alone = HereAlone()
         self.policy = self._policy()
         self.used = Used()
         if settings.renewals_per_minute:
@@ -122,6 +124,7 @@ class Backing:
             fetch=self.flights.get,
             presence=self.presence,
             policy=self.policy,
+            alone=self._alone,
         )
         self.outage = Outage(as_absence=settings.action_result_when_down == "not_found")
         self.outage.watch(peer.breaker)
@@ -168,12 +171,18 @@ class Backing:
 
     def _policy(self) -> WritePolicy:
         results = self._local.action_results
-        through = Through(results, self.copying, self._upstream, self.write_back.has_action)
+        through = Through(
+            results,
+            self.copying,
+            self._upstream,
+            alone=self._alone,
+            has_older=self.write_back.has_action,
+        )
         back = Back(results, self.copying, self.write_back)
         policies: dict[str, WritePolicy] = {
             "through": through,
             "back": back,
-            "through_or_back": ThroughOrBack(through, back),
+            "through_or_back": ThroughOrBack(through, back, self._alone),
             "around": Around(results),
         }
         return policies[self._settings.write_policy]

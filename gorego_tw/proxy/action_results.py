@@ -9,11 +9,12 @@ from twisted.internet.defer import Deferred
 from txaio.tx import make_logger
 from zope.interface import implementer
 
-from gorego_tw.errors import NotFound, ResourceExhausted, StatusError
+from gorego_tw.errors import NotFound, ResourceExhausted, StatusError, Unavailable
 from gorego_tw.interfaces import ActionKey, IActionResults, StoredActionResult
 from gorego_tw.proxy.freshness import Freshness, FreshnessRules
 from gorego_tw.proxy.outage import Outage
 from gorego_tw.proxy.overtaking import Asking, Overtaking
+from gorego_tw.proxy.trouble import is_local
 from gorego_tw.proxy.write_policy import WritePolicy
 from gorego_tw.replication.shared_work import SharedWork
 from gorego_tw.telemetry.context import detached
@@ -75,7 +76,8 @@ class ProxyActionResults:
         """The action result, from here or from there.
 
         :raises NotFound: there is none, or one of its outputs is gone.
-        :raises Unavailable: it is not here, the backing cache is in trouble, and that is to be told.
+        :raises Unavailable: it is not here, the backing cache is in trouble, and that is to be told; or the local
+            tier is, and it is not there either.
         """
         freshness = self._rules.of(key.instance_name)
         if freshness is _STRICT and not self._is_pending(key):
@@ -85,7 +87,11 @@ class ProxyActionResults:
         except NotFound:
             return await self._from_there(key)
         except StatusError as error:
-            raise self._outage.of(error) from error
+            if not is_local(error):
+                raise self._outage.of(error) from error
+            if self._is_pending(key):  # what is there is older
+                raise
+            return await self._from_there(key)
         if freshness is _REVALIDATE:
             self._begin_comparison(key)
         return result
@@ -113,6 +119,8 @@ class ProxyActionResults:
         try:
             return await self._fetches(key)
         except StatusError as error:
+            if is_local(error):
+                raise
             raise self._outage.of(error) from error
 
     async def _fetch(self, key: ActionKey) -> StoredActionResult:
@@ -124,8 +132,8 @@ class ProxyActionResults:
     async def _take_over(self, key: ActionKey, result: StoredActionResult, asking: Asking) -> None:
         # What was written here meanwhile is newer, and was acknowledged.
         if not asking.overtaken and not self._is_pending(key):
-            # Without room to keep it, it is asked for there again.
-            with suppress(ResourceExhausted):
+            # If it cannot be kept, it is asked for there again.
+            with suppress(ResourceExhausted, Unavailable):
                 await self._kept.put(key, result)
 
     def _begin_comparison(self, key: ActionKey) -> None:

@@ -9,6 +9,7 @@ from zope.interface import implementer
 from gorego_tw.digest import Digest
 from gorego_tw.errors import NotFound, StatusError, Unavailable
 from gorego_tw.interfaces import IBlobAccess, IBlobBody
+from gorego_tw.proxy.here_alone import HereAlone
 from gorego_tw.proxy.trouble import is_trouble
 from gorego_tw.proxy.write_policy import WritePolicy
 from gorego_tw.replication.presence import Presence
@@ -23,6 +24,7 @@ class ProxyBlobs:
     :param fetch: reads a blob from the backing cache and keeps it here.
     :param presence: what is known to be in the backing cache.
     :param policy: what becomes of writes.
+    :param alone: what is here and should be there, but did not get there.
     """
 
     def __init__(
@@ -33,12 +35,14 @@ class ProxyBlobs:
         fetch: Callable[[Digest], Awaitable[IBlobBody]],
         presence: Presence,
         policy: WritePolicy,
+        alone: HereAlone,
     ) -> None:
         self._local = local
         self._remote = remote
         self._fetch = fetch
         self._presence = presence
         self._policy = policy
+        self._alone = alone
 
     async def get(self, digest: Digest) -> IBlobBody:
         """The blob, from here or from there.
@@ -66,7 +70,7 @@ class ProxyBlobs:
 
         :raises Unavailable: the backing cache is in trouble, and writes would have to reach it.
         """
-        missing = await self._local.find_missing(digests)
+        missing = self._alone.joined(await self._local.find_missing(digests), digests)
         unknown = self._presence.unknown(missing) if missing else missing
         if not unknown:
             return unknown
@@ -77,5 +81,7 @@ class ProxyBlobs:
             if is_trouble(error) and self._policy.writes_without_backing:
                 return unknown
             raise
-        self._presence.add(set(unknown).difference(absent))
+        present = set(unknown).difference(absent)
+        self._presence.add(present)
+        self._alone.discard(present)
         return absent

@@ -1,4 +1,4 @@
-"""What failures of the backing cache mean."""
+"""What failures mean where there are two tiers."""
 
 from __future__ import annotations
 
@@ -16,6 +16,15 @@ _TROUBLE = frozenset(
         Code.UNKNOWN,
     }
 )
+
+
+#: What the path in a message of the local tier's own failures begins with.
+_LOCAL = "local tier"
+
+
+def is_local(error: StatusError) -> bool:
+    """Whether it is the local tier that has failed, and not the backing cache."""
+    return error.message.startswith(_LOCAL)
 
 
 def is_trouble(error: StatusError) -> bool:

@@ -13,6 +13,7 @@ from typing import Protocol
 from gorego_tw.digest import Digest
 from gorego_tw.errors import FailedPrecondition, NotFound, StatusError, Unavailable
 from gorego_tw.interfaces import ActionKey, IActionResults, StoredActionResult
+from gorego_tw.proxy.here_alone import HereAlone
 from gorego_tw.proxy.trouble import is_trouble
 from gorego_tw.replication.copying import Copying
 
@@ -98,6 +99,7 @@ class Around:
 class Through:
     """A write is done when the backing cache has it.
 
+    :param alone: told of blobs that did not get there.
     :param has_older: whether an older action result, acknowledged under another policy, waits to be uploaded.
     """
 
@@ -108,23 +110,26 @@ class Through:
         local: IActionResults,
         copying: Copying,
         upstream: UpstreamResults,
-        has_older: Callable[[ActionKey], bool] = lambda _: False,
+        *,
+        alone: HereAlone,
+        has_older: Callable[[ActionKey], bool],
     ) -> None:
         self._local = local
         self._copying = copying
         self._upstream = upstream
+        self._alone = alone
         self._has_older = has_older
 
     async def blob_arrived(self, digest: Digest) -> None:
         """Copy it without asking: the client would not have sent what is there."""
         if self._copying.is_needed(digest):
-            with _evicted_at_once():
+            with self._known(digest), _evicted_at_once():
                 await self._copying.copy(digest)
 
     async def blob_present(self, digest: Digest) -> None:
         """Ask whether it is there, and copy it if not."""
         if self._copying.fits(digest):
-            with _evicted_at_once():
+            with self._known(digest), _evicted_at_once():
                 await self._copying.ensure((digest,))
 
     async def store(self, key: ActionKey, result: StoredActionResult) -> None:
@@ -148,6 +153,16 @@ class Through:
                 await self._ensure(key, result)
                 await self._upstream.put(key, result.data)
         await self._local.put(key, result)
+
+    @contextmanager
+    def _known(self, digest: Digest) -> Iterator[None]:
+        """Let it be known whether the blob got there."""
+        try:
+            yield
+        except BaseException:
+            self._alone.add(digest)
+            raise
+        self._alone.discard((digest,))
 
     async def _ensure(self, key: ActionKey, result: StoredActionResult) -> None:
         try:
@@ -193,9 +208,10 @@ class ThroughOrBack:
 
     writes_without_backing = True
 
-    def __init__(self, through: Through, back: Back) -> None:
+    def __init__(self, through: Through, back: Back, alone: HereAlone) -> None:
         self._through = through
         self._back = back
+        self._alone = alone
 
     async def blob_arrived(self, digest: Digest) -> None:
         """Copy it, or upload it later."""
@@ -204,6 +220,7 @@ class ThroughOrBack:
         except StatusError as error:
             _check_trouble(error)
             await self._back.blob_arrived(digest)
+            self._alone.discard((digest,))
 
     async def blob_present(self, digest: Digest) -> None:
         """Make sure that it is there, or upload it later."""
@@ -212,6 +229,7 @@ class ThroughOrBack:
         except StatusError as error:
             _check_trouble(error)
             await self._back.blob_present(digest)
+            self._alone.discard((digest,))
 
     async def store(self, key: ActionKey, result: StoredActionResult) -> None:
         """Upstream and here, or here and later upstream: behind an older one, if there is one there. Beside

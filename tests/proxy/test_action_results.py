@@ -57,13 +57,14 @@ class ProxyActionResultsTests(SynchronousTestCase):
         rules = FreshnessRules(
             Freshness.LOCAL, {"compared": Freshness.REVALIDATE, "strict": Freshness.STRICT}
         )
+        self.outage = Outage(as_absence=False)
         self.results = ProxyActionResults(
             self.kept,
             self.kept,
             self.upstream,
             rules=rules,
             policy=self.policy,
-            outage=Outage(as_absence=False),
+            outage=self.outage,
             is_pending=self.pending.__contains__,
         )
 
@@ -125,6 +126,27 @@ class ProxyActionResultsTests(SynchronousTestCase):
         self.kept.put = full  # type: ignore[method-assign]
         self.upstream.results[FINAL] = THERE
         self.assertEqual(self.get(FINAL), THERE)
+
+    def test_trouble_here(self) -> None:
+        """Trouble of the local tier is not told as that of the backing cache, which is asked instead unless
+        what is here is newer.
+        """
+        trouble = Unavailable("local tier: index: Input/output error")
+
+        async def fail(*_: object) -> StoredActionResult:
+            raise trouble
+
+        self.kept.get = fail  # type: ignore[method-assign, assignment]
+        self.kept.put = fail  # type: ignore[method-assign, assignment]
+        self.upstream.results[FINAL] = THERE
+        self.assertEqual(self.get(FINAL), THERE)
+        self.pending.add(FINAL)
+        error = self.failureResultOf(self.results.get(FINAL), Unavailable).value
+        self.assertEqual(error, trouble)
+        self.pending.clear()
+        self.upstream.failure = trouble  # of the look for the outputs
+        self.failureResultOf(self.results.get(FINAL), Unavailable)
+        self.assertEqual(self.outage.told, 0)
 
     def test_nowhere(self) -> None:
         """What is in neither tier is absent."""

@@ -11,6 +11,7 @@ from gorego_tw.digest import Digest, DigestFunction, digest_of
 from gorego_tw.errors import DigestMismatch, InvalidArgument, NotFound, Unavailable
 from gorego_tw.interfaces import IBlobAccess, IBlobBody
 from gorego_tw.proxy.blobs import ProxyBlobs
+from gorego_tw.proxy.here_alone import HereAlone
 from gorego_tw.replication.presence import Presence
 from gorego_tw.storage.memory import MemoryBlobs
 from tests.proxy.fakes import RecordingPolicy
@@ -26,12 +27,14 @@ class ProxyBlobsTests(SynchronousTestCase):
         self.policy = RecordingPolicy()
         self.presence = Presence(clock=Clock(), seconds=60)
         self.fetched: list[Digest] = []
+        self.alone = HereAlone()
         self.blobs = ProxyBlobs(
             self.local,
             self.remote,
             fetch=self.fetch,
             presence=self.presence,
             policy=self.policy,
+            alone=self.alone,
         )
 
     async def fetch(self, digest: Digest) -> IBlobBody:
@@ -103,6 +106,19 @@ class ProxyBlobsTests(SynchronousTestCase):
         self.assertEqual(self.remote.asked, [[C, B]])
         self.assertEqual(self.successResultOf(self.blobs.find_missing([C, A, B])), [C])
         self.assertEqual(self.remote.asked[1:], [[C]])
+
+    def test_find_here_alone(self) -> None:
+        """What is here and did not get there is missing, until the backing cache says otherwise."""
+        self.local.blobs.update({A: b"a", B: b"b"})
+        self.alone.add(B)
+        self.assertEqual(self.successResultOf(self.blobs.find_missing([C, B, A])), [C, B])
+        self.assertEqual(self.remote.asked, [[C, B]])
+        self.remote.failure = Unavailable("backing cache: down")
+        self.failureResultOf(self.blobs.find_missing([A, B]), Unavailable)
+        self.remote.failure = None
+        self.remote.blobs[B] = b"b"
+        self.assertEqual(self.successResultOf(self.blobs.find_missing([A, B, B])), [])
+        self.assertEqual(len(self.alone), 0)
 
     def test_find_nothing_missing(self) -> None:
         """Where everything is here or known, nobody is asked."""

@@ -13,6 +13,7 @@ from gorego_tw.errors import (
     Unavailable,
 )
 from gorego_tw.interfaces import ActionKey, StoredActionResult
+from gorego_tw.proxy.here_alone import HereAlone
 from gorego_tw.proxy.write_policy import Around, Back, Through, ThroughOrBack
 from gorego_tw.replication.copying import Copying
 from gorego_tw.replication.presence import Presence
@@ -35,9 +36,16 @@ class PolicyTestCase(SynchronousTestCase):
         self.queue = FakeQueue()
         self.presence = Presence(clock=Clock(), seconds=60)
         copying = Copying(self.local, self.remote, self.presence, max_blob_size_bytes=1000)
-        self.through = Through(self.results, copying, self.upstream, self.queue.has_action)
+        self.alone = HereAlone()
+        self.through = Through(
+            self.results,
+            copying,
+            self.upstream,
+            alone=self.alone,
+            has_older=self.queue.has_action,
+        )
         self.back = Back(self.results, copying, self.queue)
-        self.through_or_back = ThroughOrBack(self.through, self.back)
+        self.through_or_back = ThroughOrBack(self.through, self.back, self.alone)
         self.around = Around(self.results)
 
     def blob(self, data: bytes = b"output") -> Digest:
@@ -111,6 +119,23 @@ class ThroughTests(PolicyTestCase):
         digest = self.blob()
         self.successResultOf(self.through.blob_present(digest))
         self.assertEqual((set(self.remote.blobs), self.remote.asked), ({digest}, [[digest]]))
+
+    def test_here_alone(self) -> None:
+        """A blob that did not get there is known to be here alone, until it has got there or will."""
+        digest = self.blob()
+        for write in (self.through.blob_arrived, self.through.blob_present):
+            self.remote.failure = DOWN
+            self.failureResultOf(write(digest), Unavailable)
+            self.assertEqual(self.alone.joined([], [digest]), [digest])
+            self.remote.failure = None
+            self.successResultOf(write(digest))
+            self.assertEqual(len(self.alone), 0)
+            self.remote.blobs.clear()
+            self.presence.clear()
+        self.remote.failure = DOWN
+        for write in (self.through_or_back.blob_arrived, self.through_or_back.blob_present):
+            self.successResultOf(write(digest))
+            self.assertEqual(len(self.alone), 0)
 
     def test_down(self) -> None:
         """Without the backing cache a write fails, and the action result is nowhere."""
