@@ -44,7 +44,6 @@ from gorego_tw.reuse.report import ReuseReport
 from gorego_tw.reuse.sketch import Sketch
 from gorego_tw.settings import Telemetry
 from gorego_tw.storage.disk_threads import DiskThreadPool, DiskThreads
-from gorego_tw.storage.index_damage import CrashNote
 from gorego_tw.storage.tier import LocalTier
 from gorego_tw.storage.write_probe import WriteProbe
 from gorego_tw.telemetry.export import SpanExport
@@ -107,7 +106,7 @@ def assemble(
     tier = open_tier(configuration, size, threads, reactor)
     yield Opened(tier.close)
     tier.environment.damage.met = start_anew
-    yield CrashNote(tier.folder)
+    yield tier.crash_note
     compressing = yield from compression(configuration, tier, reactor)
     limits = Limits(max_blob_size_bytes=settings.max_blob_size_bytes)
     sketch = make_sketch(tier)

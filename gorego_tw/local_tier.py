@@ -49,6 +49,7 @@ def open_tier(
             free_reserve_bytes=size.free_reserve_bytes,
             clock=reactor,
             threads=threads,
+            notes_crashes=True,
             upkeep=Upkeep(settings.checkpoint_seconds, settings.scrub_bytes_per_second),
         )
     except FolderError as error:

@@ -28,8 +28,8 @@ no difference to how long an insert takes how often one is taken.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -43,6 +43,7 @@ from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.environment import Environment
 from gorego_tw.storage.failures import telling
 from gorego_tw.storage.lmdb_pages import DamagedPage, newest_meta
+from gorego_tw.storage.rewriting import write_again
 from gorego_tw.storage.stable_storage import sync_file_system
 
 #: So many times of what makes a checkpoint due may be held for the last one, and the index grow by that:
@@ -88,6 +89,7 @@ class Checkpoints:
         self._starts = 0
         self._whole = False
         self._lock = DeferredLock()
+        self._unsettled = folder / "unsettled"
         # Kept open, because trouble with the disk is told once to each who has it open.
         self._fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
@@ -104,8 +106,10 @@ class Checkpoints:
         point = self._begin()
         if since is not None:
             point.since = since
-        self._environment.sync()
-        self._record(point, clean=False)
+        with self._noting_failure():
+            self._write_lost_pages()
+            self._environment.sync()
+            self._record(point, clean=False)
         self._last = point
         self._environment.committed = self._look
 
@@ -210,9 +214,30 @@ class Checkpoints:
         return Checkpoint(reader, meta.transaction, page, since)
 
     def _bring_home(self, point: Checkpoint, clean: bool) -> None:  # in a thread
-        with telling():
-            sync_file_system(self._fd)
-        self._record(point, clean=clean)
+        with self._noting_failure():
+            self._write_lost_pages()
+            with telling():
+                sync_file_system(self._fd)
+            self._record(point, clean=clean)
+
+    def _write_lost_pages(self) -> None:
+        if self._unsettled.exists():
+            with telling():
+                write_again(self._environment)
+
+    @contextmanager
+    def _noting_failure(self) -> Iterator[None]:
+        """If the block fails pages may be lost that the kernel takes for written; the next process has to know it,
+        too. A power cut may take the note along, but it leads back to what was on the disk before.
+        """
+        try:
+            yield
+        except StatusError:
+            with suppress(OSError):
+                self._unsettled.touch()
+            raise
+        with suppress(OSError):
+            self._unsettled.unlink(missing_ok=True)
 
     def _record(self, point: Checkpoint, *, clean: bool) -> None:
         record = CheckpointRecord(self._boot_id, clean, self._starts, point.since, point.meta)

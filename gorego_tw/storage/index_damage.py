@@ -53,27 +53,31 @@ class IndexDamage:
 
 
 class CrashNote(Service):
-    """Has the interpreter write down where it was if a signal ends it, while the service runs."""
+    """Has the interpreter write down where it was if a signal ends it, from ``begin`` on until the service stops."""
 
     def __init__(self, folder: Folder) -> None:
         self._path = folder.path / _CRASH
         self._file: BinaryIO | None = None
 
-    def startService(self) -> None:
+    def begin(self) -> None:
         """What was noted before is known."""
-        super().startService()
         with suppress(OSError):  # a disk without room for it is no reason not to start
             self._file = self._path.open("wb", buffering=0)
             faulthandler.enable(self._file, all_threads=False)
 
+    def end(self) -> None:
+        """No more is to be noted."""
+        file, self._file = self._file, None
+        if file is not None:
+            faulthandler.disable()
+            file.close()
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
+
     def stopService(self) -> None:
         """No more is to be noted."""
         super().stopService()
-        if self._file is not None:
-            faulthandler.disable()
-            self._file.close()
-            with suppress(OSError):
-                self._path.unlink(missing_ok=True)
+        self.end()
 
 
 def met_in_use(folder: Folder) -> str:

@@ -18,6 +18,7 @@ A power cut is told from a kill by the boot: without a clean end, and in another
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from enum import Enum
 from math import inf
 from pathlib import Path
@@ -25,10 +26,13 @@ from typing import NamedTuple
 
 from txaio.tx import make_logger
 
+from gorego_tw.errors import ResourceExhausted
+from gorego_tw.storage.ballast import Ballast
 from gorego_tw.storage.checkpoint_record import CheckpointRecord
 from gorego_tw.storage.checkpoints import Checkpoints
 from gorego_tw.storage.doubt import ALWAYS, NO_DOUBT, Doubt
 from gorego_tw.storage.environment import Environment, IndexDamaged
+from gorego_tw.storage.failures import FULL
 from gorego_tw.storage.folder import Folder
 from gorego_tw.storage.index_check import LOOK_SECONDS, IndexCheck
 from gorego_tw.storage.index_damage import crashed, forget_met, met_in_use
@@ -36,7 +40,9 @@ from gorego_tw.storage.lmdb_pages import DamagedPage, two_metas
 from gorego_tw.storage.set_aside import set_aside
 
 #: After so many starts in a row that ended badly and soon the trees are looked at for longer, in
-#: seconds: an index with a damaged page may be what ends the process.
+#: seconds: an index with a damaged page may be what ends the process. Where no crash was noted, but it was
+#: killed, perhaps because it did not answer any more, that is done at this one, at the one with twice the number
+#: and so on: where something else kills each process soon, not all of them are to begin with it.
 SUSPICIOUS_STARTS = 3
 LONG_LOOK_SECONDS = 30.0
 
@@ -71,17 +77,39 @@ class OpenedIndex(NamedTuple):
         self.environment.close()
 
 
-def open_index(folder: Folder, limit_bytes: int, boot_id: str) -> OpenedIndex:
+def open_index(
+    folder: Folder,
+    limit_bytes: int,
+    boot_id: str,
+    *,
+    ballast: Ballast,
+    entering: Callable[[], object] = bool,
+) -> OpenedIndex:
     """Open it, or make a new one.
 
     :param boot_id: which boot this is.
+    :param ballast: thrown away if there is no room on the disk.
+    :param entering: called before LMDB sees the file.
     :raises OSError: files cannot be read or written.
     :raises StatusError: the disk fails, or has no room.
     """
+    try:
+        return _open(folder, limit_bytes, boot_id, entering)
+    except (OSError, ResourceExhausted) as error:
+        is_full = isinstance(error, ResourceExhausted) or error.errno in FULL
+        if not (is_full and ballast.throw()):
+            raise
+    return _open(folder, limit_bytes, boot_id, entering)
+
+
+def _open(
+    folder: Folder, limit_bytes: int, boot_id: str, entering: Callable[[], object]
+) -> OpenedIndex:
     record = CheckpointRecord.read(folder.index)
     ending = _ending(folder, record, boot_id)
     try:
         ending = _prepare(folder, record, ending)
+        entering()
         environment = Environment(folder.index, limit_bytes)
     except (DamagedPage, IndexDamaged) as error:
         kept = set_aside(folder)
@@ -154,10 +182,12 @@ def _look_seconds(folder: Folder, record: CheckpointRecord | None) -> float:
 
     :raises IndexDamaged: to look at them has not helped.
     """
-    suspicious = record is not None and record.starts >= SUSPICIOUS_STARTS
+    starts = 0 if record is None else record.starts
     if not crashed(folder):
-        return LONG_LOOK_SECONDS if suspicious else LOOK_SECONDS
-    if suspicious:
+        times, rest = divmod(starts, SUSPICIOUS_STARTS)
+        is_power_of_two = times > 0 and times & (times - 1) == 0
+        return LONG_LOOK_SECONDS if is_power_of_two and not rest else LOOK_SECONDS
+    if starts >= SUSPICIOUS_STARTS:
         raise IndexDamaged("process after process crashed in it")
     return inf
 

@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from gorego_tw.concurrency import Periodic
-from gorego_tw.errors import ResourceExhausted, StatusError
+from gorego_tw.errors import StatusError
 from gorego_tw.storage.arrival import Arrivals
 from gorego_tw.storage.ballast import Ballast
 from gorego_tw.storage.checkpoint_schedule import CheckpointSchedule
@@ -21,10 +21,10 @@ from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.doubt import ALWAYS, NO_DOUBT
 from gorego_tw.storage.environment import Environment, IndexDamaged
 from gorego_tw.storage.evicted import Evicted
-from gorego_tw.storage.failures import FULL
 from gorego_tw.storage.files import BlobFiles
 from gorego_tw.storage.folder import Folder, FolderError
 from gorego_tw.storage.index import Index
+from gorego_tw.storage.index_damage import CrashNote
 from gorego_tw.storage.index_opening import Ending, OpenedIndex, open_index
 from gorego_tw.storage.inventory import Inventory
 from gorego_tw.storage.last_use import LastUse
@@ -70,6 +70,7 @@ class LocalTier:
     :ivar inventory: both stores' entries, for who evicts them.
     :ivar unverified: which files have something in memory that was not compared with a hash.
     :ivar evicted: what was evicted lately.
+    :ivar crash_note: notes crashes in LMDB, for the next start.
     :ivar ending: how the tier was found.
     :ivar reconciliation: compares index and files if they may not be in step.
     :ivar set_aside: damaged indexes, which go when there is no room for them.
@@ -80,6 +81,7 @@ class LocalTier:
     """
 
     folder: Folder
+    crash_note: CrashNote
     environment: Environment
     checkpoints: Checkpoints
     ending: Ending
@@ -116,6 +118,7 @@ class LocalTier:
         threads: DiskThreads,
         upkeep: Upkeep = DEFAULT_UPKEEP,
         boot: str | None = None,
+        notes_crashes: bool = False,
     ) -> Self:
         """Take the folder, bring it in step after a crash, and be ready.
 
@@ -123,6 +126,7 @@ class LocalTier:
         :param free_reserve_bytes: how much it leaves free on the file system, in bytes.
         :param threads: running, or started before the reactor is.
         :param boot: which boot of the machine this is, if not the one that the system says.
+        :param notes_crashes: whether this is the process that a crash in LMDB would end, so that it is noted.
         :raises FolderError: the folder cannot be used; the message is one line for the operator.
         """
         folder = Folder(directory)
@@ -131,7 +135,15 @@ class LocalTier:
             try:
                 ballast = Ballast(folder.path / "ballast", free_reserve_bytes)
                 had_ballast = ballast.held
-                opened = _opened(folder, limit_bytes, boot_id() if boot is None else boot, ballast)
+                crash_note = CrashNote(folder)
+                undo.callback(crash_note.end)
+                opened = open_index(
+                    folder,
+                    limit_bytes,
+                    boot_id() if boot is None else boot,
+                    ballast=ballast,
+                    entering=crash_note.begin if notes_crashes else bool,
+                )
                 undo.callback(opened.close)
                 tier = cls._put_together(
                     folder,
@@ -140,6 +152,7 @@ class LocalTier:
                     free_reserve_bytes,
                     upkeep,
                     ballast=ballast,
+                    crash_note=crash_note,
                     clock=clock,
                     threads=threads,
                 )
@@ -235,6 +248,7 @@ class LocalTier:
         upkeep: Upkeep,
         *,
         ballast: Ballast,
+        crash_note: CrashNote,
         clock: IReactorTime,
         threads: DiskThreads,
     ) -> Self:
@@ -257,6 +271,7 @@ class LocalTier:
         inventory.doubt = opened.doubt
         return cls(
             folder=folder,
+            crash_note=crash_note,
             environment=environment,
             checkpoints=opened.checkpoints,
             ending=opened.ending,
@@ -316,17 +331,3 @@ class LocalTier:
             clock=clock,
             threads=threads,
         )
-
-
-def _opened(folder: Folder, limit_bytes: int, boot: str, ballast: Ballast) -> OpenedIndex:
-    """The index; on a disk that is full with the room that is kept for that.
-
-    :raises OSError, StatusError: as :func:`open_index`.
-    """
-    try:
-        return open_index(folder, limit_bytes, boot)
-    except (OSError, ResourceExhausted) as error:
-        is_full = isinstance(error, ResourceExhausted) or error.errno in FULL
-        if not (is_full and ballast.throw()):
-            raise
-    return open_index(folder, limit_bytes, boot)

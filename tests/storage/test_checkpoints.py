@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import NoReturn
@@ -123,6 +124,71 @@ class CheckpointsTests(CheckpointsTestCase):
             self.assertEqual(self.transaction(), before)
         self.successResultOf(self.tier.checkpoint())
         self.assertGreater(self.transaction(), before)
+
+    def written(self, checkpoint: Callable[[], object]) -> bytearray:
+        """What is written again to the index's file, where it is written, before all is brought to the disk."""
+        file = self.folder / "index" / "data.mdb"
+        again = bytearray(file.stat().st_size)
+        pwrite, sync = os.pwrite, stable_storage.sync_file_system
+        seen: list[bytes] = []
+
+        def writing(fd: int, data: bytes, offset: int) -> int:
+            if Path(f"/proc/self/fd/{fd}").readlink() == file.absolute():
+                again[offset : offset + len(data)] = data
+            return pwrite(fd, data, offset)
+
+        def syncing(fd: int) -> None:
+            seen.append(bytes(again))
+            sync(fd)
+
+        patches = [
+            self.patch(os, "pwrite", writing),
+            self.patch(checkpoints, "sync_file_system", syncing),
+        ]
+        checkpoint()
+        for patch in patches:
+            patch.restore()
+        if seen:
+            self.assertEqual(seen[0], again)
+        return again
+
+    def fail_once(self) -> None:
+        """A checkpoint that fails."""
+        self.commit()
+        patch = self.patch(checkpoints, "sync_file_system", no_disk)
+        self.failureResultOf(self.tier.checkpoint(), Unavailable)
+        patch.restore()
+
+    def test_pages_that_may_not_be_on_the_disk(self) -> None:
+        """After one has failed all of the index is written again: a sync that goes well says nothing of what was
+        lost before. After the one that went well nothing is.
+        """
+        for seed in range(100):
+            self.put(3000, seed)
+        file = self.folder / "index" / "data.mdb"
+
+        def checkpoint() -> None:
+            self.successResultOf(self.tier.checkpoint())
+
+        self.fail_once()
+        content = file.read_bytes()
+        self.assertEqual(self.written(checkpoint), content)
+        self.assertEqual(file.read_bytes(), content)
+        self.commit()
+        self.assertFalse(any(self.written(checkpoint)))
+
+    def test_failed_in_another_process(self) -> None:
+        """What may have been lost is written again by the next process, before it makes a checkpoint."""
+        self.put(3000)
+        self.fail_once()
+        copy = Path(self.mktemp())
+        shutil.copytree(self.folder, copy)
+        self.close_tier(self.tier)
+        self.folder = copy
+        content = (copy / "index" / "data.mdb").read_bytes()
+        self.assertEqual(self.written(self.open_tier)[: len(content)], content)
+        self.commit()
+        self.assertFalse(any(self.written(lambda: self.successResultOf(self.tier.checkpoint()))))
 
     def test_files_that_may_not_be_on_the_disk(self) -> None:
         """Files since the last checkpoint are hashed before they are served, when one has failed."""

@@ -76,6 +76,7 @@ class CrashNoteTests(SynchronousTestCase):
     def test_running(self) -> None:
         """Crashes are noted while it runs, and a good end leaves nothing."""
         note = CrashNote(self.folder)
+        note.begin()
         note.startService()
         self.addCleanup(faulthandler.disable)
         self.assertTrue(faulthandler.is_enabled())

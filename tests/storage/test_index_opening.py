@@ -20,7 +20,7 @@ from gorego_tw.storage.disk_threads import HeldDiskThreads, NoDiskThreads
 from gorego_tw.storage.doubt import Doubt
 from gorego_tw.storage.folder import FolderError
 from gorego_tw.storage.index_check import IndexCheck
-from gorego_tw.storage.index_opening import SUSPICIOUS_STARTS, Ending
+from gorego_tw.storage.index_opening import LONG_LOOK_SECONDS, SUSPICIOUS_STARTS, Ending
 from gorego_tw.storage.lmdb_pages import newest_meta
 from gorego_tw.storage.reconciliation import FOLDERS, NOTE_SECONDS
 from gorego_tw.storage.set_aside import MOST_SET_ASIDE
@@ -131,6 +131,24 @@ class EndingTests(OpeningTestCase):
         (self.folder / "index" / "checkpoint").write_bytes(b"\xff{}")
         self.open_tier()
         self.assertEqual(self.served(), set(self.blobs))
+
+    def test_killed_again_and_again(self) -> None:
+        """Where each process is killed soon, few of them begin with a long look."""
+        looks: list[float] = []
+
+        class Look(IndexCheck):
+            def __init__(self, file: Path, seconds: float, head: bytes | None = None) -> None:
+                looks.append(seconds)
+                super().__init__(file, seconds, head=head)
+
+        self.patch(index_opening, "IndexCheck", Look)
+        for _ in range(13):
+            killed = self.killed()
+            self.close_tier(self.tier)
+            self.folder = killed
+            self.open_tier()
+        long = [number for number, seconds in enumerate(looks) if seconds == LONG_LOOK_SECONDS]
+        self.assertEqual(long, [3, 6, 12])
 
     def test_starts_in_a_row(self) -> None:
         """Starts that came to no good end are counted, until one does."""
