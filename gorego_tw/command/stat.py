@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,13 @@ from gorego_tw.command.access import Location, refused
 from gorego_tw.command.connection import Refused
 from gorego_tw.command.printing import duration, line, size
 from gorego_tw.pb.gorego.control.v1.control_pb2 import StatRequest, StatResponse
-from gorego_tw.reuse.report import FILE_NAME, VERSION
+from gorego_tw.reuse.report import FILE_NAME, VERSION, WRITE_SECONDS
 
 #: What is estimated, as it is named in the file and for people.
 KINDS = {"action_result": "action results", "blob": "blobs"}
+
+#: A daemon that runs renews the estimate more often, in seconds.
+OLD_SECONDS = 4 * WRITE_SECONDS
 
 
 @click.command()
@@ -33,7 +37,7 @@ def stat(location: Location, as_json: bool) -> None:
     if as_json:
         line(as_object(response, reuse))
     else:
-        click.echo("\n".join(as_text(location.folder, response, reuse)))
+        click.echo("\n".join(as_text(location.folder, response, reuse, time.time())))
 
 
 def read_reuse(folder: Path) -> dict[str, Any] | None:
@@ -47,9 +51,10 @@ def read_reuse(folder: Path) -> dict[str, Any] | None:
             | {kind: None if limit[kind] is None else float(limit[kind]) for kind in KINDS}
             for limit in found["limits"]
         ]
+        made = {"updated": float(found["updated"]), "limit_bytes": int(found["limit_bytes"])}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None
-    return {"limits": limits}
+    return {**made, "limits": limits}
 
 
 def as_object(response: StatResponse, reuse: dict[str, Any] | None) -> dict[str, Any]:
@@ -67,8 +72,13 @@ def as_object(response: StatResponse, reuse: dict[str, Any] | None) -> dict[str,
     return {"kinds": kinds, **figures, "age_seconds": ages, "reuse": reuse}
 
 
-def as_text(folder: Path, response: StatResponse, reuse: dict[str, Any] | None) -> Iterator[str]:
-    """The same for people."""
+def as_text(
+    folder: Path, response: StatResponse, reuse: dict[str, Any] | None, now: float
+) -> Iterator[str]:
+    """The same for people.
+
+    :param now: in seconds since the epoch.
+    """
     share = response.used_bytes / response.limit_bytes if response.limit_bytes else 0
     yield f"{folder}: {size(response.used_bytes)} of {size(response.limit_bytes)} ({share:.1%})"
     for kind in response.kinds:
@@ -90,6 +100,11 @@ def as_text(folder: Path, response: StatResponse, reuse: dict[str, Any] | None) 
             yield f"estimated hits of {name}: " + ", ".join(
                 f"{size(limit['limit_bytes'])} {limit[store]:.1%}" for limit in hits
             )
+    if reuse is not None:
+        if reuse["limit_bytes"] != response.limit_bytes:
+            yield f"  estimated for a limit of {size(reuse['limit_bytes'])}"
+        if now - reuse["updated"] > OLD_SECONDS:
+            yield f"  estimated {duration(round(now - reuse['updated']))} ago"
 
 
 def _part(percent: int) -> str:

@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from time import monotonic
 from typing import NamedTuple
 
 import lmdb
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from txaio.tx import make_logger
@@ -36,9 +38,11 @@ LOOK_SECONDS = 10.0
 #: while the other is used.
 KEPT_PARTS = 2
 
-#: How long it works at a time, in seconds, for which writes have to wait, and what it leaves to them.
+#: How long it works at a time, in seconds, for which writes have to wait, and what it leaves to them: so much,
+#: and so many times of what it took, where the disk makes a single hole take long.
 SLICE_SECONDS = 0.001
 REST_SECONDS = 0.002
+REST_PARTS = 20
 
 
 class _Position(NamedTuple):
@@ -67,6 +71,8 @@ class Trimming(Periodic):
         self._threads = threads
         self._clock = clock
         self._has_holes = True
+        self._late_seconds = 0.0
+        self._resting: Deferred[None] = succeed(None)
         self._passed = -1
 
     @property
@@ -79,6 +85,21 @@ class Trimming(Periodic):
         kept = environment.used_bytes + KEPT_PARTS * environment.growth_bytes
         return environment.file_bytes - kept
 
+    def stopService(self) -> Deferred[object]:
+        """Make no more holes.
+
+        :returns: fires when the one that is being made is made.
+        """
+        ended = super().stopService()
+        self._resting.cancel()
+        return ended
+
+    async def _rest(self) -> None:
+        seconds = max(REST_SECONDS, REST_PARTS * self._late_seconds)
+        self._resting = deferLater(self._clock, seconds)
+        with suppress(CancelledError):  # at the end
+            await self._resting
+
     async def _trim(self) -> None:
         checkpoints = self._environment.checkpoints
         if not self._has_holes or self._passed == checkpoints:
@@ -86,7 +107,7 @@ class Trimming(Periodic):
         position: _Position | None = _BEGINNING
         while self.running and position and self.excess_bytes > 0:
             position = await self._threads.run(self._slice, position)
-            await deferLater(self._clock, REST_SECONDS)
+            await self._rest()
         if position is None:  # before the next checkpoint there are no others
             self._passed = checkpoints
 
@@ -109,6 +130,7 @@ class Trimming(Periodic):
             return None
         finally:
             txn.abort()
+            self._late_seconds = monotonic() - end
 
     def _punch_until(self, end: float, position: _Position) -> _Position | None:
         oldest = min(self._environment.readers, default=0)

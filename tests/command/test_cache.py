@@ -14,9 +14,11 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from gorego_tw.command.main import gorego
+from gorego_tw.command.stat import as_text
 from gorego_tw.digest import Digest, DigestFunction, empty_digest
 from gorego_tw.errors import Unavailable
 from gorego_tw.interfaces import ActionKey, StoredActionResult
+from gorego_tw.pb.gorego.control.v1.control_pb2 import StatResponse
 from gorego_tw.reuse.report import ReuseReport
 from gorego_tw.reuse.sketch import Sketch
 from gorego_tw.storage.disk_threads import NoDiskThreads
@@ -164,8 +166,21 @@ class StatTests(CommandTestCase):
         printed = self.succeed("stat")
         self.assertIn("hits of blobs: 500 kB 50.0%, 1 MB 50.0%, 1.5 MB 50.0%, 2 MB 50.0%", printed)
         self.assertNotIn("hits of action results", printed)
-        found = json.loads(self.succeed("stat", "--json"))["reuse"]["limits"]
-        self.assertEqual(found[0], {"limit_bytes": 500_000, "action_result": None, "blob": 0.5})
+        self.assertIn("estimated for a limit of 1 MB", printed)
+        found = json.loads(self.succeed("stat", "--json"))["reuse"]
+        self.assertEqual(
+            found["limits"][0], {"limit_bytes": 500_000, "action_result": None, "blob": 0.5}
+        )
+        self.assertEqual(found["limit_bytes"], 1_000_000)
+
+    def test_an_old_estimate(self) -> None:
+        """How old it is is told when no daemon can have made it lately."""
+        response = StatResponse(limit_bytes=10)
+        reuse = {"limits": [], "limit_bytes": 10, "updated": 1000.0}
+        for age, told in ((60, False), (3 * 86400, True)):
+            text = list(as_text(self.folder, response, reuse, 1000.0 + age))
+            self.assertEqual("  estimated 3 d ago" in text, told, text)
+            self.assertFalse(any("for a limit" in line for line in text))
 
     def test_an_estimate_that_is_none(self) -> None:
         """A file that says something else is passed over."""

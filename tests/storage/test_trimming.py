@@ -153,6 +153,24 @@ class TrimmingTests(TrimmingTestCase):
         self.trim()
         self.assertEqual(self.trimming.given_back_bytes, 0)
 
+    def test_slow_disk(self) -> None:
+        """Where a hole takes long, writes have all the more time in between."""
+        self.evict(self.fill())
+        self.checkpoint()
+        now = [0.0]
+
+        def slow(_fd: int, _start: int, _size: int) -> None:
+            now[0] += 0.5
+
+        self.patch(trimming, "punch", slow)
+        self.patch(trimming, "monotonic", lambda: now[0])
+        self.trimming.startService()
+        began = self.clock.seconds()
+        self.clock.pump([LOOK_SECONDS, *[1.0] * 100])
+        self.successResultOf(self.trimming.stopService())
+        self.assertGreater(now[0], 1)
+        self.assertLess(now[0], (self.clock.seconds() - began) / 15)
+
     def test_rows(self) -> None:
         """Pages in a row are one hole."""
         self.assertEqual(list(runs((9, 8, 7, 5, 3, 2))), [(7, 3), (5, 1), (2, 2)])
