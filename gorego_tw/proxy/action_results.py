@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 
 from twisted.internet.defer import Deferred
 from txaio.tx import make_logger
@@ -16,6 +16,7 @@ from gorego_tw.proxy.outage import Outage
 from gorego_tw.proxy.overtaking import Asking, Overtaking
 from gorego_tw.proxy.trouble import is_local
 from gorego_tw.proxy.write_policy import WritePolicy
+from gorego_tw.remote.places import Places
 from gorego_tw.replication.shared_work import SharedWork
 from gorego_tw.telemetry.context import detached
 
@@ -65,6 +66,7 @@ class ProxyActionResults:
         self._outage = outage
         self._is_pending = is_pending
         self._overtaking = Overtaking()
+        self._turns: dict[ActionKey, Places] = {}
         self._fetches: SharedWork[ActionKey, StoredActionResult] = SharedWork(
             self._fetch, "fetch", "get_result"
         )
@@ -97,13 +99,26 @@ class ProxyActionResults:
         return result
 
     async def put(self, key: ActionKey, result: StoredActionResult) -> None:
-        """Keep the action result as the write policy says."""
+        """Keep the action result as the write policy says: after those of the same action that came before,
+        so that the last one is the same here and there.
+        """
         with self._overtaking.writing(key):
             try:
-                await self._policy.store(key, result)
+                async with self._turn(key):
+                    await self._policy.store(key, result)
             finally:
                 # Who asks after this must not be told what was asked for before it.
                 self._fetches.forget(key)
+
+    @asynccontextmanager
+    async def _turn(self, key: ActionKey) -> AsyncIterator[None]:
+        turns = self._turns.setdefault(key, Places(1))
+        try:
+            async with turns.one():
+                yield
+        finally:
+            if not turns.taken and self._turns.get(key) is turns:
+                del self._turns[key]
 
     async def _strictly(self, key: ActionKey) -> StoredActionResult:
         try:

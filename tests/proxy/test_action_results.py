@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
@@ -18,7 +18,9 @@ from tests.proxy.fakes import RecordingPolicy
 
 ACTION = digest_of(b"action", DigestFunction.SHA256)
 FINAL, COMPARED, STRICT = (ActionKey(name, ACTION) for name in ("final", "compared", "strict"))
-HERE, THERE, NEWER = (StoredActionResult(data, ()) for data in (b"here", b"there", b"newer"))
+HERE, THERE, NEWER, OTHER = (
+    StoredActionResult(data, ()) for data in (b"here", b"there", b"newer", b"other")
+)
 
 
 @implementer(IActionResults)
@@ -147,6 +149,31 @@ class ProxyActionResultsTests(SynchronousTestCase):
         self.upstream.failure = trouble  # of the look for the outputs
         self.failureResultOf(self.results.get(FINAL), Unavailable)
         self.assertEqual(self.outage.told, 0)
+
+    def test_writes_at_the_same_time(self) -> None:
+        """Writes of one action are kept one after the other, whatever becomes of them; others wait for none."""
+        gates: dict[bytes, Deferred[None]] = {}
+        ended: list[bytes] = []
+
+        async def store(_: ActionKey, result: StoredActionResult) -> None:
+            gates[result.data] = Deferred()
+            await gates[result.data]
+            ended.append(result.data)
+
+        self.patch(self.policy, "store", store)
+        writing = {
+            result.data: Deferred.fromCoroutine(self.results.put(key, result))
+            for key, result in ((FINAL, HERE), (FINAL, THERE), (FINAL, NEWER), (STRICT, OTHER))
+        }
+        self.assertEqual(set(gates), {b"here", b"other"})
+        writing[b"there"].cancel()
+        self.failureResultOf(writing[b"there"], CancelledError)
+        gates[b"here"].errback(Unavailable("down"))
+        self.failureResultOf(writing[b"here"], Unavailable)
+        gates[b"newer"].callback(None)
+        gates[b"other"].callback(None)
+        self.assertEqual(ended, [b"newer", b"other"])
+        self.assertEqual(self.results._turns, {})
 
     def test_nowhere(self) -> None:
         """What is in neither tier is absent."""
