@@ -112,6 +112,7 @@ def http_peer(configuration: Configuration, target: Target, reactor: Any) -> Pee
     blobs = HTTPBlobs(peer, max_blob_size_bytes=backing.max_backing_blob_size_bytes)
 
     async def close() -> None:
+        peer.close()
         await pool.closeCachedConnections()
 
     results = HTTPActionResults(peer, backing.instance_name)

@@ -162,6 +162,10 @@ class HTTPPeer:
             failure = Unavailable(failure.message, *failure.details)
         raise failure
 
+    def close(self) -> None:
+        """Make no more requests; those that wait for a place fail."""
+        self._places.close()
+
     def _changed(self, state: State) -> None:
         if state is State.OPEN:
             self._places.admit_all()  # they hear at once that nothing goes out

@@ -12,7 +12,7 @@ from zope.interface import implementer
 from gorego_tw.body import parts, up_to
 from gorego_tw.concurrency import closing
 from gorego_tw.digest import Digest
-from gorego_tw.errors import DataLoss, InvalidArgument, StatusError, Unavailable
+from gorego_tw.errors import DataLoss, InvalidArgument, ResourceExhausted, StatusError, Unavailable
 from gorego_tw.interfaces import ILandingBody
 from gorego_tw.remote.bulk.room import Room
 from gorego_tw.remote.retry import Retrying, is_retryable
@@ -23,6 +23,10 @@ END_SECONDS = 1.0
 
 #: Asks once for the bytes of a blob from an offset on.
 Attempt: TypeAlias = Callable[[int], AsyncGenerator[bytes | memoryview, None]]
+
+
+#: Trouble that is not tried again, and says nothing of the blob: the breaker is open, or a quota is full.
+_BUSY = (Unavailable, ResourceExhausted)
 
 
 class Resuming:
@@ -62,7 +66,9 @@ class Resuming:
                         f"backing cache: blob {digest}: the stream ended after {offset} bytes"
                     )
             except StatusError as error:
-                if offset == digest.size_bytes and is_retryable(error):
+                if offset == digest.size_bytes and (
+                    is_retryable(error) or isinstance(error, _BUSY)
+                ):
                     return  # a new try could give nothing more
                 await self._retrying.wait(backoff, error)
                 self.resumed += 1

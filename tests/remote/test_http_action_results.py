@@ -81,6 +81,12 @@ class HTTPActionResultsTests(HTTPTestCase):
             await self.failed(self.results.put(KEY, b"result"), Unavailable)
         self.assertIs(self.breaker.state, State.CLOSED)
 
+    async def test_closed(self) -> None:
+        """After the end nothing is asked any more."""
+        self.peer.close()
+        await self.failed(self.results.get(KEY), Unavailable)
+        self.assertEqual(self.there.asked, [])
+
     async def test_takes_no_writes(self) -> None:
         """A server that takes no PUT is told from one in trouble, and asked once."""
         for code in (405, 501):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from gorego_tw.digest import Digest, DigestFunction, digest_of
-from gorego_tw.errors import DataLoss, FailedPrecondition, Unavailable
+from gorego_tw.errors import DataLoss, FailedPrecondition, ResourceExhausted, Unavailable
 from gorego_tw.interfaces import ILandingBody
 from gorego_tw.remote import resuming
 from gorego_tw.remote.breaker import State
@@ -69,9 +69,10 @@ class ReadingTests(PeerTestCase):
 
     async def test_broken_off_at_the_end(self) -> None:
         """A stream that breaks off after the last byte has given all there is."""
-        self.service.failures = [Unavailable("down")]
-        self.assertEqual(await self.read(DATA), DATA)
-        self.assertEqual(len(self.service.calls), 1)
+        for number, failure in enumerate((Unavailable("down"), ResourceExhausted("quota")), 1):
+            self.service.failures = [failure]
+            self.assertEqual(await self.read(DATA), DATA)
+            self.assertEqual(len(self.service.calls), number)
 
     async def test_does_not_end(self) -> None:
         """A peer that has sent all and does not say so is not waited for, and is no peer in trouble."""
