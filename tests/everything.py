@@ -1,6 +1,6 @@
 """Runs all checks and says at the end how many passed.
 
-``python tests/everything.py [ruff] [format] [mypy] [trial] [end-to-end] [crashtest]``; all without
+``python tests/everything.py [ruff] [format] [mypy] [trial] [end-to-end] [alone] [crashtest]``; all without
 arguments, the slow ones last. A linter, or the crash test, counts as one test. The last line is ``N passed, N failed``,
 with ``, N skipped`` if there were any, and the exit code is 1 if one failed.
 """
@@ -27,6 +27,11 @@ COUNT = re.compile(r"(\w+)=(\d+)")
 CRASHTEST_SECONDS = "60"
 
 END_TO_END = "tests/end_to_end"
+
+#: Those of the modules there that build with Bazel, one after the other: it takes both cores by itself.
+WITH_BAZEL = ("test_bazel", "test_build_traces", "test_chain")
+#: Those that compare times, or count what a daemon does by itself, so that nothing may run beside them.
+ALONE = ("test_coalescing", "test_collector_trouble", "test_memory", "test_outage", "test_waits")
 
 PASSED = ("successes", "expectedFailures")
 FAILED = ("failures", "errors", "unexpectedSuccesses")
@@ -119,6 +124,16 @@ def in_one_process() -> list[str]:
     return [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths]
 
 
+def with_daemons() -> tuple[list[str], list[str], list[str]]:
+    """The names of the modules that start daemons: two groups that may run beside each other, and the others."""
+    modules = {path.stem for path in ROOT.glob(f"{END_TO_END}/test_*.py")}
+    rest = sorted(modules.difference(WITH_BAZEL, ALONE))
+    groups = ([*WITH_BAZEL, *rest[::3]], [*rest[1::3], *rest[2::3]], ALONE)
+    package = ".".join(Path(END_TO_END).parts)
+    one, other, alone = ([f"{package}.{name}" for name in group] for group in groups)
+    return one, other, alone
+
+
 def read_tally(code: int, output: str) -> Tally:
     """What trial's output and exit code say.
 
@@ -145,7 +160,8 @@ CHECKS: Mapping[str, Callable[[], Tally]] = {
     "mypy": lint("mypy"),
     # Of two cores they take both, which is no matter to those that know no real time.
     "trial": trial(in_one_process()[::2], in_one_process()[1::2]),
-    "end-to-end": trial([".".join(Path(END_TO_END).parts)]),
+    "end-to-end": trial(*with_daemons()[:2]),
+    "alone": trial(with_daemons()[2]),
     "crashtest": lint("python", "-m", "crashtest", CRASHTEST_SECONDS),
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.everything import Tally, read_tally, run
+from tests.everything import END_TO_END, ROOT, Tally, read_tally, run, with_daemons
 
 
 class ReadTallyTests(SynchronousTestCase):
@@ -31,6 +31,14 @@ class ReadTallyTests(SynchronousTestCase):
     def test_nothing_run_is_a_failure(self) -> None:
         """No test at all proves nothing."""
         self.assertEqual(read_tally(0, "Ran 0 tests in 0.0s\n\nPASSED\n"), Tally(0, 1, 0))
+
+
+class GroupsTests(SynchronousTestCase):
+    def test_with_daemons(self) -> None:
+        """Each module that starts daemons is in one group."""
+        names = [name for group in with_daemons() for name in group]
+        found = (ROOT / END_TO_END).glob("test_*.py")
+        self.assertEqual(sorted(names), sorted(f"tests.end_to_end.{path.stem}" for path in found))
 
 
 class RunTests(SynchronousTestCase):
