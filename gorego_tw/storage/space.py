@@ -138,8 +138,10 @@ class Space:
         """Promise room for a blob of that size to a write that need not be.
 
         :returns: None if there is not enough, or if more than a part of the headroom would have to
-            be evicted for it.
+            be evicted for it; or while nothing may be written.
         """
+        if self.is_held_back():
+            return None
         size = disk_bytes(size_bytes)
         taken = self.used_bytes + self.reserved_bytes + size
         most = self.limit_bytes - self.headroom_bytes

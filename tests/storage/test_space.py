@@ -77,6 +77,13 @@ class SpaceTests(SynchronousTestCase):
         self.assertIsNone(self.space.spare(11 * PAGE))
         self.assertIsNotNone(self.space.spare(10 * PAGE))
 
+    def test_held_back(self) -> None:
+        """While nothing may be written there is room for nobody, however much is free."""
+        self.space.is_held_back = lambda: True
+        self.assertIn("checkpoint", self.refused(1))
+        self.assertIsNone(self.space.spare(1))
+        self.assertEqual((self.space.refusals, self.space.reserved_bytes), (1, 0))
+
     def test_limit(self) -> None:
         """What is stored, partial and promised stays below the limit together."""
         self.stored = 60 * PAGE
