@@ -176,7 +176,7 @@ def readiness_checks(
     configuration: Configuration, tier: LocalTier, backing: Backing | None, reactor: Any
 ) -> Generator[IService, None, dict[str, Check]]:
     """What has to be well for calls to be taken, once the daemon has started."""
-    yield (probe := WriteProbe(tier.files, tier.threads, reactor))
+    yield (probe := WriteProbe(tier.files, tier.environment, tier.threads, reactor))
     checks = {"local_tier": writable(probe)}
     if backing is not None:
         asked = None

@@ -209,7 +209,12 @@ class Checkpoints:
             if meta.transaction != reader.id():
                 reader.abort()
                 raise Unavailable("local tier: somebody else writes to the index")
-        except (lmdb.Error, DamagedPage, OSError) as error:
+        except lmdb.Error as error:
+            raise self._environment.trouble(error) from error
+        except DamagedPage as error:
+            self._environment.damage.note(str(error))
+            raise Unavailable(f"local tier: index: {error}") from error
+        except OSError as error:
             raise Unavailable(f"local tier: index: {error}") from error
         return Checkpoint(reader, meta.transaction, page, since)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import lmdb
 
 from gorego_tw.errors import StatusError, Unavailable
-from gorego_tw.storage.failures import FULL, no_room, telling
+from gorego_tw.storage.failures import FULL, no_room, status_of
 from gorego_tw.storage.free_pages import FreePages
 from gorego_tw.storage.holes import taken_bytes
 from gorego_tw.storage.index_damage import IndexDamage
@@ -21,8 +21,10 @@ from gorego_tw.storage.shortage import shortage
 #: Databases of the environment: blobs, small, actions, meta, pending.
 _DATABASES = 5
 
-#: The least address space for the map, in bytes. The file is as long as what is in it.
+#: The least and the most address space for the map, in bytes. The file is as long as what is in it; a process
+#: has 128 TiB in all (x86-64).
 _LEAST_MAP_BYTES = 16 << 30
+_MOST_MAP_BYTES = 16 << 40
 
 #: The keys of ``meta``: one for each kind of entry; how far passes over all entries have come.
 TALLY = b"tally:"
@@ -81,7 +83,7 @@ class Environment:
         self.limit_bytes = limit_bytes
         self.growth_bytes = growth_bytes(limit_bytes)
         self.checkpoints = 0
-        self.damage = IndexDamage(path)
+        self.damage = IndexDamage(path, self._is_readable)
         self.committed: Callable[[], object] = bool
         _make_lock_file(path / "lock.mdb")
         try:
@@ -89,7 +91,7 @@ class Environment:
             # in an index larger than memory reads one page, not thirty-two.
             self._environment = lmdb.open(
                 str(path),
-                map_size=max(2 * limit_bytes, _LEAST_MAP_BYTES),
+                map_size=min(max(2 * limit_bytes, _LEAST_MAP_BYTES), _MOST_MAP_BYTES),
                 max_dbs=_DATABASES,
                 sync=False,
                 metasync=False,
@@ -152,8 +154,13 @@ class Environment:
 
         :raises StatusError: the disk fails.
         """
-        with telling():
+        try:
             return taken_bytes(self.file)
+        except FileNotFoundError as error:
+            self.damage.note("its file was removed")
+            raise status_of(error) from error
+        except OSError as error:
+            raise status_of(error) from error
 
     @property
     def readers(self) -> list[int]:
@@ -193,6 +200,16 @@ class Environment:
         except lmdb.Error as error:
             raise self.trouble(error) from error
 
+    def probe(self) -> None:
+        """Read a little of each database.
+
+        :raises StatusError: LMDB fails.
+        """
+        try:
+            self._read_a_little()
+        except lmdb.Error as error:
+            raise self.trouble(error) from error
+
     def sync(self) -> None:
         """Bring everything committed to stable storage. It takes long; any thread may.
 
@@ -207,6 +224,18 @@ class Environment:
         """The failure a client is told. Damage is noted."""
         self.damage.look_at(error)
         return trouble(error, self.file)
+
+    def _is_readable(self) -> bool:
+        try:
+            self._read_a_little()
+        except lmdb.Error:
+            return False
+        return True
+
+    def _read_a_little(self) -> None:
+        with self.begin() as txn:
+            for database in (self.meta, *self._measured):
+                txn.get(b"?", db=database)
 
     def close(self) -> None:
         """Let go of the file. Nothing else may be called after this."""

@@ -25,6 +25,9 @@ _CRASH = "crash"
 #: What LMDB says of pages that are not as it has written them.
 _DAMAGE = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.IncompatibleError)
 
+#: What it says where the first pages are not as it has written them, and seldom otherwise.
+_PERHAPS = (lmdb.BadTxnError, lmdb.MapResizedError)
+
 #: Where the thread was, of what faulthandler writes down: the innermost frame is the first.
 _INNERMOST = re.compile(r'^  File "([^"]*)"', re.MULTILINE)
 
@@ -33,23 +36,36 @@ class IndexDamage:
     """What a process meets in the index that it has open.
 
     :param folder: of the index.
+    :param is_readable: reads a little of all of it; whether that goes well.
     :ivar met: called with it, once.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, is_readable: Callable[[], bool]) -> None:
         self.met: Callable[[str], object] = bool
         self._folder = folder
+        self._is_readable = is_readable
         self._noted = False
 
     def look_at(self, error: lmdb.Error) -> None:
         """Note the error, if it says that the file is damaged or that LMDB has given up on it."""
-        if self._noted or not isinstance(error, (*_DAMAGE, lmdb.PanicError)):
-            return
-        self._noted = True
-        if isinstance(error, _DAMAGE):
+        if isinstance(error, _DAMAGE) or (
+            isinstance(error, _PERHAPS) and not self._noted and not self._is_readable()
+        ):
+            self.note(str(error))
+        elif isinstance(error, lmdb.PanicError):
+            self._tell(str(error))
+
+    def note(self, damage: str) -> None:
+        """The file is damaged."""
+        if not self._noted:
             with suppress(OSError):
-                replace_file(self._folder / _NAME, str(error).encode())
-        self.met(f"local tier: the index is damaged: {error}")
+                replace_file(self._folder / _NAME, damage.encode())
+        self._tell(damage)
+
+    def _tell(self, damage: str) -> None:
+        if not self._noted:
+            self._noted = True
+            self.met(f"local tier: the index is damaged: {damage}")
 
 
 class CrashNote(Service):

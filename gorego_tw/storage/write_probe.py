@@ -1,4 +1,4 @@
-"""Whether the local tier can be written, found out by writing."""
+"""Whether the local tier can be read and written, found out by trying."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from twisted.internet.interfaces import IReactorTime
 from gorego_tw.concurrency import Periodic
 from gorego_tw.errors import StatusError
 from gorego_tw.storage.disk_threads import DiskThreads
+from gorego_tw.storage.environment import Environment
 from gorego_tw.storage.failures import telling
 from gorego_tw.storage.files import BlobFiles
 
@@ -18,15 +19,22 @@ PATIENCE_SECONDS = 10.0
 
 
 class WriteProbe(Periodic):
-    """Writes a file now and then, and deletes it.
+    """Writes a file now and then, deletes it, and reads a little of the index.
 
     :param files: where.
     """
 
-    def __init__(self, files: BlobFiles, threads: DiskThreads, clock: IReactorTime) -> None:
+    def __init__(
+        self,
+        files: BlobFiles,
+        environment: Environment,
+        threads: DiskThreads,
+        clock: IReactorTime,
+    ) -> None:
         super().__init__("write probe", self.probe, PROBE_SECONDS, clock)
         self._failure: str | None = None
         self._files = files
+        self._environment = environment
         self._threads = threads
         self._clock = clock
         self._tried_at = clock.seconds()
@@ -50,6 +58,7 @@ class WriteProbe(Periodic):
         """Try it."""
         self._trying_since = self._clock.seconds()
         try:
+            self._environment.probe()
             with telling():
                 await self._threads.run(self._files.try_to_write)
         except StatusError as error:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import faulthandler
+from functools import partial
 from pathlib import Path
+from random import Random
 
 import lmdb
 from twisted.trial.unittest import SynchronousTestCase
@@ -44,10 +46,48 @@ class IndexDamageTests(SynchronousTestCase):
     def test_every_kind_of_it(self) -> None:
         """A page that is not there, and a database that is none, are damage too."""
         for kind in (lmdb.PageNotFoundError, lmdb.IncompatibleError):
-            damage = IndexDamage(self.folder.index)
+            damage = IndexDamage(self.folder.index, lambda: True)
             damage.met = self.met.append
             damage.look_at(kind("this"))
         self.assertEqual(len(self.met), 2)
+
+    def test_perhaps(self) -> None:
+        """What LMDB says where its first pages are not its own, and seldom otherwise, is damage if nothing can
+        be read any more.
+        """
+        for kind in (lmdb.BadTxnError, lmdb.MapResizedError):
+            for is_readable, count in ((True, 0), (False, 1)):
+                damage = IndexDamage(self.folder.index, partial(bool, is_readable))
+                damage.met = self.met.append
+                damage.look_at(kind("this"))
+                self.assertEqual(len(self.met), count)
+            self.met.clear()
+
+    def test_first_pages(self) -> None:
+        """Whatever is written over the first pages, or all others, of an index in use, that is found by a look."""
+        file = self.environment.file
+        size = file.stat().st_size
+        noise = Random(1).randbytes(size)
+        self.environment.probe()
+        self.assertEqual(self.met, [])
+        for start, data in ((0, noise), (0, noise[:8192]), (0, bytes(8192)), (8192, noise[8192:])):
+            place = Path(self.mktemp())
+            place.mkdir()
+            environment = Environment(place, 1 << 30)
+            self.addCleanup(environment.close)
+            environment.damage.met = self.met.append
+            with environment.file.open("r+b") as opened:
+                opened.seek(start)
+                opened.write(data)
+            self.assertRaises(Unavailable, environment.probe)
+            self.assertEqual(len(self.met), 1)
+            self.met.clear()
+
+    def test_removed(self) -> None:
+        """A file that was removed is found by whoever asks how much it takes."""
+        self.environment.file.unlink()
+        self.assertRaises(Unavailable, lambda: self.environment.file_bytes)
+        self.assertIn("removed", self.met[0])
 
     def test_given_up(self) -> None:
         """That LMDB does nothing any more is told, and is no damage of the file."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from typing import NoReturn
+
+import lmdb
 
 from gorego_tw.storage.disk_threads import HeldDiskThreads
 from gorego_tw.storage.write_probe import PATIENCE_SECONDS, PROBE_SECONDS, WriteProbe
@@ -12,7 +15,9 @@ from tests.storage.tiers import TierTestCase
 class WriteProbeTests(TierTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.probe = WriteProbe(self.tier.files, self.tier.threads, self.clock)
+        self.probe = WriteProbe(
+            self.tier.files, self.tier.environment, self.tier.threads, self.clock
+        )
         self.probe.startService()
         self.addCleanup(self.probe.stopService)
 
@@ -34,10 +39,23 @@ class WriteProbeTests(TierTestCase):
         self.clock.advance(PROBE_SECONDS)
         self.assertIsNone(self.probe.failure)
 
+    def test_index(self) -> None:
+        """Trouble of the index is told, too."""
+
+        def fail(**_: object) -> NoReturn:
+            raise lmdb.DiskError("mdb_txn_begin: Input/output error")
+
+        patch = self.patch(self.tier.environment, "begin", fail)
+        self.clock.advance(PROBE_SECONDS)
+        self.assertIn("Input/output error", self.probe.failure or "")
+        patch.restore()
+        self.clock.advance(PROBE_SECONDS)
+        self.assertIsNone(self.probe.failure)
+
     def test_no_answer(self) -> None:
         """A disk that hangs is told of as long as it does."""
         held = HeldDiskThreads()
-        probe = WriteProbe(self.tier.files, held, self.clock)
+        probe = WriteProbe(self.tier.files, self.tier.environment, held, self.clock)
         probe.startService()
         self.addCleanup(probe.stopService)
         self.clock.advance(PROBE_SECONDS)
