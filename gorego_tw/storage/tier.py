@@ -27,6 +27,7 @@ from gorego_tw.storage.index import Index
 from gorego_tw.storage.index_damage import CrashNote
 from gorego_tw.storage.index_opening import Ending, OpenedIndex, open_index
 from gorego_tw.storage.inventory import Inventory
+from gorego_tw.storage.key_slots import KeySlots
 from gorego_tw.storage.last_use import LastUse
 from gorego_tw.storage.local import LocalActionResults, LocalBlobs
 from gorego_tw.storage.page_table import PageTable
@@ -38,7 +39,7 @@ from gorego_tw.storage.space import Space
 from gorego_tw.storage.stable_storage import boot_id
 from gorego_tw.storage.trimming import Trimming
 from gorego_tw.storage.unreadable import Unreadable
-from gorego_tw.storage.unverified import Unverified
+from gorego_tw.storage.unverified import MOST_FILES, Unverified
 from gorego_tw.storage.uploads import Uploads
 
 #: How often the clock is looked at for last uses, in seconds, which is as exact as they are.
@@ -160,7 +161,9 @@ class LocalTier:
                     with suppress(OSError):  # there will be room later
                         ballast.take()
                 opened.checkpoints.distrust = tier.distrust
-                tier.inventory.recover(killed=opened.ending is Ending.KILLED)
+                killed = opened.ending is Ending.KILLED
+                tier.inventory.recover(killed=killed)
+                tier.unverified.recover(killed=killed)
                 tier.uploads.restore(whole=opened.ending is not Ending.POWER_CUT)
             except (OSError, StatusError, IndexDamaged) as error:
                 raise FolderError(f"{directory}: {error}") from error
@@ -223,6 +226,7 @@ class LocalTier:
             self.unverified.note()
             await self.checkpoints.take(self.threads, clean=True)
         finally:
+            self.unverified.close()
             self.checkpoints.close()
             self.environment.close()
             self.folder.close()
@@ -266,7 +270,8 @@ class LocalTier:
         space.is_held_back = lambda: opened.checkpoints.behind
         last_use = LastUse(index, clock)
         inventory = Inventory(index, files, last_use, space)
-        unverified = Unverified(inventory.doubt_files, clock)
+        slots = KeySlots(folder.path / "unverified", MOST_FILES)
+        unverified = Unverified(inventory.doubt_files, slots, clock)
         unreadable = Unreadable(inventory, files, threads, clock)
         inventory.doubt = opened.doubt
         return cls(

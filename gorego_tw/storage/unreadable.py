@@ -6,6 +6,7 @@ second look its readers are told to try again, and nothing is dropped.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
@@ -17,8 +18,9 @@ from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.failures import PASSING
 from gorego_tw.storage.files import BlobFiles
 from gorego_tw.storage.inventory import Inventory
+from gorego_tw.storage.reading import read_without_trace
 from gorego_tw.storage.records import BlobRecord
-from gorego_tw.storage.stored_file import DamagedFile, verified_file
+from gorego_tw.storage.stored_file import ContentHash, DamagedFile
 
 #: How long after the first failure a file is looked at again, and how often it is looked whether that
 #: is due, in seconds.
@@ -71,7 +73,7 @@ class Unreadable(Periodic):
         path = self._files.path(digest.key)
         damage = ""
         try:
-            await self._threads.run(verified_file, path, digest, record)
+            await self._threads.run(_compare, path, digest)
         except OSError as error:
             damage = str(error.strerror)
         except DamagedFile as error:
@@ -80,3 +82,16 @@ class Unreadable(Periodic):
         now = self._inventory.record(digest.key)
         if damage and now is not None and now.stamp == record.stamp:
             self._inventory.drop(digest.key, damage)
+
+
+def _compare(path: str, digest: Digest) -> None:  # in a thread
+    """Read a file. What was not in memory is not afterwards: readers take what is there for verified."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
+        content = ContentHash(fd, digest, read_without_trace)
+        while content.take():
+            pass
+        content.check()
+    finally:
+        os.close(fd)

@@ -10,6 +10,7 @@ from itertools import islice
 from twisted.internet.interfaces import IReactorTime
 
 from gorego_tw.errors import StatusError
+from gorego_tw.storage.key_slots import KeySlots
 from gorego_tw.storage.waiting_line import WaitingLine
 
 #: How many files that nobody reads are remembered, some 250 bytes each. The index takes down what is more.
@@ -23,6 +24,7 @@ _NOTED_AT_ONCE = 500
 class _File:
     """One of them.
 
+    :ivar forget: takes it out of what outlives the process.
     :ivar readers: how many compare it with its hash now.
     :ivar left: the turn in which the last of them left before the end, 0 if all since were right.
     :ivar hashed: the turn in which somebody began to hash all of it for whom others waited.
@@ -30,6 +32,7 @@ class _File:
     """
 
     key: bytes
+    forget: Callable[[], None]
     readers: int = 0
     left: int = 0
     hashed: int = 0
@@ -45,14 +48,21 @@ class Unverified:
     began, and nothing of what those brought who began later.
 
     :param doubt: lets the files of those keys be hashed before they are read the next time.
+    :param slots: the keys of those in ``files``, for the case that the process is killed.
     :ivar files: a look into it is all that a reader of what is in memory pays.
     :ivar verified_bytes: how much of what came from the disk, or may have, was hashed for readers.
     """
 
-    def __init__(self, doubt: Callable[[Iterable[bytes]], object], clock: IReactorTime) -> None:
+    def __init__(
+        self,
+        doubt: Callable[[Iterable[bytes]], object],
+        slots: KeySlots,
+        clock: IReactorTime,
+    ) -> None:
         self.files: dict[int, _File] = {}
         self.verified_bytes = 0
         self._doubt = doubt
+        self._slots = slots
         self._clock = clock
         self._turn = 0
 
@@ -64,8 +74,10 @@ class Unverified:
         if len(self.files) >= MOST_FILES:
             self.note(_NOTED_AT_ONCE)
         file = self.files.get(inode)
-        if file is None or file.key != key:  # the inode of a file that has gone
-            file = self.files[inode] = _File(key)
+        if file is None or file.key != key:
+            if file is not None:  # of a file that has gone
+                file.forget()
+            file = self.files[inode] = _File(key, self._slots.put(key))
         file.readers += 1
         return self._next_turn()
 
@@ -81,7 +93,7 @@ class Unverified:
         elif file.left < turn:
             file.left = 0
         if not file.readers and not file.left:
-            del self.files[inode]
+            self._forget(inode)
 
     async def hash_once(self, inode: int, hash_all: Callable[[], Awaitable[object]]) -> int:
         """Hash all of a file, or wait for who is doing that: parts of one blob are asked for together.
@@ -116,7 +128,25 @@ class Unverified:
         with suppress(StatusError):  # they stay here
             self._doubt(idle.values())
             for inode in idle:
-                del self.files[inode]
+                self._forget(inode)
+
+    def recover(self, *, killed: bool) -> None:
+        """Let the files be hashed that were here in the process before, if it was killed in this boot: what it
+        has brought to memory is there still.
+
+        :raises StatusError: LMDB fails.
+        """
+        left = self._slots.left if killed else []
+        for start in range(0, len(left), _NOTED_AT_ONCE):
+            self._doubt(left[start : start + _NOTED_AT_ONCE])
+        self._slots.clear()
+
+    def close(self) -> None:
+        """At the end, after ``note``."""
+        self._slots.close()
+
+    def _forget(self, inode: int) -> None:
+        self.files.pop(inode).forget()
 
     def _next_turn(self) -> int:
         self._turn += 1

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from gorego_tw.concurrency import closing
 from gorego_tw.storage.disk_threads import HeldDiskThreads
 from gorego_tw.storage.unverified import Unverified
-from tests.storage.tiers import open_files
+from tests.storage.tiers import no_slots, open_files
 
 PAGE = 4096
 
@@ -90,7 +90,7 @@ class ColdFileTestCase(SynchronousTestCase):
         self.inode = file.stat().st_ino
         self.threads = HeldDiskThreads()
         self.damage: list[str] = []
-        self.unverified = Unverified(self.fail, Clock())
+        self.unverified = Unverified(self.fail, no_slots(), Clock())
         self.before = open_files()
         self.disk = ColdDisk(self, file)
 

@@ -26,7 +26,7 @@ from gorego_tw.storage.frame_file import FrameFile
 from gorego_tw.storage.unverified import Unverified
 from gorego_tw.zstd.seekable import FRAME_BYTES, FrameCompressor, table_bytes
 from tests.storage.compression import text
-from tests.storage.tiers import open_files
+from tests.storage.tiers import no_slots, open_files
 
 SIZE = 3 * FRAME_BYTES + 1000
 OFFSETS = (0, 1, FRAME_BYTES - 1, FRAME_BYTES, FRAME_BYTES + 1, 2 * FRAME_BYTES, SIZE - 1, SIZE)
@@ -64,7 +64,7 @@ class CompressedBodyTestCase(SynchronousTestCase):
         self.file = Path(self.mktemp())
         self.length = make(self.digest, self.data, self.file)
         self.damage: list[str] = []
-        self.unverified = Unverified(self.fail, Clock())
+        self.unverified = Unverified(self.fail, no_slots(), Clock())
         self.before = open_files()
 
     def body(self, threads: DiskThreads | None = None) -> CompressedBody:

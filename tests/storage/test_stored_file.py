@@ -17,6 +17,7 @@ from gorego_tw.storage.stored_file import DamagedFile, body_of, recognized_recor
 from gorego_tw.storage.unverified import Unverified
 from tests.storage.compression import text
 from tests.storage.test_compressed_body import make
+from tests.storage.tiers import no_slots
 
 SIZE = 600_000
 
@@ -55,7 +56,7 @@ class BodyTests(StoredFileTestCase):
                 threads=NoDiskThreads(),
                 damaged=self.fail,
                 may_pass=lambda _: False,
-                unverified=Unverified(self.fail, Clock()),
+                unverified=Unverified(self.fail, no_slots(), Clock()),
             )
             self.assertIsInstance(body, kind)
             self.assertEqual(self.successResultOf(body.read_all()), self.data)

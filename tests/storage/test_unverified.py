@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
+from pathlib import Path
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -10,14 +12,18 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gorego_tw.errors import ResourceExhausted
 from gorego_tw.storage import unverified as storage_unverified
+from gorego_tw.storage.key_slots import KeySlots
 from gorego_tw.storage.unverified import Unverified
 
 
 class UnverifiedTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.noted: list[bytes] = []
+        self.path = Path(self.mktemp())
+        self.slots = KeySlots(self.path, 10)
+        self.addCleanup(self.slots.close)
         self.full = False
-        self.unverified = Unverified(self.note, Clock())
+        self.unverified = Unverified(self.note, self.slots, Clock())
 
     def note(self, keys: Iterable[bytes]) -> None:
         if self.full:
@@ -31,6 +37,33 @@ class UnverifiedTests(SynchronousTestCase):
         """Whether the file is trusted then."""
         self.unverified.end(1, turn, whole=whole)
         return 1 not in self.unverified.files
+
+    def left(self) -> list[bytes]:
+        """What a process that was killed now would have left."""
+        slots = KeySlots(self.path, 10)
+        slots.close()
+        return slots.left
+
+    def test_killed(self) -> None:
+        """What is not compared outlives a kill; what was compared, or is in the index, does not."""
+        self.unverified.recover(killed=False)
+        turn = self.begin()
+        self.unverified.begin(2, b"other")
+        self.assertEqual(sorted(self.left()), [b"key", b"other"])
+        self.assertTrue(self.end(turn, whole=True))
+        self.assertEqual(self.left(), [b"other"])
+        self.assertFalse(self.end(self.begin(), whole=False))
+        self.unverified.begin(2, b"another with this inode")
+        self.unverified.note()
+        self.assertEqual(self.noted, [b"key"])
+        self.assertEqual(self.left(), [b"another with this inode"])
+        for killed, noted in ((False, []), (True, [b"another with this inode"])):
+            self.noted.clear()
+            shutil.copy(self.path, copy := Path(self.mktemp()))
+            slots = KeySlots(copy, 10)
+            Unverified(self.note, slots, Clock()).recover(killed=killed)
+            slots.close()
+            self.assertEqual(self.noted, noted)
 
     def test_read_to_the_end(self) -> None:
         """A file that was read to its end is trusted, when the last of its readers is through."""
