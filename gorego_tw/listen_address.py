@@ -22,6 +22,10 @@ _HOST_AND_PORT = re.compile(
 )
 
 
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_ANY = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, not listened on
+
+
 def endpoint_description(address: str, *, dual_stack: bool | None = None) -> str:
     """``address`` as a server endpoint string for ``twisted.internet.endpoints``.
 
@@ -43,6 +47,16 @@ def endpoint_description(address: str, *, dual_stack: bool | None = None) -> str
     if port > 65535:
         raise ValueError(f"{address!r}: a port is 0 (any that is free) to 65535")
     return _tcp(match["host"], match["ipv6"], port, dual_stack)
+
+
+def leads_here(host_and_port: str, address: str) -> bool:
+    """Whether a client on this machine that is told to connect to the one reaches who listens on the other."""
+    there, here = _HOST_AND_PORT.fullmatch(host_and_port), _HOST_AND_PORT.fullmatch(address)
+    if there is None or here is None or int(there["port"]) != int(here["port"]):
+        return False
+    host, own = (match["ipv6"] or match["host"] for match in (there, here))
+    is_loopback = host in _LOOPBACK
+    return host == own or (is_loopback and (own in _LOOPBACK or own in _ANY))
 
 
 def _tcp(host: str | None, ipv6: str | None, port: int, dual_stack: bool | None) -> str:

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple, TypeVar
 from OpenSSL.crypto import Error as CryptoError
 from twisted.web.client import Agent
 
+from gorego_tw.certificates import first_expiry
 from gorego_tw.config import Configuration
 from gorego_tw.lifecycle import StartError
+from gorego_tw.listen_address import leads_here
 from gorego_tw.proxy.write_policy import UpstreamResults
 from gorego_tw.remote.action_results import RemoteActionResults
 from gorego_tw.remote.blobs import RemoteBlobs
@@ -131,12 +133,25 @@ def _secure(configuration: Configuration, make: Callable[[Files], T]) -> T:
     :raises StartError: one cannot be read, or is none.
     """
     tls = configuration.settings.backing_cache.tls
+    for key, path in (("ca_file", tls.ca_file), ("cert_file", tls.cert_file)):
+        if path:
+            _check_certificates(configuration.place(f"backing_cache.tls.{key}"), path)
     try:
         return make(Files(tls.ca_file, tls.cert_file, tls.key_file))
     except (OSError, CryptoError) as error:
         reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else "no PEM"
         place = configuration.place("backing_cache.tls")
         raise StartError(f"{place}: {reason}; allowed: the paths of PEM files") from error
+
+
+def _check_certificates(place: str, path: str) -> None:
+    # gRPC takes any file, and then trusts nobody.
+    try:
+        first_expiry(path)
+    except OSError as error:
+        raise StartError(f"{place}: {path}: {error.strerror}; allowed: a PEM file") from error
+    except ValueError as error:
+        raise StartError(f"{place}: {path}: no certificate; allowed: a PEM file") from error
 
 
 def make_peer(configuration: Configuration, reactor: Any) -> Peer | None:
@@ -147,5 +162,8 @@ def make_peer(configuration: Configuration, reactor: Any) -> Peer | None:
     if not configuration.settings.backing_cache.target:
         return None
     target = parse_target(configuration.settings.backing_cache.target)
+    if leads_here(target.address, configuration.settings.listen_addr):
+        place = configuration.place("backing_cache.target")
+        raise StartError(f"{place}: {target} is this daemon itself; allowed: another cache")
     make = http_peer if target.is_http else grpc_peer
     return make(configuration, target, reactor)

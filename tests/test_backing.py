@@ -75,12 +75,20 @@ class BackingTests(TierTestCase):
             with self.assertRaises(StartError) as caught:
                 self.make(target=target, tls_ca_file="/nowhere")
             self.assertIn("/nowhere: No such file", str(caught.exception))
-            self.assertTrue(str(caught.exception).startswith("backing_cache.tls"))
+            self.assertIn("backing_cache.tls.ca_file", str(caught.exception))
         rubbish = Path(self.mktemp())
         rubbish.write_text("-----END CERTIFICATE-----")
+        for target in ("grpcs://host:1", "https://host"):
+            with self.assertRaises(StartError) as caught:
+                self.make(target=target, tls_ca_file=str(rubbish.absolute()))
+            self.assertIn("backing_cache.tls.ca_file", str(caught.exception))
+            self.assertIn("allowed: a PEM file", str(caught.exception))
+
+    def test_itself(self) -> None:
+        """A daemon is no backing cache of its own: each miss would wait for itself."""
         with self.assertRaises(StartError) as caught:
-            self.make(target="https://host", tls_ca_file=str(rubbish.absolute()))
-        self.assertIn("no PEM", str(caught.exception))
+            self.make(target="grpc://localhost:50051")
+        self.assertIn("is this daemon itself", str(caught.exception))
 
 
 class CountingTests(TwoTiersTestCase):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gorego_tw.listen_address import endpoint_description
+from gorego_tw.listen_address import endpoint_description, leads_here
 
 
 class EndpointDescriptionTests(SynchronousTestCase):
@@ -40,6 +40,21 @@ class EndpointDescriptionTests(SynchronousTestCase):
         """Twisted's own strings are left as they are, those of plugins too."""
         for description in ("tcp:50051:interface=127.0.0.1", "systemd:domain=INET:name=grpc"):
             self.assertEqual(endpoint_description(description), description)
+
+    def test_leads_here(self) -> None:
+        """A target that reaches who listens is known, if both are written in ways that tell."""
+        for target in ("127.0.0.1:50051", "localhost:50051", "[::1]:50051"):
+            for address in ("127.0.0.1:50051", ":50051", "0.0.0.0:50051", "[::]:50051"):
+                self.assertTrue(leads_here(target, address), (target, address))
+        self.assertTrue(leads_here("cache.example:50051", "cache.example:50051"))
+        for target, address in (
+            ("127.0.0.1:50052", ":50051"),
+            ("cache.example:50051", ":50051"),
+            ("127.0.0.1:50051", "cache.example:50051"),
+            ("127.0.0.1:50051", "unix:/run/g.sock"),
+            ("/run/g.sock", ":50051"),
+        ):
+            self.assertFalse(leads_here(target, address), (target, address))
 
     def test_what_is_no_address(self) -> None:
         """Everything else is refused."""

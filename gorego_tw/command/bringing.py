@@ -12,6 +12,7 @@ from gorego_tw.command.connection import Connection, Refused
 from gorego_tw.command.digests import text_of
 from gorego_tw.errors import Code
 from gorego_tw.pb.gorego.control.v1 import control_pb2 as pb
+from gorego_tw.storage.records import entry_name
 
 #: Blobs of up to that many bytes are sent together with others.
 SMALL_BYTES = 64 << 10
@@ -96,5 +97,5 @@ class Bringing:
         if error.code in _HOPELESS:
             raise error
         self.counts["refused"] += 1
-        shown = subject.hex() if isinstance(subject, bytes) else text_of(subject)
+        shown = entry_name(subject) if isinstance(subject, bytes) else text_of(subject)
         click.echo(f"refused: {shown}: {error.message}", err=True)

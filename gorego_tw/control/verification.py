@@ -9,7 +9,7 @@ from gorego_tw.control.names import shown
 from gorego_tw.digest import Digest
 from gorego_tw.pb.gorego.control.v1.control_pb2 import VerifyResponse
 from gorego_tw.storage.entries import Entries
-from gorego_tw.storage.records import DamagedRecord, unpack_blob
+from gorego_tw.storage.records import DamagedRecord, entry_name, unpack_blob
 from gorego_tw.storage.tier import LocalTier
 
 #: How much is read before it is told how far it is, in bytes and in entries.
@@ -75,7 +75,7 @@ class Verification:
                 await self._keep_pace(len(value))
                 await self._count(len(value))
                 if damage := self._inspection.damage_of_result(value):
-                    self._damaged(key, f"action result {key.hex()}", damage)
+                    self._damaged(key, entry_name(key), damage)
                 yield
 
     async def _look_at_blob(self, key: bytes, value: bytes) -> None:
@@ -83,7 +83,7 @@ class Verification:
             digest = Digest(key, unpack_blob(key, value).size_bytes)
         except DamagedRecord as error:
             await self._count(0)
-            self._damaged(key, key.hex(), str(error))
+            self._damaged(key, entry_name(key), str(error))
             return
         damage = await self._inspection.damage(digest, self._keep_pace)
         await self._count(digest.size_bytes)

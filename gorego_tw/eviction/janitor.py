@@ -64,6 +64,10 @@ def unrecorded(_: str, work: Work) -> Work:
     return work
 
 
+#: How much time passes between two lines in the log about a file system that is nearly full, in seconds.
+TELL_SECONDS = 60.0
+
+
 class Janitor(Periodic):
     """Evicts what was not used for longest, as long as there is too much.
 
@@ -101,6 +105,7 @@ class Janitor(Periodic):
         self._clock = tier.clock
         self._space = tier.space
         self._stuck = False
+        self._lacking_told = -TELL_SECONDS
         self._rested_from = self._chosen_at = tier.clock.seconds()
         self._commit_seconds = 0.0
         self._tidy_at = tier.clock.seconds()
@@ -128,6 +133,7 @@ class Janitor(Periodic):
 
     async def _do(self) -> None:
         entries, freed = self.evicted_entries, self.evicted_bytes
+        lacking = self._space.lacking_bytes
         with recorded("Janitor.Tidy"):
             await self._tidy()
         with recorded("Janitor.Evict") as span:
@@ -141,6 +147,23 @@ class Janitor(Periodic):
             with recorded("Janitor.EmptyTrash"):
                 await self._tier.empty_trash()
         self._space.made_room()
+        if lacking > 0:
+            self._tell_lacking(lacking, self.evicted_entries - entries)
+
+    def _tell_lacking(self, lacking_bytes: int, evicted: int) -> None:
+        """The file system is nearly full, which the limit was to prevent."""
+        if 0 <= self._clock.seconds() - self._lacking_told < TELL_SECONDS:
+            return
+        self._lacking_told = self._clock.seconds()
+        left = max(0, self._space.lacking_bytes)
+        self._log.warn(
+            "the file system had {lacking} bytes too few left: {evicted} entries were evicted, {left} bytes are "
+            "lacking still{refused}; free some, or lower local_cache.max_size_gb",
+            lacking=lacking_bytes,
+            evicted=evicted,
+            left=left,
+            refused=", and writes are refused" if left else "",
+        )
 
     async def _evict(self) -> None:
         tried = False

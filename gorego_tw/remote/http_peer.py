@@ -156,7 +156,9 @@ class HTTPPeer:
         UnwantedBody(head, self._seconds, self._clock, release)
         failure = _failure(head)
         if body is not None and head.code in _TAKES_NONE:
-            failure = Unimplemented(f"{failure.message}: it takes no writes")
+            failure = Unimplemented(
+                f"{failure.message}: it takes no writes; write_policy around sends it none"
+            )
         self.breaker.failed(failure)
         if body is not None and head.code not in _OF_WHAT_WAS_SENT | _TAKES_NONE:
             failure = Unavailable(failure.message, *failure.details)

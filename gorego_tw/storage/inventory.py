@@ -31,6 +31,7 @@ from gorego_tw.storage.records import (
     BlobRecord,
     DamagedRecord,
     disk_bytes,
+    entry_name,
     unpack_size,
 )
 from gorego_tw.storage.space import Space
@@ -163,7 +164,7 @@ class Inventory:
         :returns: whether it is out.
         """
         self.damaged += 1
-        self._log.warn("dropped {entry}: {damage}", entry=key.hex(), damage=damage)
+        self._log.warn("dropped {entry}: {damage}", entry=entry_name(key), damage=damage)
         with suppress(StatusError):
             self.evict([key])
             return True
@@ -260,7 +261,7 @@ class Inventory:
         if self.record(key) is not None:
             return False
         self.damaged += 1
-        self._log.warn("threw {entry} away: {damage}", entry=key.hex(), damage=damage)
+        self._log.warn("threw {entry} away: {damage}", entry=entry_name(key), damage=damage)
         with suppress(OSError):
             self._files.discard(key)
         return True

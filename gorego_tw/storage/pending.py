@@ -32,7 +32,13 @@ from gorego_tw.interfaces import ActionKey
 from gorego_tw.storage.environment import Environment
 from gorego_tw.storage.failures import no_room
 from gorego_tw.storage.local import action_key
-from gorego_tw.storage.records import DamagedRecord, PendingRecord, pack_pending, unpack_pending
+from gorego_tw.storage.records import (
+    DamagedRecord,
+    PendingRecord,
+    entry_name,
+    pack_pending,
+    unpack_pending,
+)
 
 #: How many entries wait at most. One takes 390 bytes of memory and 100 of the index, so that is
 #: 51 MB and 13 MB; a start reads as many in 0.6 seconds.
@@ -211,7 +217,9 @@ class Pending:
                     records[key] = unpack_pending(key, value)
                 except DamagedRecord as error:
                     damaged.append(key)
-                    self._log.error("upload queue: {key}: {error}", key=key.hex(), error=error)
+                    self._log.error(
+                        "upload queue: {key}: {error}", key=entry_name(key), error=error
+                    )
             for key in damaged:
                 txn.delete(key, db=self._database)
         # An action result that was added together with its blobs comes after them.

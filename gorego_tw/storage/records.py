@@ -127,6 +127,12 @@ class PendingRecord(NamedTuple):
         return f"blob {self.subject}"
 
 
+def entry_name(key: bytes) -> str:
+    """What an entry is called where people read it: of a blob the hash, as commands take it."""
+    kind = "action result " if key[:1] == bytes([ACTIONS]) else ""
+    return f"{kind}{key[1:].hex()}"
+
+
 def disk_bytes(size_bytes: int) -> int:
     """What a file of that size takes of the disk."""
     return -(-size_bytes // BLOCK_BYTES) * BLOCK_BYTES

@@ -121,8 +121,13 @@ class Space:
         """How much is to be evicted, in bytes; 0 or less if nothing is."""
         taken = self.used_bytes + self.reserved_bytes + self.wanted_bytes
         over_limit = taken - (self.limit_bytes - self.headroom_bytes)
-        lacking = self.free_reserve_bytes + self.reserved_bytes + self.wanted_bytes
-        return max(over_limit, lacking - self.free_bytes - self.doomed_bytes)
+        return max(over_limit, self.lacking_bytes)
+
+    @property
+    def lacking_bytes(self) -> int:
+        """How much the file system has too little, whoever takes it, in bytes; 0 or less if it has enough."""
+        needed = self.free_reserve_bytes + self.reserved_bytes + self.wanted_bytes
+        return needed - self.free_bytes - self.doomed_bytes
 
     def reserve(self, size_bytes: int) -> Reservation:
         """Promise room for a blob of that size.

@@ -8,6 +8,7 @@ from random import Random
 
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs, formatEvent
 from zope.interface.verify import verifyObject
 
 from gorego_tw.digest import Digest
@@ -350,9 +351,13 @@ class TroubleTests(JanitorTestCase):
         """Where others have filled the disk, it stops when nothing of ours is left."""
         self.fill(5)
         self.tier.space.free_reserve_bytes = 1 << 60
-        self.clock.advance(2)
-        self.work()
+        with capturedLogs() as logs:
+            self.clock.advance(2)
+            self.work()
         self.assertEqual(self.tier.index.tallies[1].entries, 0)
+        (told,) = [text for event in logs if "too few" in (text := formatEvent(event))]
+        self.assertIn("5 entries were evicted", told)
+        self.assertIn("writes are refused", told)
 
     def test_reading_goes_on(self) -> None:
         """Who reads an evicted blob reads it to its end."""
