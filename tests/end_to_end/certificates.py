@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 LIFETIME = dt.timedelta(hours=1)
+
+LOOPBACK = (x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
 
 
 class Pair(NamedTuple):
@@ -38,13 +41,13 @@ class Authority:
         self._certificate = builder.sign(self._key, hashes.SHA256())
         self.cert = self._write(f"{name}.crt", _pem(self._certificate))
 
-    def vouch_for(self, name: str) -> Pair:
-        """A certificate for the loopback addresses."""
+    def vouch_for(self, name: str, hosts: Sequence[x509.GeneralName] = LOOPBACK) -> Pair:
+        """A certificate for those hosts."""
         key = ec.generate_private_key(ec.SECP256R1())
-        names = x509.SubjectAlternativeName(
-            [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-        )
-        builder = self._builder(name, key.public_key()).add_extension(names, critical=False)
+        builder = self._builder(name, key.public_key())
+        if hosts:
+            names = x509.SubjectAlternativeName(hosts)
+            builder = builder.add_extension(names, critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
         private = key.private_bytes(
             serialization.Encoding.PEM,
