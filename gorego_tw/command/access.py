@@ -62,7 +62,8 @@ class Location(NamedTuple):
             if not known:
                 click.echo(f"{self.folder}: {_INCOMPLETE}", err=True)
             try:
-                yield Direct(Control(tier, Random(), sleep))  # noqa: S311 - samples
+                service = Control(tier, Random(), sleep)  # noqa: S311 - samples
+                yield Direct(service, lambda: tier.checkpoints.take_if_due(tier.threads))
             finally:
                 self._close(tier)
             if all_of_it and not known:

@@ -102,7 +102,7 @@ class Arrival:
         :returns: whether it is kept. Where there is no room for it that is no matter to readers, who have
             it from memory, or from the file as long as they read.
         :raises DigestMismatch: it has not the digest.
-        :raises ResourceExhausted: the disk is full, and some of it is in the file alone.
+        :raises ResourceExhausted: the disk is full, and more waits for it than memory has room for.
         """
         while self._writing:
             await self._wait_for_disk()
@@ -127,9 +127,7 @@ class Arrival:
         try:
             await writer.finish()
         except ResourceExhausted:
-            if writer.written_bytes:
-                raise
-            writer.verified_bytes()  # all of it is in memory
+            writer.check()  # what is not in the file is in memory
             return False
         with suppress(StatusError), telling():
             self._inventory.add_file(self.digest, self._path)

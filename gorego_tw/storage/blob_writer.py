@@ -158,6 +158,14 @@ class BlobWriter:
         """
         return verified(self.digest, bytes(self._buffer))
 
+    def check(self) -> None:
+        """Verify what was taken in, though not all of it could be written. Nothing may be called after it but ``close``.
+
+        :raises DigestMismatch: it has not the digest.
+        """
+        self._hasher.update(self._buffer)
+        check_hash(self.digest, self._hasher.digest())
+
     def close(self) -> None:
         """Close the file. What was not flushed is lost."""
         fd, self._fd = self._fd, -1

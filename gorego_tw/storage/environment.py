@@ -35,6 +35,9 @@ LATEST_USE = b"latest use"
 #: The least that LMDB wants of its lock file, and some more, in bytes.
 _LOCK_FILE_BYTES = 16 << 10
 
+#: Errors that say nothing of the file: they may be over at the next start.
+PASSING = (lmdb.MemoryError, lmdb.LockError, lmdb.ReadonlyError, lmdb.DiskError)
+
 #: How much is freed in the file until that may be used again, if the disk can follow, in bytes: 1/64 of
 #: the limit.
 _GROWTH_SHARE = 64
@@ -116,6 +119,8 @@ class Environment:
             self.tallies()
         except (DamagedRecord, StatusError) as error:
             self._environment.close()
+            if isinstance(error.__cause__, PASSING):
+                raise
             raise IndexDamaged(str(error)) from error
         self.page_bytes = self._environment.stat()["psize"]
         self.free_pages = FreePages(self.file, self.page_bytes)
@@ -271,6 +276,6 @@ def _make_lock_file(path: Path) -> None:
 
 def _refusal(error: lmdb.Error) -> Exception:
     """Why an environment cannot be opened: because of the file, or of something that passes."""
-    if isinstance(error, lmdb.MemoryError | lmdb.LockError | lmdb.ReadonlyError | lmdb.DiskError):
+    if isinstance(error, PASSING):
         return trouble(error)
     return IndexDamaged(str(error))

@@ -17,6 +17,9 @@ RETRY_SECONDS = 2
 #: No space, no quota, no file of that length.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
+#: What keeps a file from being opened that has nothing to do with the file.
+NOT_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR})
+
 #: What may be over soon, and then the file is as good as ever: a disk, or a way to it, that fails for a moment.
 PASSING = frozenset({errno.EIO, errno.EREMOTEIO, errno.ESTALE, errno.ETIMEDOUT, errno.EACCES})
 

@@ -140,13 +140,23 @@ class BlobFiles:
         name = f"{key.hex()}.{self._process}.{next(self._numbers)}"
         self._held.add(name)
         try:
-            os.rename(self.path(key), f"{self._trash}/{name}")
+            self._move_to_trash(key, name)
         except BaseException as error:
             self._held.discard(name)
             if isinstance(error, FileNotFoundError):
                 return None
             raise
         return name
+
+    def _move_to_trash(self, key: bytes, name: str) -> None:
+        path = self.path(key)
+        try:
+            os.rename(path, f"{self._trash}/{name}")
+        except FileNotFoundError:
+            if not os.path.lexists(path):
+                raise
+            os.makedirs(self._trash, exist_ok=True)  # somebody has tidied up
+            os.rename(path, f"{self._trash}/{name}")
 
     def release(self, name: str) -> None:
         """What is held in the trash may go."""
@@ -168,7 +178,11 @@ class BlobFiles:
 
         What cannot be deleted stays for the next time.
         """
-        for name in os.listdir(self._trash):
+        try:
+            names = os.listdir(self._trash)
+        except FileNotFoundError:  # it is made when something goes there
+            return
+        for name in names:
             if name in self._held:
                 continue
             with suppress(OSError):

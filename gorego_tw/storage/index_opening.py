@@ -142,7 +142,8 @@ def _ending(folder: Folder, record: CheckpointRecord | None, boot_id: str) -> En
         return Ending.KILLED
     if record.clean:
         return Ending.CLOSED
-    return Ending.KILLED if record.boot_id == boot_id else Ending.POWER_CUT
+    # Where the system tells of no boots each may be another one.
+    return Ending.KILLED if boot_id and record.boot_id == boot_id else Ending.POWER_CUT
 
 
 def _prepare(folder: Folder, record: CheckpointRecord | None, ending: Ending) -> Ending:

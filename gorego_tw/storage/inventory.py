@@ -51,6 +51,7 @@ class Inventory:
     :param space: told of what goes into the trash.
     :ivar damaged: how many entries were dropped because they were damaged.
     :ivar doubt: what is not known of the files at the moment; None if they are as the index says.
+    :ivar is_unreadable: whether the disk could not read the file of a blob, and may not be able to.
     :ivar filed: told of each blob that has become a file.
     """
 
@@ -64,6 +65,7 @@ class Inventory:
         self.damaged = 0
         self.doubt: Doubt | None = None
         self.filed: Callable[[Digest], object] = bool
+        self.is_unreadable: Callable[[Digest], bool] = lambda _: False
 
     def find(self, digest: Digest) -> tuple[BlobRecord, bytes | None] | None:
         """The record of a blob, with its bytes if they are in the index; None if it is absent."""
@@ -87,7 +89,7 @@ class Inventory:
         record, data = found
         if record.is_file:
             untouched = self._files.is_as_recorded(digest.key, record)
-            return untouched and not self.is_doubted(record)
+            return untouched and not self.is_doubted(record) and not self.is_unreadable(digest)
         return data is not None and digest_of(data, digest.function) == digest
 
     def missing(self, digests: Collection[Digest]) -> list[Digest]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -25,7 +24,7 @@ from gorego_tw.interfaces import (
 )
 from gorego_tw.storage.blob_writer import BlobWriter, check_size, verified
 from gorego_tw.storage.disk_threads import DiskThreads
-from gorego_tw.storage.failures import status_of
+from gorego_tw.storage.failures import NOT_OURS, status_of
 from gorego_tw.storage.files import BlobFiles
 from gorego_tw.storage.index import Index
 from gorego_tw.storage.inventory import Inventory
@@ -46,9 +45,6 @@ from gorego_tw.storage.unverified import Unverified
 
 #: Without O_NONBLOCK, a pipe that somebody put in the place of a blob would stop the reactor.
 _READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
-
-#: What keeps a file from being opened that has nothing to do with the file.
-_NOT_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR})
 
 _ACTIONS_PREFIX = bytes([ACTIONS])
 
@@ -132,7 +128,7 @@ class LocalBlobs:
         try:
             fd = os.open(self._files.path(digest.key), _READ_FLAGS)
         except OSError as error:
-            if error.errno in _NOT_OURS or self._may_pass(digest, record, error):
+            if error.errno in NOT_OURS or self._may_pass(digest, record, error):
                 raise status_of(error) from error
             raise self._damaged(digest, record, error) from error
         found = os.fstat(fd)

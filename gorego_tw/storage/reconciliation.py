@@ -22,7 +22,7 @@ from gorego_tw.digest import DigestFunction
 from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.doubt import Doubt
 from gorego_tw.storage.environment import Environment
-from gorego_tw.storage.failures import PASSING, status_of, telling
+from gorego_tw.storage.failures import PASSING, status_of
 from gorego_tw.storage.files import BlobFiles
 from gorego_tw.storage.index import Index
 from gorego_tw.storage.inventory import Inventory
@@ -43,8 +43,8 @@ NOTE_SECONDS = 1.0
 #: How much time passes between two lines in the log about how far it is, in seconds.
 TELL_SECONDS = 60.0
 
-#: How long after the disk was away it is waited for again, in seconds: not for each of many bad files.
-ANEW_SECONDS = 3600.0
+#: How long a folder is come back to in vain, in seconds, after another one was for PASSING_SECONDS.
+IMPATIENT_SECONDS = 5.0
 
 #: All folders that blobs may be in, as the first two bytes of their keys.
 FOLDERS = tuple(
@@ -103,7 +103,8 @@ class Reconciliation(Periodic):
         self._last_use = last_use
         self._threads = threads
         self._clock = clock
-        self._away_since = -ANEW_SECONDS
+        self._away_since: float | None = None
+        self._patience_seconds = PASSING_SECONDS
         self._told_at = self._noted_at = clock.seconds()
 
     @property
@@ -120,6 +121,7 @@ class Reconciliation(Periodic):
                 self._tell("index and files are in step")
                 return
             await self._compare_folder(doubt, FOLDERS[doubt.position])
+            self._away_since = None
             doubt.position += 1
             self._note_sometimes(doubt)
             self._tell_sometimes()
@@ -142,8 +144,14 @@ class Reconciliation(Periodic):
 
     def _survey(self, doubt: Doubt, prefix: bytes) -> Survey:  # in a thread
         survey = Survey([], [], [])
-        with telling():
+        try:
             there = self._files.folder(prefix)
+        except OSError as error:
+            self._wait_if_it_may_pass(error)
+            self._log.warn(
+                "a folder of files cannot be read, and is left out: {error}", error=error
+            )
+            return survey
         for key, value in self._index.of_prefix(prefix):
             with suppress(DamagedRecord):  # dropped when it is asked for
                 record = unpack_blob(key, value)
@@ -185,10 +193,12 @@ class Reconciliation(Periodic):
         if not isinstance(error, OSError) or error.errno not in PASSING:
             return
         now = self._clock.seconds()
-        if not 0 <= now - self._away_since < ANEW_SECONDS:
+        if self._away_since is None:
             self._away_since = now
-        if now - self._away_since < PASSING_SECONDS:
+        if 0 <= now - self._away_since < self._patience_seconds:
             raise status_of(error)
+        # Not as long for each of many bad files; a folder that can be read shows that the disk is there.
+        self._patience_seconds = min(self._patience_seconds, IMPATIENT_SECONDS)
 
     def _adopt(self, files: list[Unknown]) -> None:
         for file in files:

@@ -273,6 +273,7 @@ class LocalTier:
         slots = KeySlots(folder.path / "unverified", MOST_FILES)
         unverified = Unverified(inventory.doubt_files, slots, clock)
         unreadable = Unreadable(inventory, files, threads, clock)
+        inventory.is_unreadable = unreadable.is_noted
         inventory.doubt = opened.doubt
         return cls(
             folder=folder,

@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from gorego_tw.concurrency import Periodic
 from gorego_tw.digest import Digest
 from gorego_tw.storage.disk_threads import DiskThreads
-from gorego_tw.storage.failures import PASSING
+from gorego_tw.storage.failures import NOT_OURS, PASSING
 from gorego_tw.storage.files import BlobFiles
 from gorego_tw.storage.inventory import Inventory
 from gorego_tw.storage.reading import read_without_trace
@@ -63,6 +63,10 @@ class Unreadable(Periodic):
             self._noted[digest] = _Noted(record, self._clock.seconds())
         return True
 
+    def is_noted(self, digest: Digest) -> bool:
+        """Whether it is not known yet whether the disk can read that blob."""
+        return digest in self._noted
+
     async def _look(self) -> None:
         due = self._clock.seconds() - PASSING_SECONDS
         for digest, (record, since) in list(self._noted.items()):
@@ -75,6 +79,8 @@ class Unreadable(Periodic):
         try:
             await self._threads.run(_compare, path, digest)
         except OSError as error:
+            if error.errno in NOT_OURS:
+                return  # another time
             damage = str(error.strerror)
         except DamagedFile as error:
             damage = str(error)

@@ -20,6 +20,7 @@ from gorego_tw.control.service import Control
 from gorego_tw.digest import Digest
 from gorego_tw.errors import Code
 from gorego_tw.interfaces import StoredActionResult
+from gorego_tw.storage.environment import LEAST_GROWTH_BYTES
 from gorego_tw.storage.records import pack_action
 from tests.storage.tiers import TierTestCase, blob
 
@@ -51,8 +52,12 @@ class BringingTests(TierTestCase):
     def setUp(self) -> None:
         super().setUp()
         control = Control(self.tier, Random(1), sleep)
-        self.connection = Counted(Direct(control))
+        self.connection = Counted(Direct(control, self.settle))
         self.bringing = Bringing(self.connection)
+
+    async def settle(self) -> None:
+        """As the command does."""
+        await self.tier.checkpoints.take_if_due(self.tier.threads)
 
     def take(self, size_bytes: int, seed: int = 0) -> Digest:
         digest, data = blob(size_bytes, seed)
@@ -77,6 +82,17 @@ class BringingTests(TierTestCase):
         self.assertEqual(self.connection.calls, {"WriteSeveral": 4})
         self.assertEqual(self.missing(digests), [])
         self.assertEqual(self.tier.index.tallies[0].entries, 500)
+
+    def test_more_than_a_checkpoint(self) -> None:
+        """However much comes, the index takes it: its pages are brought to the disk in between."""
+        self.tier.environment.growth_bytes = LEAST_GROWTH_BYTES
+        for number in range(4000):
+            self.take(1000, number)
+        for number in range(3):
+            self.take(20 * SMALL_BYTES, number)
+        self.bringing.send()
+        self.assertEqual(self.bringing.counts, {"blobs": 4003})
+        self.assertGreater(self.tier.checkpoints.taken, 3)
 
     def test_bounded_messages(self) -> None:
         """Blobs that are not that small fill more messages; none is lost between two."""

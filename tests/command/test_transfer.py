@@ -16,11 +16,15 @@ from gorego_tw.control.service import Control
 from tests.storage.tiers import TierTestCase
 
 
+async def sleep_not() -> None:
+    """Nothing to do between two messages."""
+
+
 class Watched(Direct):
     """A connection that tells which streams have ended."""
 
     def __init__(self, service: Control) -> None:
-        super().__init__(service)
+        super().__init__(service, sleep_not)
         self.ended: list[str] = []
 
     def stream(

@@ -6,13 +6,14 @@ import faulthandler
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import NoReturn
 
 import lmdb
 from twisted.trial.unittest import SynchronousTestCase
 
 from gorego_tw.errors import Unavailable
 from gorego_tw.storage import environment
-from gorego_tw.storage.environment import Environment
+from gorego_tw.storage.environment import Environment, trouble
 from gorego_tw.storage.folder import Folder
 from gorego_tw.storage.index_damage import CrashNote, IndexDamage, crashed, met_in_use
 
@@ -82,6 +83,18 @@ class IndexDamageTests(SynchronousTestCase):
             self.assertRaises(Unavailable, environment.probe)
             self.assertEqual(len(self.met), 1)
             self.met.clear()
+
+    def test_passing_trouble_at_the_start(self) -> None:
+        """An index that cannot be read for a moment when it is opened is not taken for damaged."""
+
+        def fail(_: Environment) -> NoReturn:
+            error = lmdb.DiskError("Input/output error")
+            raise trouble(error) from error
+
+        self.patch(Environment, "tallies", fail)
+        place = Path(self.mktemp())
+        place.mkdir()
+        self.assertRaises(Unavailable, Environment, place, 1 << 30)
 
     def test_removed(self) -> None:
         """A file that was removed is found by whoever asks how much it takes."""

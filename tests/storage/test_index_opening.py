@@ -116,6 +116,24 @@ class EndingTests(OpeningTestCase):
         self.assertIsNone(self.tier.inventory.doubt)
         self.assertEqual(self.served(), set(self.blobs))
 
+    def test_unknown_boot(self) -> None:
+        """Where the system does not tell boots apart a kill is taken for a power cut, which is safe."""
+        self.reopen()
+        record = CheckpointRecord.read(self.folder / "index")
+        assert record is not None
+        killed = self.killed()
+        record._replace(boot_id="").write(killed / "index")
+        tier = LocalTier.open(
+            killed,
+            limit_bytes=1 << 30,
+            free_reserve_bytes=0,
+            clock=self.clock,
+            threads=NoDiskThreads(),
+            boot="",
+        )
+        self.assertIs(tier.ending, Ending.POWER_CUT)
+        self.successResultOf(Deferred.fromCoroutine(tier.close()))
+
     def test_no_record(self) -> None:
         """An index without a record of a checkpoint is taken, and the files are compared with it."""
         self.close_tier(self.tier)

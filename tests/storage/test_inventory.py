@@ -187,6 +187,16 @@ class FailedEvictionTests(TierTestCase):
         patch.restore()
         self.assertEqual(self.successResultOf(read(self.tier.blobs, self.digest)), self.data)
 
+    def test_no_trash(self) -> None:
+        """Where somebody has removed the trash it is made again, and the file goes."""
+        self.full.restore()
+        trash = self.tier.folder.trash
+        trash.rmdir()
+        self.tier.files.empty_trash()
+        self.assertEqual(self.tier.inventory.evict([self.digest.key]), 8192)
+        self.assertFalse(self.path(self.digest).exists())
+        self.assertEqual(len(list(trash.iterdir())), 1)
+
     def test_trash_is_emptied_meanwhile(self) -> None:
         """A file whose entry may yet stay is not deleted with the trash."""
         hold = self.tier.files.hold

@@ -12,7 +12,7 @@ from gorego_tw.errors import NotFound, Unavailable
 from gorego_tw.storage import unreadable
 from gorego_tw.storage.unreadable import LOOK_SECONDS, PASSING_SECONDS
 from tests.storage.test_local import failing
-from tests.storage.tiers import TierTestCase, read
+from tests.storage.tiers import TierTestCase, put, read
 
 
 class UnreadableTests(TierTestCase):
@@ -69,6 +69,28 @@ class UnreadableTests(TierTestCase):
         self.wait(PASSING_SECONDS + LOOK_SECONDS)
         self.assertEqual(self.tier.inventory.damaged, 0)
         self.failureResultOf(self.tier.blobs.get(self.digest), Unavailable)
+
+    def test_sent_again(self) -> None:
+        """A blob that is sent again meanwhile takes the place of what cannot be read, and stays."""
+        self.fail_once()
+        self.assertFalse(self.successResultOf(self.tier.uploads.is_needless(self.digest)))
+        self.successResultOf(put(self.tier.blobs, self.digest, self.data))
+        self.path(self.digest).write_bytes(self.data)  # the disk is away for longer for the old one
+        self.successResultOf(read(self.tier.blobs, self.digest))
+        self.wait(2 * PASSING_SECONDS)
+        self.assertEqual(self.successResultOf(read(self.tier.blobs, self.digest)), self.data)
+        self.assertEqual(self.tier.inventory.damaged, 0)
+
+    def test_too_many_open_files(self) -> None:
+        """What keeps this process from looking is no damage; it looks again."""
+        self.fail_once()
+        patch = self.patch(os, "open", failing(errno.EMFILE))
+        self.wait(2 * PASSING_SECONDS)
+        patch.restore()
+        self.assertTrue(self.service.is_noted(self.digest))
+        self.wait(LOOK_SECONDS)
+        self.assertFalse(self.service.is_noted(self.digest))
+        self.assertEqual(self.tier.inventory.damaged, 0)
 
     def test_many(self) -> None:
         """Those beyond what is remembered are trouble, too."""
