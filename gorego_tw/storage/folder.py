@@ -30,6 +30,14 @@ _OLDER = {"1": VERSION, "2": COMPRESSED_VERSION, "3": VERSION, "4": COMPRESSED_V
 #: Those of programs that did not keep the checkpoint up to date.
 _WITHOUT_CHECKPOINT = frozenset({"1", "2"})
 
+#: Whatever may be in a folder of ours that has no version: the process that made it was killed, or somebody has
+#: deleted that file.
+_OURS = frozenset(
+    {"index", "cas", "uploads", "trash", "lock", "version.new", "ballast", "unverified", "crash"}
+    | {"reuse.json", "reuse.json.new", "control", "lost+found"}
+)
+_OURS_SET_ASIDE = "index.damaged-"
+
 _log = make_logger()
 
 
@@ -53,6 +61,7 @@ class Folder:
         self.path = path
         self._version = VERSION
         try:
+            self._refuse_others()
             for part in (self.index, self.cas, self.uploads, self.trash):
                 part.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -109,6 +118,20 @@ class Folder:
     def close(self) -> None:
         """Let go of the folder."""
         os.close(self._lock)
+
+    def _refuse_others(self) -> None:
+        """What is in the trash, or unfinished among uploads, is deleted; it has to be ours."""
+        if not self.path.exists() or (self.path / "version").exists():
+            return
+        names = {path.name for path in self.path.iterdir()}
+        others = sorted(name for name in names - _OURS if not name.startswith(_OURS_SET_ASIDE))
+        parts = (self.index, self.cas, self.uploads, self.trash)
+        is_new = not any(any(part.iterdir()) for part in parts if part.name in names)
+        if others or not (is_new or "lock" in names):
+            found = f"{others[0]!r} is in it" if others else "it has no 'version'"
+            raise FolderError(
+                f"{self.path}: {found}, so it is no cache folder of gorego; name an empty folder or one to be made"
+            )
 
     def _take(self) -> None:
         try:

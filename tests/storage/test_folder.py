@@ -73,6 +73,31 @@ class FolderTests(SynchronousTestCase):
         error = self.assertRaises(FolderError, Folder, self.path)
         self.assertIn("version", str(error))
 
+    def test_of_others(self) -> None:
+        """A folder with something else in it is left as it is."""
+        for name in ("notes.txt", "trash/kept.txt", "cas/00/1234"):
+            path = Path(self.mktemp())
+            file = path / name
+            file.parent.mkdir(parents=True)
+            file.write_text("theirs")
+            error = self.assertRaises(FolderError, Folder, path)
+            self.assertIn("no cache folder of gorego", str(error))
+            self.assertEqual([found for found in path.rglob("*") if found.is_file()], [file])
+            self.assertFalse((path / "index").exists())
+
+    def test_begun(self) -> None:
+        """One that was being made when the process was killed is taken, whatever there was of it by then."""
+        path = Path(self.mktemp())
+        for number, names in enumerate((["lost+found"], ["index"], ["index", "cas", "trash"])):
+            path = path.with_name(f"{number}")
+            for name in names:
+                (path / name).mkdir(parents=True)
+            Folder(path).close()
+        (path / "version").unlink()
+        (path / "cas" / "sha256").mkdir()
+        (path / "index.damaged-20261127").mkdir()
+        Folder(path).close()
+
     def test_not_a_folder(self) -> None:
         """A file in the place of the folder is said to be one."""
         self.path.write_bytes(b"")
