@@ -235,6 +235,11 @@ def make_backing(
     """
     peer = make_peer(configuration, reactor)
     if peer is None:
+        if waiting := tier.environment.pending_entries:
+            make_logger().warn(
+                "{count} uploads wait that were acknowledged, and there is no backing_cache.target to send them to",
+                count=waiting,
+            )
         return None
     return Backing(configuration, peer, tier, limits, reactor, sketch=sketch)
 

@@ -39,6 +39,16 @@ class BackingTests(TierTestCase):
         """Without a target there is nothing behind."""
         self.assertIsNone(self.make())
 
+    def test_none_any_more(self) -> None:
+        """What was acknowledged and waits is not forgotten in silence where there is no target any more."""
+        backing = self.make(target="grpc://host:1", write_policy="back")
+        assert backing is not None
+        backing.pending.add_blob(self.put(10)[0])
+        with capturedLogs() as events:
+            self.assertIsNone(self.make())
+        (text,) = map(formatEvent, events)
+        self.assertIn("1 uploads wait that were acknowledged", text)
+
     def test_services(self) -> None:
         """The session begins, the queue and the renewal need it."""
         everything = ["Session", "Probe", "WriteBack", "Renewal"]

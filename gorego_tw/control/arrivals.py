@@ -74,15 +74,14 @@ class Brought:
                 yield _refusal(error)
         for result in request.results:
             try:
-                self.action_result(result)
+                yield WriteSeveralResponse.Outcome(existed=self.action_result(result))
             except StatusError as error:
                 yield _refusal(error)
-            else:
-                yield WriteSeveralResponse.Outcome()
 
-    def action_result(self, stored: StoredResult) -> None:
-        """Keep an action result as it was listed elsewhere.
+    def action_result(self, stored: StoredResult) -> bool:
+        """Keep an action result as it was listed elsewhere. One that is here already stays: it is newer, or the same.
 
+        :returns: whether there was one.
         :raises InvalidArgument: it is damaged.
         :raises ResourceExhausted: no room.
         """
@@ -92,10 +91,23 @@ class Brought:
             result = unpack_action(stored.value)
         except (DamagedRecord, KeyError, IndexError) as error:
             raise InvalidArgument(f"action result {stored.key.hex()}: {error}") from None
+        if self._has_result(stored.key):
+            return True
         value = pack_action(result, self._tier.last_use.now)
         self._tier.space.check(disk_bytes(len(value)))
         with self._tier.index.write() as txn:
             txn.put_action(stored.key, value)
+        return False
+
+    def _has_result(self, key: bytes) -> bool:
+        value = self._tier.index.action(key)
+        if value is None:
+            return False
+        try:
+            unpack_action(value)
+        except DamagedRecord:
+            return False
+        return True
 
 
 async def _one(request: WriteRequest) -> AsyncIterator[WriteRequest]:

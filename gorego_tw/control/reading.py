@@ -12,7 +12,7 @@ from gorego_tw.digest import Digest
 from gorego_tw.errors import DataLoss, NotFound
 from gorego_tw.pb.gorego.control.v1.control_pb2 import BlobName, ReadAllResponse, ReadResponse
 from gorego_tw.storage.entries import Entries
-from gorego_tw.storage.records import DamagedRecord, unpack_blob
+from gorego_tw.storage.records import DamagedRecord, entry_name, unpack_blob
 from gorego_tw.storage.tier import LocalTier
 
 #: How many blobs are read before others have their turn: the small ones take a millisecond.
@@ -59,7 +59,9 @@ class Reading:
             for key, value in page:
                 try:
                     digest = Digest(key, unpack_blob(key, value).size_bytes)
-                except DamagedRecord:  # for verify
+                except DamagedRecord as error:
+                    damage = f"blob {entry_name(key)}: {error}"
+                    yield ReadAllResponse(name=message_of(Digest(key, 0)), damage=damage)
                     continue
                 async with closing(self._whole(digest)) as responses:
                     async for response in responses:

@@ -154,6 +154,18 @@ class Environment:
         return pages * self.page_bytes
 
     @property
+    def pending_entries(self) -> int:
+        """How many entries wait to be uploaded.
+
+        :raises StatusError: LMDB fails.
+        """
+        try:
+            with self.begin() as txn:
+                return txn.stat(self.pending)["entries"]
+        except lmdb.Error as error:
+            raise self.trouble(error) from error
+
+    @property
     def file_bytes(self) -> int:
         """What the file takes of the disk, in bytes.
 

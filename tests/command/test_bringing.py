@@ -21,7 +21,7 @@ from gorego_tw.digest import Digest
 from gorego_tw.errors import Code
 from gorego_tw.interfaces import StoredActionResult
 from gorego_tw.storage.environment import LEAST_GROWTH_BYTES
-from gorego_tw.storage.records import pack_action
+from gorego_tw.storage.records import pack_action, unpack_action
 from tests.storage.tiers import TierTestCase, blob
 
 
@@ -113,6 +113,16 @@ class BringingTests(TierTestCase):
             self.take(size)
             self.bringing.send()
         self.assertEqual(self.bringing.counts, {"blobs": 2, "existed": 2})
+
+    def test_results_there_already(self) -> None:
+        """An action result that is there stays: it is newer than what comes, or the same."""
+        for data in (b"newer", b"older"):
+            self.take_result(1, pack_action(StoredActionResult(data, ()), 0))
+            self.bringing.send()
+        self.assertEqual(self.bringing.counts, {"action_results": 1, "existed": 1})
+        value = self.tier.index.action(b"\0" + (1).to_bytes(32, "big"))
+        assert value is not None
+        self.assertEqual(unpack_action(value).data, b"newer")
 
     def test_refused(self) -> None:
         """What is wrong is refused, which is told, and all others are kept."""

@@ -344,7 +344,7 @@ class TransferTests(CommandTestCase):
     def test_again(self) -> None:
         """What is there already does no harm."""
         result = self.run_command("import", "--json", data=self.archive())
-        self.assertEqual(json.loads(result.stderr), {"blobs": 0, "action_results": 1, "existed": 2})
+        self.assertEqual(json.loads(result.stderr), {"blobs": 0, "action_results": 0, "existed": 3})
 
     def test_damage_is_left_out(self) -> None:
         """The rest is exported, and the exit code tells."""
@@ -353,6 +353,14 @@ class TransferTests(CommandTestCase):
         self.fail_with(1, "damaged: blob", "export", path)
         with tarfile.open(path) as archive:
             self.assertEqual(len(archive.getnames()), 3)
+
+    def test_unreadable_entry_is_left_out(self) -> None:
+        """So is a blob of which the record is damaged."""
+        tier = self.open_tier()
+        with tier.environment.begin(write=True) as txn:
+            txn.put(self.small.key, b"?", db=tier.environment.blobs)
+        self.close_tier(tier)
+        self.fail_with(1, f"damaged: blob {self.small.hash}", "export", self.mktemp())
 
     def test_no_room_for_the_archive(self) -> None:
         """A file that takes no more stays what it is, and the error is told in a line."""

@@ -416,7 +416,7 @@ class SeveralTests(ControlTestCase):
         self.assertEqual(
             [outcome.code for outcome in outcomes], [0, wrong, wrong, wrong, 0, 0, wrong, 0]
         )
-        self.assertEqual([outcome.existed for outcome in outcomes], [True, *[False] * 7])
+        self.assertEqual([outcome.existed for outcome in outcomes], [True, *[False] * 6, True])
         self.assertTrue(all(bool(outcome.message) == bool(outcome.code) for outcome in outcomes))
         missing = self.successResultOf(self.tier.blobs.find_missing([there, bad, good, small]))
         self.assertEqual(missing, [bad])
