@@ -105,8 +105,8 @@ class Location(NamedTuple):
             remote.greet()
             yield remote
         except Refused as error:
-            if error.code is not Code.UNAVAILABLE:
-                raise
+            if error.code is not Code.UNAVAILABLE or error.message.startswith("local tier"):
+                raise  # it has answered
             raise Unusable(
                 f"{self.folder}: in use by a process that does not answer at {self.folder / NAME} "
                 f"(a daemon that starts or stops, or another gorego cache): {error.message}"

@@ -121,6 +121,8 @@ class Reconciliation(Periodic):
                 self._tell("index and files are in step")
                 return
             await self._compare_folder(doubt, FOLDERS[doubt.position])
+            if not self.running:  # it may not have come to its end
+                return
             self._away_since = None
             doubt.position += 1
             self._note_sometimes(doubt)
@@ -136,6 +138,8 @@ class Reconciliation(Periodic):
             await deferLater(self._clock, 0)
         if doubt.verify:
             for unknown in survey.unknown:
+                if not self.running:
+                    return
                 await self._verify(unknown)
         else:
             for some in _slices(survey.unknown):

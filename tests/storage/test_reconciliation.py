@@ -7,7 +7,7 @@ import os
 
 from gorego_tw.storage.disk_threads import NoDiskThreads
 from gorego_tw.storage.doubt import Doubt
-from gorego_tw.storage.reconciliation import FOLDERS
+from gorego_tw.storage.reconciliation import FOLDERS, Unknown
 from gorego_tw.storage.records import COMPRESSED
 from tests.storage.compression import CompressingTestCase
 from tests.storage.test_local import failing
@@ -56,6 +56,25 @@ class CompressedFilesTests(CompressingTestCase):
         self.clock.pump([*[1.0] * 100, *[0.0] * (2 * len(FOLDERS))])
         self.assertEqual(self.tier.reconciliation.progress, 1)
         self.assertEqual(self.tier.reconciliation.refused, 1)
+
+    def test_stop(self) -> None:
+        """A stop waits for the file that is being hashed, not for all of them; the next process begins with them."""
+        digests = [self.put_text(200_000, seed)[0] for seed in range(3)]
+        for digest in digests:
+            with self.tier.index.write() as txn:
+                txn.drop_blob(digest.key)
+        doubt = self.tier.inventory.doubt = Doubt(0, 0, verify=True)
+        verified: list[bytes] = []
+
+        async def verify(file: Unknown) -> None:
+            verified.append(file.key)
+            self.tier.reconciliation.running = 0
+
+        self.patch(self.tier.reconciliation, "_verify", verify)
+        self.tier.reconciliation.startService()
+        self.clock.pump([1.0, *[0.0] * (2 * len(FOLDERS))])
+        self.assertEqual(len(verified), 1)
+        self.assertEqual(FOLDERS[doubt.position], verified[0][:2])
 
     def test_a_folder_that_cannot_be_read(self) -> None:
         """One folder that the disk never reads is left out; all others are compared."""
