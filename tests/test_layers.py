@@ -62,6 +62,7 @@ LAYERS = (
         "forwarding",
         "concurrency",
         "listen_address",
+        "seldom",
     },
 )
 

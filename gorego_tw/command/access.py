@@ -63,7 +63,13 @@ class Location(NamedTuple):
                 click.echo(f"{self.folder}: {_INCOMPLETE}", err=True)
             try:
                 service = Control(tier, Random(), sleep)  # noqa: S311 - samples
-                yield Direct(service, lambda: tier.checkpoints.take_if_due(tier.threads))
+                began = tier.environment.last_transaction
+
+                async def settle() -> None:
+                    if tier.environment.last_transaction != began:  # else nothing was written
+                        await tier.checkpoints.take_if_due(tier.threads)
+
+                yield Direct(service, settle)
             finally:
                 self._close(tier)
             if all_of_it and not known:

@@ -16,6 +16,7 @@ from gorego_tw.pb.gorego.control.v1.control_pb2 import (
 from gorego_tw.storage.records import (
     ACTIONS,
     DamagedRecord,
+    damage_of_action,
     disk_bytes,
     pack_action,
     unpack_action,
@@ -91,23 +92,14 @@ class Brought:
             result = unpack_action(stored.value)
         except (DamagedRecord, KeyError, IndexError) as error:
             raise InvalidArgument(f"action result {stored.key.hex()}: {error}") from None
-        if self._has_result(stored.key):
+        here = self._tier.index.action(stored.key)
+        if here is not None and damage_of_action(here) is None:
             return True
         value = pack_action(result, self._tier.last_use.now)
         self._tier.space.check(disk_bytes(len(value)))
         with self._tier.index.write() as txn:
             txn.put_action(stored.key, value)
         return False
-
-    def _has_result(self, key: bytes) -> bool:
-        value = self._tier.index.action(key)
-        if value is None:
-            return False
-        try:
-            unpack_action(value)
-        except DamagedRecord:
-            return False
-        return True
 
 
 async def _one(request: WriteRequest) -> AsyncIterator[WriteRequest]:

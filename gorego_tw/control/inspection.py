@@ -11,7 +11,6 @@ from gorego_tw.interfaces import IBlobBody
 from gorego_tw.storage.inventory import Inventory
 from gorego_tw.storage.last_use import LastUse
 from gorego_tw.storage.local import LocalBlobs
-from gorego_tw.storage.records import DamagedRecord, unpack_action
 from gorego_tw.storage.tier import LocalTier
 
 #: What is hashed where it is, in bytes: a thread would take longer to be told.
@@ -99,11 +98,3 @@ class Inspection:
         if size != digest.size_bytes:
             return f"{size} bytes"
         return None if hasher.digest() == digest.key[1:] else "wrong hash"
-
-    def damage_of_result(self, value: bytes) -> str | None:
-        """What is wrong with a packed action result, None if nothing is."""
-        try:
-            unpack_action(value)
-        except DamagedRecord as error:
-            return str(error)
-        return None

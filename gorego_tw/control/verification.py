@@ -9,7 +9,7 @@ from gorego_tw.control.names import shown
 from gorego_tw.digest import Digest
 from gorego_tw.pb.gorego.control.v1.control_pb2 import VerifyResponse
 from gorego_tw.storage.entries import Entries
-from gorego_tw.storage.records import DamagedRecord, entry_name, unpack_blob
+from gorego_tw.storage.records import DamagedRecord, damage_of_action, entry_name, unpack_blob
 from gorego_tw.storage.tier import LocalTier
 
 #: How much is read before it is told how far it is, in bytes and in entries.
@@ -74,7 +74,7 @@ class Verification:
             for key, value in page:
                 await self._keep_pace(len(value))
                 await self._count(len(value))
-                if damage := self._inspection.damage_of_result(value):
+                if damage := damage_of_action(value):
                     self._damaged(key, entry_name(key), damage)
                 yield
 

@@ -13,6 +13,7 @@ from gorego_tw.concurrency import Periodic
 from gorego_tw.errors import StatusError
 from gorego_tw.eviction.in_progress import InProgress
 from gorego_tw.eviction.policy import SampledLRU
+from gorego_tw.seldom import Seldom
 from gorego_tw.storage.failures import telling
 from gorego_tw.storage.tier import LocalTier
 from gorego_tw.telemetry.current import recorded
@@ -105,7 +106,7 @@ class Janitor(Periodic):
         self._clock = tier.clock
         self._space = tier.space
         self._stuck = False
-        self._lacking_told = -TELL_SECONDS
+        self._lacking_told = Seldom(TELL_SECONDS, tier.clock, at_once=True)
         self._rested_from = self._chosen_at = tier.clock.seconds()
         self._commit_seconds = 0.0
         self._tidy_at = tier.clock.seconds()
@@ -152,9 +153,9 @@ class Janitor(Periodic):
 
     def _tell_lacking(self, lacking_bytes: int, evicted: int) -> None:
         """The file system is nearly full, which the limit was to prevent."""
-        if 0 <= self._clock.seconds() - self._lacking_told < TELL_SECONDS:
+        if not self._lacking_told.due:
             return
-        self._lacking_told = self._clock.seconds()
+        self._lacking_told.done()
         left = max(0, self._space.lacking_bytes)
         self._log.warn(
             "the file system had {lacking} bytes too few left: {evicted} entries were evicted, {left} bytes are "

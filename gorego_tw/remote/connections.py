@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import grpc
 
-from gorego_tw.errors import Unavailable
 from gorego_tw.remote.bridge import deferred
 from gorego_tw.remote.places import Places
 from gorego_tw.remote.target import Target
@@ -113,7 +112,6 @@ class Connections:
         self._trust = trust
         self._places = Places(count * most_in_flight)
         self._open: list[Connection] = []
-        self._is_closed = False
 
     @property
     def in_flight(self) -> int:
@@ -141,8 +139,7 @@ class Connections:
 
         :raises Unavailable: they are closed.
         """
-        if self._is_closed:
-            raise Unavailable("backing cache: the connections are closed")
+        self._places.check()
         with self._least_busy() as connection:
             yield connection
 
@@ -152,7 +149,6 @@ class Connections:
 
     async def close(self) -> None:
         """Break off what is on its way."""
-        self._is_closed = True
         self._places.close()
         for connection in self._open:
             await deferred(connection.channel.close())

@@ -38,8 +38,10 @@ class Places:
 
         :raises Unavailable: too many wait for one already, or there are no more calls.
         """
-        if self._closed:
-            return fail(_closing())
+        try:
+            self.check()
+        except Unavailable as error:
+            return fail(error)
         if self.taken < self._most and not self._waiting:
             self.taken += 1
             return succeed(None)
@@ -48,6 +50,14 @@ class Places:
         turn: Deferred[None] = Deferred(self._leave)
         self._waiting.append(turn)
         return turn
+
+    def check(self) -> None:
+        """Make sure that there are still calls.
+
+        :raises Unavailable: there are no more.
+        """
+        if self._closed:
+            raise _closing()
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[None]:

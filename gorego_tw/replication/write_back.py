@@ -26,6 +26,7 @@ from gorego_tw.errors import (
 )
 from gorego_tw.interfaces import ActionKey, IActionResults, StoredActionResult
 from gorego_tw.replication.rests import Rests
+from gorego_tw.seldom import Seldom
 from gorego_tw.storage.local import action_key
 from gorego_tw.storage.pending import Entry, Pending
 
@@ -108,7 +109,7 @@ class WriteBack(Periodic):
         self._forget = forget
         # Each pending entry is in one of these.
         self._line = deque(pending)
-        self._refusal_told = -TELL_SECONDS
+        self._refusals_told = Seldom(TELL_SECONDS, clock, at_once=True)
         self._rests = Rests(clock, random)
         self._under_way: dict[bytes, Deferred[None]] = {}
 
@@ -273,7 +274,6 @@ class WriteBack(Periodic):
             self._log.warn("upload queue: {error}; trying again", error=error)
 
     def _tell_refusal(self, entry: Entry, error: Exception) -> None:
-        if 0 <= self._clock.seconds() - self._refusal_told < TELL_SECONDS:
-            return
-        self._refusal_told = self._clock.seconds()
-        self._log.warn("upload queue: {what}: {why}", what=entry.record, why=error)
+        if self._refusals_told.due:
+            self._refusals_told.done()
+            self._log.warn("upload queue: {what}: {why}", what=entry.record, why=error)

@@ -36,7 +36,7 @@ LATEST_USE = b"latest use"
 _LOCK_FILE_BYTES = 16 << 10
 
 #: Errors that say nothing of the file: they may be over at the next start.
-PASSING = (lmdb.MemoryError, lmdb.LockError, lmdb.ReadonlyError, lmdb.DiskError)
+_PASSING = (lmdb.MemoryError, lmdb.LockError, lmdb.ReadonlyError, lmdb.DiskError)
 
 #: How much is freed in the file until that may be used again, if the disk can follow, in bytes: 1/64 of
 #: the limit.
@@ -119,7 +119,7 @@ class Environment:
             self.tallies()
         except (DamagedRecord, StatusError) as error:
             self._environment.close()
-            if isinstance(error.__cause__, PASSING):
+            if isinstance(error.__cause__, _PASSING):
                 raise
             raise IndexDamaged(str(error)) from error
         self.page_bytes = self._environment.stat()["psize"]
@@ -288,6 +288,6 @@ def _make_lock_file(path: Path) -> None:
 
 def _refusal(error: lmdb.Error) -> Exception:
     """Why an environment cannot be opened: because of the file, or of something that passes."""
-    if isinstance(error, PASSING):
+    if isinstance(error, _PASSING):
         return trouble(error)
     return IndexDamaged(str(error))

@@ -160,11 +160,9 @@ class LocalBlobs:
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
         try:
             right = await self._threads.run(verified_record, fd, digest, record)
-        except OSError as error:
-            if self._may_pass(digest, record, error):
+        except (OSError, DamagedFile) as error:
+            if isinstance(error, OSError) and self._may_pass(digest, record, error):
                 raise status_of(error) from error
-            raise self._damaged(digest, record, error) from error
-        except DamagedFile as error:
             raise self._damaged(digest, record, error) from error
         if self._is_current(digest, record):
             with suppress(StatusError):  # on a full disk it is hashed again the next time

@@ -19,6 +19,7 @@ from txaio.tx import make_logger
 
 from gorego_tw.concurrency import Periodic
 from gorego_tw.digest import DigestFunction
+from gorego_tw.seldom import Seldom
 from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.doubt import Doubt
 from gorego_tw.storage.environment import Environment
@@ -105,7 +106,8 @@ class Reconciliation(Periodic):
         self._clock = clock
         self._away_since: float | None = None
         self._patience_seconds = PASSING_SECONDS
-        self._told_at = self._noted_at = clock.seconds()
+        self._lines = Seldom(TELL_SECONDS, clock, at_once=False)
+        self._notes = Seldom(NOTE_SECONDS, clock, at_once=False)
 
     @property
     def progress(self) -> float:
@@ -215,16 +217,16 @@ class Reconciliation(Periodic):
             self.refused += 1
 
     def _note_sometimes(self, doubt: Doubt) -> None:
-        if not 0 <= self._clock.seconds() - self._noted_at < NOTE_SECONDS:
-            self._noted_at = self._clock.seconds()
+        if self._notes.due:
+            self._notes.done()
             doubt.write(self._environment)
 
     def _tell_sometimes(self) -> None:
-        if not 0 <= self._clock.seconds() - self._told_at < TELL_SECONDS:
+        if self._lines.due:
             self._tell("index and files are being compared")
 
     def _tell(self, what: str) -> None:
-        self._told_at = self._clock.seconds()
+        self._lines.done()
         self._log.info(
             "{what}: {percent:.0f} %; {adopted} files adopted, {refused} refused, {lost} lost",
             what=what,

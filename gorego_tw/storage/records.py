@@ -231,6 +231,15 @@ def unpack_action(value: bytes) -> StoredActionResult:
 
 
 @cache
+def damage_of_action(value: bytes) -> str | None:
+    """What is wrong with a packed action result; None if nothing is."""
+    try:
+        unpack_action(value)
+    except DamagedRecord as error:
+        return str(error)
+    return None
+
+
 def _slot(width: int) -> Struct:
     """A reference: a key, then a size."""
     return Struct(f"<{width}sQ")

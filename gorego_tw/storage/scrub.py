@@ -9,6 +9,7 @@ from txaio.tx import make_logger
 
 from gorego_tw.concurrency import Periodic
 from gorego_tw.digest import Digest, DigestFunction, digest_of
+from gorego_tw.seldom import Seldom
 from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.environment import Environment
 from gorego_tw.storage.files import BlobFiles
@@ -16,7 +17,7 @@ from gorego_tw.storage.index import Index
 from gorego_tw.storage.inventory import Inventory
 from gorego_tw.storage.pace import Pace
 from gorego_tw.storage.reading import read_without_trace
-from gorego_tw.storage.records import ACTIONS, BlobRecord, DamagedRecord, unpack_action
+from gorego_tw.storage.records import ACTIONS, BlobRecord, DamagedRecord, damage_of_action
 from gorego_tw.storage.stored_file import ContentHash, DamagedFile
 from gorego_tw.storage.unreadable import MayPass
 
@@ -74,8 +75,7 @@ class Scrub(Periodic):
         self._files = files
         self._may_pass = may_pass
         self._threads = threads
-        self._clock = clock
-        self._noted_at = clock.seconds()
+        self._notes = Seldom(NOTE_SECONDS, clock, at_once=False)
         self._position = environment.position(_NAME) or b""
 
     @property
@@ -127,10 +127,8 @@ class Scrub(Periodic):
         value = self._index.action(key)
         if value is None:
             return 0
-        try:
-            unpack_action(value)
-        except DamagedRecord as error:
-            self._inventory.drop(key, str(error))
+        if damage := damage_of_action(value):
+            self._inventory.drop(key, damage)
         return len(value)
 
     def _inline(self, key: bytes) -> int | None:
@@ -194,6 +192,6 @@ class Scrub(Periodic):
     def _note(self, *, at_once: bool = False) -> None:
         if self._pace is None:
             return
-        if at_once or not 0 <= self._clock.seconds() - self._noted_at < NOTE_SECONDS:
-            self._noted_at = self._clock.seconds()
+        if at_once or self._notes.due:
+            self._notes.done()
             self._environment.note_position(_NAME, self._position)

@@ -20,6 +20,7 @@ from gorego_tw.storage.disk_threads import HeldDiskThreads
 from gorego_tw.storage.records import INLINE_LIMIT
 from gorego_tw.storage.tail import TAIL_BYTES
 from gorego_tw.storage.waiting_line import WIDTH
+from tests.storage.test_local import failing
 from tests.storage.tiers import LIMIT_BYTES, SIZES, TierTestCase, blob, open_files, read
 
 #: Larger than what stays in memory.
@@ -351,11 +352,7 @@ class StoringTests(ArrivalTestCase):
     def test_full_disk(self) -> None:
         """A disk that fills up is told to the sender as soon as more waits for it than there is memory for."""
         arrival = self.open()
-
-        def full(*_args: object) -> int:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-        self.patch(os, "pwrite", full)
+        self.patch(os, "pwrite", failing(errno.ENOSPC))
         self.append(arrival, 0, MOST_UNWRITTEN_BYTES, WRITE_CHUNK)
         self.failureResultOf(arrival.append(b"x"), ResourceExhausted)
         self.successResultOf(arrival.abandon(Unavailable("full")))
@@ -365,12 +362,8 @@ class StoringTests(ArrivalTestCase):
         """A disk that has room again before that is told nobody, and the blob is kept."""
         arrival = self.open()
         reading = Reading(arrival.body()).all()
-
-        def full(*_args: object) -> int:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
         self.append(arrival, 0, WRITE_CHUNK, WRITE_CHUNK)
-        patch = self.patch(os, "pwrite", full)
+        patch = self.patch(os, "pwrite", failing(errno.ENOSPC))
         self.append(arrival, WRITE_CHUNK, 3 * WRITE_CHUNK, WRITE_CHUNK)
         patch.restore()
         self.append(arrival, 3 * WRITE_CHUNK, LARGE)
@@ -382,11 +375,7 @@ class StoringTests(ArrivalTestCase):
 
     def test_full_from_the_beginning(self) -> None:
         """What memory has room for is read all the same, whatever pieces it came in."""
-
-        def full(*_args: object) -> int:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-        self.patch(os, "pwrite", full)
+        self.patch(os, "pwrite", failing(errno.ENOSPC))
         for size_bytes in (
             WRITE_CHUNK,
             WRITE_CHUNK + 1,
@@ -407,11 +396,7 @@ class StoringTests(ArrivalTestCase):
         """A disk that is full at the end leaves nothing behind; what is in memory as a whole is read all the
         same, if it is the blob.
         """
-
-        def full(*_args: object) -> int:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-        patch = self.patch(os, "pwrite", full)
+        patch = self.patch(os, "pwrite", failing(errno.ENOSPC))
         arrival = self.open(100_000)
         reading = Reading(arrival.body()).all()
         self.append(arrival, 0, 100_000)
@@ -429,7 +414,7 @@ class StoringTests(ArrivalTestCase):
         arrival = self.open(3 * WRITE_CHUNK + 10)
         self.append(arrival, 0, 3 * WRITE_CHUNK + 10)
         reading = Reading(arrival.body()).all()
-        self.patch(os, "pwrite", full)
+        self.patch(os, "pwrite", failing(errno.ENOSPC))
         self.assertFalse(self.successResultOf(arrival.finish()))
         arrival.complete()
         self.successResultOf(reading.end)
