@@ -12,6 +12,7 @@ from gorego_tw.storage.inventory import Inventory
 from gorego_tw.storage.last_use import LastUse
 from gorego_tw.storage.local import LocalBlobs
 from gorego_tw.storage.tier import LocalTier
+from gorego_tw.storage.verified_files import VerifiedFiles
 
 #: What is hashed where it is, in bytes: a thread would take longer to be told.
 _AT_ONCE_BYTES = 16_384
@@ -41,14 +42,16 @@ class Inspection:
         self._index = tier.index
         # Nobody ever writes these uses down.
         self._uses = LastUse(tier.index, tier.clock)
-        self._inventory = _Untouched(tier.index, tier.files, self._uses, tier.space)
+        # What is read here for once does not take the place of what clients read.
+        verified = VerifiedFiles(tier.clock, most_bytes=0)
+        self._inventory = _Untouched(tier.index, tier.files, self._uses, tier.space, verified)
         self._blobs = LocalBlobs(
             self._inventory,
             files=tier.files,
             space=tier.space,
             last_use=self._uses,
             threads=tier.threads,
-            unverified=tier.unverified,
+            verified=verified,
             may_pass=lambda *_: False,
         )
         self._run = tier.threads.run

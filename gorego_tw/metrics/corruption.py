@@ -20,7 +20,7 @@ def observe_corruption(observed: Observed, tier: LocalTier, backing: Backing | N
         "gorego_corrupt_blobs_total", "Blobs found damaged, and not given out", found, "tier"
     )
     observed.counter(
-        "gorego_cold_read_verified_bytes_total",
-        "What was not in memory, or not to be trusted there, and was compared with its hash while it was read",
-        lambda: tier.unverified.verified_bytes,
+        "gorego_first_read_verified_bytes_total",
+        "What was compared with its hash because it was read for the first time by this process",
+        lambda: tier.verified.hashed_bytes,
     )

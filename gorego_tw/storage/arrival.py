@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -14,11 +13,12 @@ from gorego_tw.errors import DataLoss, DigestMismatch, ResourceExhausted, Status
 from gorego_tw.interfaces import IBlobBody
 from gorego_tw.storage.arriving_body import ArrivingBody
 from gorego_tw.storage.blob_writer import BlobWriter, check_size
+from gorego_tw.storage.block_sums import SUMMED_BYTES
 from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.failures import telling
 from gorego_tw.storage.files import BlobFiles
 from gorego_tw.storage.inventory import Inventory
-from gorego_tw.storage.reading import read_now
+from gorego_tw.storage.reading import read_all, read_now
 from gorego_tw.storage.records import INLINE_LIMIT
 from gorego_tw.storage.space import Space
 from gorego_tw.storage.tail import Tail
@@ -130,7 +130,7 @@ class Arrival:
             writer.check()  # what is not in the file is in memory
             return False
         with suppress(StatusError), telling():
-            self._inventory.add_file(self.digest, self._path)
+            self._inventory.add_file(self.digest, self._path, writer.sums.digest())
             return True
         return False
 
@@ -177,16 +177,18 @@ class Arrival:
         return await self._read_file(offset, memory()) if piece is None else piece
 
     async def _read_file(self, offset: int, memory: memoryview) -> memoryview:
-        fd = self._writer.fd
-        # While the blob is verified, the file has more than readers may have.
-        into = memory[: min(self._writer.written_bytes, self._readable) - offset]
+        """Read blocks that are in the file whole, as all are that the tail has not, and compare them."""
+        fd, written = self._writer.fd, self._writer.written_bytes
+        start = offset - offset % SUMMED_BYTES
+        into = memory[: written - written % SUMMED_BYTES - start]
         with telling():
-            count = read_now(fd, into, offset)
-            if count is None:
-                count = await self._threads.run(os.preadv, fd, [into], offset)
-        if not count:
-            raise DataLoss("local tier: the blob was truncated while it arrived")
-        return into[:count]
+            count = read_now(fd, into, start) or 0
+            if count < len(into):
+                count += await self._threads.run(read_all, fd, into[count:], start + count)
+        if count < len(into) or not self._writer.sums.are_of(into, start):
+            raise DataLoss("local tier: the blob was damaged while it arrived")
+        # While the blob is verified, the file has more than readers may have.
+        return into[offset - start : self._readable - start]
 
     def _delete(self) -> None:
         with suppress(OSError):  # deleted at the next start

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from gorego_tw.digest import Digest, DigestFunction, Hasher, digest_of
 from gorego_tw.errors import DigestMismatch
+from gorego_tw.storage.block_sums import BlockSums, Summing
 from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.failures import telling
 
@@ -75,7 +76,7 @@ class BlobWriter:
         self.size_bytes = 0
         self._path = path
         self._threads = threads
-        self._hasher = digest.function.hasher()
+        self._hasher = Summing(digest.function.hasher())
         self._buffer = bytearray()
         self._written = 0
         self._fd = -1
@@ -84,6 +85,11 @@ class BlobWriter:
     def fd(self) -> int:
         """The open file, for who reads what is written already; -1 if there is none."""
         return self._fd
+
+    @property
+    def sums(self) -> BlockSums:
+        """The checksums of what was written."""
+        return self._hasher.sums
 
     @property
     def written_bytes(self) -> int:

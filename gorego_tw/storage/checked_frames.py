@@ -1,5 +1,5 @@
-"""The frames of a compressed file, on their way out: what comes from the disk is expanded, and compared with
-the digest.
+"""The frames of a compressed file, on their way out: expanded, and compared with the digest, when they are read
+for the first time.
 """
 
 from __future__ import annotations
@@ -7,19 +7,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from gorego_tw.digest import Digest
-from gorego_tw.storage.checked_body import CheckedBody, Content
+from gorego_tw.storage.checked_body import CheckedBody
+from gorego_tw.storage.content import Content
 from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.reading import read_all
-from gorego_tw.storage.unverified import Unverified
+from gorego_tw.storage.verified_files import FileVersion, VerifiedFiles
 from gorego_tw.zstd.seekable import Frame, FrameDecompressor, FrameTable, table_bytes
 
 
 class CheckedFrames(CheckedBody):
     """An open file with the frames of a blob in it, and their table, read as it is.
 
-    As of a file that is the blob itself: what is in memory is given out as it is, and all of what
-    comes from the disk is compared before the last frame is given out whole. If that finds frames, or
-    a table, that cannot be expanded, ``read`` raises DamagedFrames.
+    It is compared as a file that is the blob itself. If that finds frames, or a table, that cannot be
+    expanded, ``read`` raises DamagedFrames.
 
     :param file_bytes: how long the file is.
     """
@@ -32,20 +32,20 @@ class CheckedFrames(CheckedBody):
         digest: Digest,
         file_bytes: int,
         *,
-        inode: int,
+        version: FileVersion,
         threads: DiskThreads,
         damaged: Callable[[str], object],
         may_pass: Callable[[OSError], bool],
-        unverified: Unverified,
+        verified: VerifiedFiles,
     ) -> None:
         super().__init__(
             fd,
             digest,
-            inode=inode,
+            version=version,
             threads=threads,
             damaged=damaged,
             may_pass=may_pass,
-            unverified=unverified,
+            verified=verified,
         )
         self.size_bytes = file_bytes
         self._hasher: _FrameHasher | None = None
@@ -59,14 +59,21 @@ class CheckedFrames(CheckedBody):
         length = self.size_bytes - table_bytes(self._digest.size_bytes)
         return Content(self._fd, self._digest, length, self._hasher)
 
+    def _sums_of(self, content: Content) -> bytes:
+        assert self._hasher is not None
+        return content.sums(self._hasher.table)
+
 
 class _FrameHasher:
     """Takes frames in, in pieces of any size, and makes the hash of what they expand to.
 
     The table is read when the first piece comes, in its thread.
+
+    :ivar table: it, packed.
     """
 
     def __init__(self, fd: int, digest: Digest, file_bytes: int) -> None:
+        self.table = bytearray()
         self._fd = fd
         self._size_bytes = digest.size_bytes
         self._file_bytes = file_bytes
@@ -107,6 +114,6 @@ class _FrameHasher:
 
     def _table(self) -> FrameTable:
         length = table_bytes(self._size_bytes)
-        packed = bytearray(length)
-        read_all(self._fd, memoryview(packed), self._file_bytes - length)
-        return FrameTable(packed, self._size_bytes, self._file_bytes)
+        self.table = bytearray(length)
+        read_all(self._fd, memoryview(self.table), self._file_bytes - length)
+        return FrameTable(self.table, self._size_bytes, self._file_bytes)

@@ -85,7 +85,6 @@ class CompressedBody:
         if offset >= end:
             return
         table = await self._table()
-        self._file.until = next(table.frames(end - 1)).end
         for frame in table.frames(offset):
             if frame.first >= end:
                 break

@@ -226,7 +226,7 @@ class Compressing(Service):
                 if self._tier.environment.checkpoints != waiting.checkpoints:
                     # The blob may be on stable storage, and has to be there after a crash.
                     await run(file.sync)
-            self._replace(digest, record, path, length)
+            self._replace(digest, record, path, length, file.sums.digest())
         except WrongContent as damage:
             self._damaged(digest, record, damage)
         finally:
@@ -238,8 +238,10 @@ class Compressing(Service):
             else:
                 file.close()
 
-    def _replace(self, digest: Digest, record: BlobRecord, path: str, length: int) -> None:
-        if self._tier.inventory.replace_file(digest, record, path, length):
+    def _replace(
+        self, digest: Digest, record: BlobRecord, path: str, length: int, sums: bytes
+    ) -> None:
+        if self._tier.inventory.replace_file(digest, record, path, length, sums):
             self.compressed += 1
             self.original_bytes += digest.size_bytes
             self.compressed_bytes += length

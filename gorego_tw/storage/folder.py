@@ -33,7 +33,7 @@ _WITHOUT_CHECKPOINT = frozenset({"1", "2"})
 #: Whatever may be in a folder of ours that has no version: the process that made it was killed, or somebody has
 #: deleted that file.
 _OURS = frozenset(
-    {"index", "cas", "uploads", "trash", "lock", "version.new", "ballast", "unverified", "crash"}
+    {"index", "cas", "uploads", "trash", "lock", "version.new", "ballast", "crash"}
     | {"reuse.json", "reuse.json.new", "control", "lost+found"}
 )
 _OURS_SET_ASIDE = "index.damaged-"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from gorego_tw.digest import Digest
+from gorego_tw.storage.block_sums import BlockSums
 from gorego_tw.storage.reading import read_without_trace
 from gorego_tw.storage.records import disk_bytes
 from gorego_tw.zstd.seekable import FRAME_BYTES, FrameCompressor, pack_table
@@ -27,10 +28,12 @@ class FrameFile:
     :param path: of the file to be made.
     :param compressor: used by nobody else meanwhile.
     :ivar wanted: set to False, from any thread, to break off at the next frame.
+    :ivar sums: the checksums of what was made.
     """
 
     def __init__(self, digest: Digest, source: str, path: str, compressor: FrameCompressor) -> None:
         self.wanted = True
+        self.sums = BlockSums()
         self._digest = digest
         self._source_path = source
         self._path = path
@@ -85,8 +88,7 @@ class FrameFile:
         return lengths, hasher.digest()
 
     def _read(self, into: memoryview, offset: int) -> int:
-        # What came from the disk for this must not stay in memory, where readers take it for what was
-        # compared with its hash: that may be broken off.
+        # Nobody has asked for it: what had to come from the disk need not stay in memory.
         if read_without_trace(self._source, into, offset) < len(into):
             raise WrongContent("truncated")
         return len(into)
@@ -96,4 +98,5 @@ class FrameFile:
             done = 0
             while done < len(rest):
                 done += os.pwrite(self._fd, rest[done:], offset + done)
+        self.sums.update(data)
         return offset + done

@@ -35,6 +35,7 @@ from gorego_tw.storage.records import (
     unpack_size,
 )
 from gorego_tw.storage.space import Space
+from gorego_tw.storage.verified_files import VerifiedFiles, version_of
 
 
 class _Moved(NamedTuple):
@@ -49,6 +50,7 @@ class Inventory:
     """The entries, each whole: a record, and its bytes in the index or in a file.
 
     :param space: told of what goes into the trash.
+    :param verified: told of the checksums of files that are kept.
     :ivar damaged: how many entries were dropped because they were damaged.
     :ivar doubt: what is not known of the files at the moment; None if they are as the index says.
     :ivar is_unreadable: whether the disk could not read the file of a blob, and may not be able to.
@@ -57,11 +59,19 @@ class Inventory:
 
     _log = make_logger()
 
-    def __init__(self, index: Index, files: BlobFiles, last_use: LastUse, space: Space) -> None:
+    def __init__(
+        self,
+        index: Index,
+        files: BlobFiles,
+        last_use: LastUse,
+        space: Space,
+        verified: VerifiedFiles,
+    ) -> None:
         self._index = index
         self._files = files
         self._last_use = last_use
         self._space = space
+        self._verified = verified
         self.damaged = 0
         self.doubt: Doubt | None = None
         self.filed: Callable[[Digest], object] = bool
@@ -122,9 +132,10 @@ class Inventory:
         with self._index.write() as txn:
             txn.put_blob(digest.key, record, data)
 
-    def add_file(self, digest: Digest, temporary: str) -> None:
+    def add_file(self, digest: Digest, temporary: str, sums: bytes) -> None:
         """Keep the verified blob in that file, which is moved; or deleted, if that is not needed.
 
+        :param sums: its checksums.
         :raises ResourceExhausted: no room in the index.
         """
         if self.holds(digest):
@@ -132,11 +143,16 @@ class Inventory:
             return
         with telling():
             self._files.placing.note(digest.key)
-            self._place(digest, temporary, known=self.record(digest.key) is not None)
+            known = self.record(digest.key) is not None
+            record = self._place(digest, temporary, known=known)
+        self._verified.put(version_of(digest.key, record), sums)
         self.filed(digest)
 
-    def replace_file(self, digest: Digest, record: BlobRecord, temporary: str, length: int) -> bool:
-        """Move a compressed file of that length in the place of the one that ``record`` is of.
+    def replace_file(
+        self, digest: Digest, record: BlobRecord, temporary: str, length: int, sums: bytes
+    ) -> bool:
+        """Move a compressed file of that length, and with those checksums, in the place of the one that
+        ``record`` is of.
 
         A crash meanwhile leaves a file that is not as the index says, which is found when it is
         opened, and put right when it was verified.
@@ -149,10 +165,9 @@ class Inventory:
             return False
         with telling(), self._index.write() as txn:
             stamp = self._files.place(temporary, digest.key)
-            txn.put_blob(
-                digest.key,
-                found[0]._replace(location=COMPRESSED, stamp=stamp, compressed_bytes=length),
-            )
+            made = found[0]._replace(location=COMPRESSED, stamp=stamp, compressed_bytes=length)
+            txn.put_blob(digest.key, made)
+        self._verified.put(version_of(digest.key, made), sums)
         return True
 
     def restamp(self, key: bytes, record: BlobRecord) -> None:
@@ -231,17 +246,6 @@ class Inventory:
                 if record is not None and self.is_doubted(record):
                     txn.put_blob(key, record._replace(stamp=0))
 
-    def doubt_files(self, keys: Iterable[bytes]) -> None:
-        """Let the files of those blobs, in whatever form, be hashed in the same way.
-
-        :raises StatusError: LMDB fails.
-        """
-        with self._index.write() as txn:
-            for key in keys:
-                record = self.record(key)
-                if record is not None and record.is_file:
-                    txn.put_blob(key, record._replace(stamp=0))
-
     def adopt(self, entries: Iterable[tuple[bytes, BlobRecord]]) -> int:
         """Know files that are in their places, and of which nothing is known.
 
@@ -316,16 +320,18 @@ class Inventory:
                 if name is not None:
                     self._files.bring_back(name, key)
 
-    def _place(self, digest: Digest, temporary: str, *, known: bool) -> None:
+    def _place(self, digest: Digest, temporary: str, *, known: bool) -> BlobRecord:
         key = digest.key
         placed = False
         try:
             with self._index.write() as txn:
                 stamp = self._files.place(temporary, key)
                 placed = True
-                txn.put_blob(key, BlobRecord(self._last_use.now, FILE, digest.size_bytes, stamp))
+                record = BlobRecord(self._last_use.now, FILE, digest.size_bytes, stamp)
+                txn.put_blob(key, record)
         except BaseException:
             # One that takes the place of another is of the same blob: it is hashed when it is read.
             if placed and not known:
                 self._files.discard(key)
             raise
+        return record

@@ -41,7 +41,7 @@ from gorego_tw.storage.records import (
 from gorego_tw.storage.space import Space
 from gorego_tw.storage.stored_file import DamagedFile, body_of, verified_record
 from gorego_tw.storage.unreadable import MayPass
-from gorego_tw.storage.unverified import Unverified
+from gorego_tw.storage.verified_files import VerifiedFiles, version_of
 
 #: Without O_NONBLOCK, a pipe that somebody put in the place of a blob would stop the reactor.
 _READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
@@ -74,11 +74,11 @@ class LocalBlobs:
         space: Space,
         last_use: LastUse,
         threads: DiskThreads,
-        unverified: Unverified,
+        verified: VerifiedFiles,
         may_pass: MayPass,
     ) -> None:
         self._inventory = inventory
-        self._unverified = unverified
+        self._verified = verified
         self._may_pass = may_pass
         self._files = files
         self._space = space
@@ -142,11 +142,10 @@ class LocalBlobs:
             fd,
             record,
             digest=digest,
-            inode=found.st_ino,
             threads=self._threads,
             damaged=self._dropper(digest, record),
             may_pass=lambda error: self._may_pass(digest, record, error),
-            unverified=self._unverified,
+            verified=self._verified,
         )
 
     async def _verify(
@@ -159,11 +158,12 @@ class LocalBlobs:
             # What is in memory may be other than what is on the disk.
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
         try:
-            right = await self._threads.run(verified_record, fd, digest, record)
+            right, sums = await self._threads.run(verified_record, fd, digest, record)
         except (OSError, DamagedFile) as error:
             if isinstance(error, OSError) and self._may_pass(digest, record, error):
                 raise status_of(error) from error
             raise self._damaged(digest, record, error) from error
+        self._verified.put(version_of(digest.key, right), sums)
         if self._is_current(digest, record):
             with suppress(StatusError):  # on a full disk it is hashed again the next time
                 self._inventory.restamp(digest.key, right)
@@ -198,20 +198,24 @@ class LocalBlobs:
         path = self._files.temporary()
         with reservation:
             try:
-                await self._write(digest, body, path)
-                self._inventory.add_file(digest, path)
+                sums = await self._write(digest, body, path)
+                self._inventory.add_file(digest, path, sums)
             finally:
                 with suppress(OSError):  # deleted at the next start
                     self._files.delete(path)
 
-    async def _write(self, digest: Digest, body: IBlobBody, path: str | None) -> None:
-        """Verify a body, and keep it in a file if there is a path for one."""
+    async def _write(self, digest: Digest, body: IBlobBody, path: str | None) -> bytes:
+        """Verify a body, and keep it in a file if there is a path for one.
+
+        :returns: its checksums.
+        """
         writer = BlobWriter(digest, path, self._threads)
         try:
             async with closing(body.chunks()) as pieces:
                 async for piece in pieces:
                     await writer.append(piece)
             await writer.finish()
+            return writer.sums.digest()
         finally:
             writer.close()
 

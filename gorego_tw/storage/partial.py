@@ -98,7 +98,7 @@ class Partial:
                 self._inventory.add_inline(self.digest, data)
         else:
             await writer.finish()
-            self._inventory.add_file(self.digest, self._path)
+            self._inventory.add_file(self.digest, self._path, writer.sums.digest())
         self.drop()
 
     async def keep(self) -> None:

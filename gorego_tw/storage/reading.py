@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
-from resource import getrusage
 
 #: What preadv says where the page is not in memory, or where it cannot tell.
 _NOT_NOW = frozenset({errno.EAGAIN, errno.EOPNOTSUPP})
 
 #: Not a number that Linux alone has: elsewhere every read takes a thread.
 _NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None)
-
-#: Of this thread, where there is such an account: elsewhere every read takes a thread anyway.
-_ACCOUNT: int = getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF)
 
 
 def read_now(fd: int, into: memoryview, offset: int) -> int | None:
@@ -31,22 +26,6 @@ def read_now(fd: int, into: memoryview, offset: int) -> int | None:
         if error.errno in _NOT_NOW:
             return None
         raise
-
-
-def read_in_memory(fd: int, into: memoryview, offset: int) -> int | None:
-    """Fill ``into`` with what was in memory of a file before.
-
-    :returns: how many bytes; None if the disk was asked for anything, whatever is in ``into`` then, or
-        if the file ends.
-    :raises OSError: it cannot be read.
-    """
-    # Linux begins to read even where it must not wait, and now and then the disk is so fast that it does
-    # not say so: once in 750 times where a virtual disk had to read 8 KiB. The thread's account tells.
-    before = getrusage(_ACCOUNT).ru_inblock
-    count = read_now(fd, into, offset)
-    if count != len(into) or getrusage(_ACCOUNT).ru_inblock != before:
-        return None
-    return count
 
 
 def read_all(fd: int, into: memoryview, offset: int) -> int:

@@ -8,13 +8,14 @@ from contextlib import suppress
 
 from gorego_tw.digest import Digest
 from gorego_tw.interfaces import IBlobBody
+from gorego_tw.storage.block_sums import BlockSums
 from gorego_tw.storage.checked_body import CheckedBody
 from gorego_tw.storage.checked_frames import CheckedFrames
 from gorego_tw.storage.compressed_body import CompressedBody
 from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.reading import read_all
 from gorego_tw.storage.records import COMPRESSED, FILE, BlobRecord
-from gorego_tw.storage.unverified import Unverified
+from gorego_tw.storage.verified_files import VerifiedFiles, version_of
 from gorego_tw.zstd.seekable import (
     FOOT_BYTES,
     LONGEST_FRAME_BYTES,
@@ -54,6 +55,7 @@ class ContentHash:
         self._digest = digest
         self._read = read
         self._hasher = digest.function.hasher()
+        self._sums = BlockSums()
         self._memory = memoryview(bytearray(LONGEST_FRAME_BYTES))
         self._pieces = self._frames() if self.is_compressed else self._plain()
 
@@ -73,20 +75,29 @@ class ContentHash:
         if self._hasher.digest() != self._digest.key[1:]:
             raise DamagedFile("wrong hash")
 
+    def sums(self) -> bytes:
+        """The checksums of the file, when all was taken in."""
+        return self._sums.digest()
+
     def _plain(self) -> Iterator[int]:
         offset = 0
         while count := self._read(self._fd, self._memory[:_PLAIN_BYTES], offset):
             self._hasher.update(self._memory[:count])
+            self._sums.update(self._memory[:count])
             offset += count
             yield count
 
     def _frames(self) -> Iterator[int]:
         try:
-            table = FrameTable(self._table(), self._digest.size_bytes, self.file_bytes)
+            packed = self._table()
+            table = FrameTable(packed, self._digest.size_bytes, self.file_bytes)
             decompressor = FrameDecompressor()
             for start, end, _, size_bytes in table.frames():
-                self._hasher.update(decompressor.expand(self._frame(start, end), size_bytes))
+                frame = self._frame(start, end)
+                self._hasher.update(decompressor.expand(frame, size_bytes))
+                self._sums.update(frame)
                 yield end - start
+            self._sums.update(packed)
         except DamagedFrames as error:
             raise DamagedFile(f"wrong size, and {error}") from None
 
@@ -108,44 +119,44 @@ def body_of(
     record: BlobRecord,
     *,
     digest: Digest,
-    inode: int,
     threads: DiskThreads,
     damaged: Callable[[str], object],
     may_pass: Callable[[OSError], bool],
-    unverified: Unverified,
+    verified: VerifiedFiles,
 ) -> IBlobBody:
     """The blob in an open file, which the body closes.
 
-    :param inode: the file's number.
     :param damaged: told what is wrong when the file turns out not to be the blob.
     :param may_pass: asked of what the disk says when it cannot read the file; if so that is no damage yet.
-    :param unverified: which files have something in memory that is not to be trusted.
+    :param verified: the files that were found right.
     """
+    version = version_of(digest.key, record)
     if record.location == COMPRESSED:
         frames = CheckedFrames(
             fd,
             digest,
             record.stored_bytes,
-            inode=inode,
+            version=version,
             threads=threads,
             damaged=damaged,
             may_pass=may_pass,
-            unverified=unverified,
+            verified=verified,
         )
         return CompressedBody(frames, record.size_bytes, threads, damaged)
     return CheckedBody(
         fd,
         digest,
-        inode=inode,
+        version=version,
         threads=threads,
         damaged=damaged,
         may_pass=may_pass,
-        unverified=unverified,
+        verified=verified,
     )
 
 
-def verified_record(fd: int, digest: Digest, record: BlobRecord) -> BlobRecord:
-    """The record of an open file that is found to be the blob. It takes long; any thread may.
+def verified_record(fd: int, digest: Digest, record: BlobRecord) -> tuple[BlobRecord, bytes]:
+    """The record of an open file that is found to be the blob, and the file's checksums. It takes long; any
+    thread may.
 
     :raises DamagedFile: it is not the blob.
     :raises OSError: it cannot be read.
@@ -155,18 +166,19 @@ def verified_record(fd: int, digest: Digest, record: BlobRecord) -> BlobRecord:
     while content.take():
         pass
     content.check()
-    return record._replace(
+    right = record._replace(
         location=COMPRESSED if content.is_compressed else FILE,
         stamp=stamp,
         compressed_bytes=content.file_bytes if content.is_compressed else 0,
     )
+    return right, content.sums()
 
 
 def verified_file(path: str, digest: Digest, record: BlobRecord) -> BlobRecord:
-    """The same of a file that is not open."""
+    """The record alone, of a file that is not open."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        return verified_record(fd, digest, record)
+        return verified_record(fd, digest, record)[0]
     finally:
         os.close(fd)
 
@@ -182,7 +194,7 @@ def recognized_record(fd: int, key: bytes, last_used: int) -> BlobRecord:
     for size_bytes in (apparent_size(fd, length), length):
         with suppress(DamagedFile):
             record = BlobRecord(last_used, FILE, size_bytes, 0)
-            return verified_record(fd, Digest(key, size_bytes), record)
+            return verified_record(fd, Digest(key, size_bytes), record)[0]
     raise DamagedFile("wrong hash")
 
 

@@ -27,7 +27,6 @@ from gorego_tw.storage.index import Index
 from gorego_tw.storage.index_damage import CrashNote
 from gorego_tw.storage.index_opening import Ending, OpenedIndex, open_index
 from gorego_tw.storage.inventory import Inventory
-from gorego_tw.storage.key_slots import KeySlots
 from gorego_tw.storage.last_use import LastUse
 from gorego_tw.storage.local import LocalActionResults, LocalBlobs
 from gorego_tw.storage.page_table import PageTable
@@ -39,8 +38,8 @@ from gorego_tw.storage.space import Space
 from gorego_tw.storage.stable_storage import boot_id
 from gorego_tw.storage.trimming import Trimming
 from gorego_tw.storage.unreadable import Unreadable
-from gorego_tw.storage.unverified import MOST_FILES, Unverified
 from gorego_tw.storage.uploads import Uploads
+from gorego_tw.storage.verified_files import VerifiedFiles
 
 #: How often the clock is looked at for last uses, in seconds, which is as exact as they are.
 TICK_SECONDS = 1.0
@@ -69,7 +68,7 @@ class LocalTier:
     :ivar uploads: blobs that clients send.
     :ivar arrivals: blobs that come from elsewhere, and are read while they come.
     :ivar inventory: both stores' entries, for who evicts them.
-    :ivar unverified: which files have something in memory that was not compared with a hash.
+    :ivar verified: the files that were found right.
     :ivar evicted: what was evicted lately.
     :ivar crash_note: notes crashes in LMDB, for the next start.
     :ivar ending: how the tier was found.
@@ -91,7 +90,7 @@ class LocalTier:
     space: Space
     last_use: LastUse
     inventory: Inventory
-    unverified: Unverified
+    verified: VerifiedFiles
     evicted: Evicted
     blobs: LocalBlobs
     action_results: LocalActionResults
@@ -161,9 +160,7 @@ class LocalTier:
                     with suppress(OSError):  # there will be room later
                         ballast.take()
                 opened.checkpoints.distrust = tier.distrust
-                killed = opened.ending is Ending.KILLED
-                tier.inventory.recover(killed=killed)
-                tier.unverified.recover(killed=killed)
+                tier.inventory.recover(killed=opened.ending is Ending.KILLED)
                 tier.uploads.restore(whole=opened.ending is not Ending.POWER_CUT)
             except (OSError, StatusError, IndexDamaged) as error:
                 raise FolderError(f"{directory}: {error}") from error
@@ -223,10 +220,8 @@ class LocalTier:
             await self.uploads.close()
             await self.flush()
             await self.empty_trash()
-            self.unverified.note()
             await self.checkpoints.take(self.threads, clean=True)
         finally:
-            self.unverified.close()
             self.checkpoints.close()
             self.environment.close()
             self.folder.close()
@@ -269,9 +264,8 @@ class LocalTier:
         )
         space.is_held_back = lambda: opened.checkpoints.behind
         last_use = LastUse(index, clock)
-        inventory = Inventory(index, files, last_use, space)
-        slots = KeySlots(folder.path / "unverified", MOST_FILES)
-        unverified = Unverified(inventory.doubt_files, slots, clock)
+        verified = VerifiedFiles(clock)
+        inventory = Inventory(index, files, last_use, space, verified)
         unreadable = Unreadable(inventory, files, threads, clock)
         inventory.is_unreadable = unreadable.is_noted
         inventory.doubt = opened.doubt
@@ -286,7 +280,7 @@ class LocalTier:
             space=space,
             last_use=last_use,
             inventory=inventory,
-            unverified=unverified,
+            verified=verified,
             evicted=Evicted(),
             blobs=LocalBlobs(
                 inventory,
@@ -294,7 +288,7 @@ class LocalTier:
                 space=space,
                 last_use=last_use,
                 threads=threads,
-                unverified=unverified,
+                verified=verified,
                 may_pass=unreadable.may_pass,
             ),
             action_results=LocalActionResults(index, inventory, space, last_use),

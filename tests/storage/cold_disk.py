@@ -13,8 +13,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gorego_tw.concurrency import closing
 from gorego_tw.storage.disk_threads import HeldDiskThreads
-from gorego_tw.storage.unverified import Unverified
-from tests.storage.tiers import no_slots, open_files
+from gorego_tw.storage.records import FILE, BlobRecord
+from gorego_tw.storage.verified_files import VerifiedFiles, version_of
+from tests.storage.tiers import open_files
 
 PAGE = 4096
 
@@ -81,16 +82,18 @@ class ColdDisk:
 class ColdFileTestCase(SynchronousTestCase):
     """Has a file on such a disk, and readers of it, all of whom have closed it at the end.
 
+    :ivar version: what it is.
+    :ivar verified: the files that they found right.
     :ivar damage: what they told of it.
     """
 
     def have(self, file: Path) -> None:
         """Have that one."""
         self.file = file
-        self.inode = file.stat().st_ino
+        self.version = version_of(b"key", BlobRecord(0, FILE, file.stat().st_size, 1))
         self.threads = HeldDiskThreads()
         self.damage: list[str] = []
-        self.unverified = Unverified(self.fail, no_slots(), Clock())
+        self.verified = VerifiedFiles(Clock())
         self.before = open_files()
         self.disk = ColdDisk(self, file)
 

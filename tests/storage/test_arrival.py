@@ -280,6 +280,25 @@ class StoringTests(ArrivalTestCase):
             self.assertEqual(self.path(self.digest).exists(), size_bytes > INLINE_LIMIT)
             self.assert_nothing_left()
 
+    def test_damaged_meanwhile(self) -> None:
+        """Who is behind, and reads from the file what the disk gives otherwise than it was written, or no more,
+        gets none of that.
+        """
+        for damage in (
+            lambda file: os.pwrite(file, b"?", 200_000),
+            lambda file: os.truncate(file, 9),
+        ):
+            arrival = self.open()
+            self.append(arrival, 0, LARGE - 1)
+            (name,) = self.left_behind()
+            with (self.folder / "uploads" / name).open("r+b") as file:
+                damage(file.fileno())
+            reading = Reading(arrival.body()).all()
+            self.failureResultOf(reading.end, DataLoss)
+            self.assertEqual(reading.data, self.data[: len(reading.data)])
+            self.successResultOf(arrival.abandon(Unavailable("enough")))
+            self.assert_nothing_left()
+
     def test_wrong_hash(self) -> None:
         """Other bytes of that size are refused; readers end with what they are told, and nothing is kept."""
         for size_bytes in (100, 100_000, LARGE):

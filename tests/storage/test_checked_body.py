@@ -6,14 +6,20 @@ import os
 from pathlib import Path
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
 from gorego_tw.errors import DataLoss
 from gorego_tw.interfaces import IBlobBody
-from gorego_tw.storage.checked_body import CheckedBody, Content
+from gorego_tw.storage.block_sums import SUMMED_BYTES
+from gorego_tw.storage.checked_body import CheckedBody
 from gorego_tw.storage.file_body import FIRST_CHUNK, READ_CHUNK
-from tests.storage.cold_disk import PAGE, ColdFileTestCase
+from gorego_tw.storage.verified_files import VerifiedFiles
+from tests.storage.cold_disk import ColdFileTestCase
 from tests.storage.tiers import blob
+
+#: Of a file that was found right before.
+OTHER = "other bytes than were found right before"
 
 SIZE = FIRST_CHUNK + 2 * READ_CHUNK + 1000
 
@@ -29,36 +35,43 @@ class CheckedBodyTests(ColdFileTestCase):
         return CheckedBody(
             os.open(self.file, os.O_RDONLY),
             self.digest,
-            inode=self.inode,
+            version=self.version,
             threads=self.threads,
             damaged=self.damage.append,
             may_pass=lambda _: False,
-            unverified=self.unverified,
+            verified=self.verified,
         )
 
-    def start(self, offset: int = 0) -> tuple[Deferred[None], bytearray]:
+    def start(self, offset: int = 0, end: int | None = None) -> tuple[Deferred[None], bytearray]:
         """A reader, and what it has."""
         data = bytearray()
-        return Deferred.fromCoroutine(self.read(self.body().chunks(offset), data)), data
+        return Deferred.fromCoroutine(self.read(self.body().chunks(offset, end), data)), data
 
-    def assert_right(self, offset: int = 0) -> None:
+    def assert_right(self, offset: int = 0, end: int | None = None) -> None:
         """A reader gets the blob from there on."""
-        reading, data = self.start(offset)
+        reading, data = self.start(offset, end)
         self.threads.release()
         self.successResultOf(reading)
-        self.assertEqual(data, self.data[offset:])
+        self.assertEqual(data, self.data[offset:end])
 
-    def assert_kept_back(self, offset: int = 0) -> bytearray:
+    def assert_kept_back(
+        self, offset: int = 0, end: int = SIZE, damage: str = "wrong hash"
+    ) -> bytearray:
         """A reader does not get all of the blob.
 
         :returns: what it gets.
         """
-        reading, data = self.start(offset)
+        reading, data = self.start(offset, end)
         self.threads.release()
         self.failureResultOf(reading, DataLoss)
-        self.assertLess(len(data), SIZE - offset)
-        self.assertEqual(self.damage[-1], "wrong hash")
+        self.assertLess(len(data), end - offset)
+        self.assertEqual(self.damage[-1], damage)
         return data
+
+    def forget_all(self) -> None:
+        """As in another process, with nothing in memory."""
+        self.disk.forget()
+        self.verified = VerifiedFiles(Clock())
 
     def leave_early(self) -> None:
         """A reader takes the first piece, from the disk, and no more."""
@@ -73,13 +86,12 @@ class CheckedBodyTests(ColdFileTestCase):
         body.discard()
 
     def test_right(self) -> None:
-        """What comes from the disk as it was written is given out, from any offset, and trusted then."""
-        for offset in (0, 1, READ_CHUNK, SIZE - 1, SIZE):
-            self.disk.forget()
+        """What comes from the disk as it was written is given out, from any offset, and known from then on."""
+        for offset in (0, 1, READ_CHUNK, SIZE - 1):
+            self.forget_all()
             self.assert_right(offset)
-            self.assertEqual(self.unverified.files, {})
-        self.disk.warm(0, SIZE)
-        self.assert_hot()
+            self.disk.warm(0, SIZE)
+            self.assert_hot()
         body = self.body()
         self.assertEqual(self.successResultOf(body.read_all()), self.data)
 
@@ -89,6 +101,23 @@ class CheckedBodyTests(ColdFileTestCase):
         self.assertEqual(self.threads.held, [])
         self.successResultOf(reading)
         self.assertEqual(data, self.data)
+
+    def test_parts_of_blocks(self) -> None:
+        """Whichever part of a known file is asked for is given out exactly, from memory or from the disk."""
+        self.assert_right()
+        edges = (
+            0,
+            1,
+            SUMMED_BYTES - 1,
+            SUMMED_BYTES,
+            SUMMED_BYTES + 1,
+            3 * SUMMED_BYTES,
+            READ_CHUNK,
+        )
+        for offset in (*edges, SIZE - 1, SIZE):
+            for end in (*edges, SIZE - 1, SIZE):
+                self.assert_right(offset, max(offset, end))
+            self.disk.forget()
 
     def test_wrong_anywhere(self) -> None:
         """Wherever the disk gives another byte, nobody gets the last piece, and it is damage."""
@@ -102,6 +131,29 @@ class CheckedBodyTests(ColdFileTestCase):
         self.disk.forget()
         self.assert_right()
 
+    def test_wrong_later(self) -> None:
+        """Of a known file nobody gets a wrong byte, whoever has brought it to memory, or none at all of a block
+        that has one.
+        """
+        self.assert_right()
+        for position in (0, FIRST_CHUNK, SIZE // 2, SIZE - 1):
+            self.disk.damage(position)
+            for is_in_memory in (True, False):
+                self.disk.forget()
+                if is_in_memory:
+                    self.disk.warm(0, SIZE)
+                data = self.assert_kept_back(damage=OTHER)
+                self.assertEqual(data, self.data[: len(data)])
+                self.assertEqual(self.assert_kept_back(position, position + 1, OTHER), b"")
+            self.disk.damage(position)
+
+    def test_in_memory_before(self) -> None:
+        """What others have brought to memory before the first read is compared with the hash."""
+        self.disk.damage(SIZE - 1)
+        self.disk.warm(0, SIZE)
+        self.assert_kept_back()
+        self.assertEqual(self.assert_kept_back(0, 10), b"")
+
     def test_read_all(self) -> None:
         """Nor does who reads it all at once get anything."""
         self.disk.damage(SIZE - 1)
@@ -110,28 +162,8 @@ class CheckedBodyTests(ColdFileTestCase):
         self.failureResultOf(reading, DataLoss)
         self.assertEqual(self.damage, ["wrong hash"])
 
-    def test_partly_in_memory(self) -> None:
-        """If only the rest comes from the disk, what was given out before counts too."""
-        for warm in (PAGE, FIRST_CHUNK, FIRST_CHUNK + READ_CHUNK + PAGE, SIZE - PAGE):
-            self.disk.forget()
-            self.disk.warm(0, warm)
-            self.assert_right()
-            self.disk.forget()
-            self.disk.warm(0, warm)
-            self.disk.damage(SIZE - 1)
-            self.assert_kept_back()
-            self.disk.damage(SIZE - 1)
-
-    def test_read_ahead(self) -> None:
-        """What the disk has read ahead when it was asked for the piece before is not trusted either."""
-        self.disk.ahead = SIZE
-        self.disk.damage(SIZE - 1)
-        self.assert_kept_back()
-
     def test_left_early(self) -> None:
-        """What was brought to memory for who left before the end is compared for the next one, who
-        finds all of it there.
-        """
+        """What was brought to memory for who left before the end is compared for the next one."""
         self.disk.ahead = SIZE
         self.disk.damage(SIZE - 1)
         self.leave_early()
@@ -142,16 +174,13 @@ class CheckedBodyTests(ColdFileTestCase):
         self.assert_right()
         self.assert_hot()
 
-    def test_reader_beside(self) -> None:
-        """Who had begun in memory, and goes on in what another one has brought there, gets no wrong byte."""
-        self.disk.warm(0, FIRST_CHUNK)
-        self.disk.damage(SIZE - 1)
+    def test_known_meanwhile(self) -> None:
+        """Who has begun to read an unknown file compares it to its end, though another one has found it right."""
         pieces = self.body().chunks()
         self.take_one(pieces)
-        self.assertEqual(self.unverified.files, {})
+        self.assert_right()
         self.disk.forget()
-        self.disk.ahead = SIZE
-        self.leave_early()
+        self.disk.damage(SIZE - 1)
         reading = Deferred.fromCoroutine(self.read(pieces, bytearray()))
         self.threads.release()
         self.failureResultOf(reading, DataLoss)
@@ -159,7 +188,7 @@ class CheckedBodyTests(ColdFileTestCase):
     def test_readers_at_once(self) -> None:
         """Several who read the same file from the disk are all kept from the end of it, or all get it."""
         for wrong in (False, True):
-            self.disk.forget()
+            self.forget_all()
             if wrong:
                 self.disk.damage(SIZE // 2)
             readings = [self.start(offset) for offset in (0, 0, 1000, READ_CHUNK)]
@@ -182,17 +211,10 @@ class CheckedBodyTests(ColdFileTestCase):
     def test_part_that_ends_early(self) -> None:
         """So it is with who begins at the start and ends before the end."""
         self.disk.damage(SIZE - 1)
-        data = bytearray()
-        reading = Deferred.fromCoroutine(self.read(self.body().chunks(0, SIZE - 1), data))
-        self.threads.release()
-        self.failureResultOf(reading, DataLoss)
-        self.assertEqual(data, b"")
+        self.assertEqual(self.assert_kept_back(0, SIZE - 1), b"")
         self.disk.forget()
         self.disk.damage(SIZE - 1)
-        reading = Deferred.fromCoroutine(self.read(self.body().chunks(0, 10), data))
-        self.threads.release()
-        self.successResultOf(reading)
-        self.assertEqual(data, self.data[:10])
+        self.assert_right(0, 10)
 
     def test_parts_at_once(self) -> None:
         """For parts that are read at the same time all of it is hashed once."""
@@ -202,74 +224,37 @@ class CheckedBodyTests(ColdFileTestCase):
         for (reading, data), offset in zip(readings, (1000, 2000, 3000), strict=True):
             self.successResultOf(reading)
             self.assertEqual(data, self.data[offset:])
-        self.assertEqual(self.unverified.verified_bytes, SIZE)
+        self.assertEqual(self.verified.hashed_bytes, SIZE)
 
     def test_part_from_the_disk_again(self) -> None:
         """What has gone from memory after all was hashed is compared when it comes again."""
-        reading, data = self.start(1000)
-        self.threads.held.pop(0)()
-        self.disk.forget()
-        self.threads.release()
-        self.successResultOf(reading)
-        self.assertEqual(data, self.data[1000:])
         pieces = self.body().chunks(1000)
-        self.disk.forget()
         self.take_one(pieces)
         self.disk.forget()
         self.disk.damage(SIZE - 1)
         reading = Deferred.fromCoroutine(self.read(pieces, bytearray()))
         self.threads.release()
         self.failureResultOf(reading, DataLoss)
+        self.assertEqual(self.damage, [OTHER])
 
-    def test_early_end_from_the_disk_again(self) -> None:
-        """If that part ends early, its last piece is kept back until what is behind it was compared, too."""
-        for position in (0, READ_CHUNK, SIZE - 1, None):
-            self.lose_once(position)
-            data = bytearray()
-            reading = Deferred.fromCoroutine(self.read(self.body().chunks(1000, SIZE - 9), data))
-            self.threads.release()
-            if position is None:
-                self.successResultOf(reading)
-                self.assertEqual(data, self.data[1000 : SIZE - 9])
-            else:
-                self.failureResultOf(reading, DataLoss)
-                self.assertLess(len(data), SIZE - 1009)
-                self.disk.damage(position)
-
-    def lose_once(self, position: int | None, length: int = SIZE) -> None:
-        """When all was hashed for a part, lose it from memory, and then have it so on the disk."""
-        hash_all = Content.hash_all
-
-        def hash_and_lose(content: Content) -> None:
-            patch.restore()
-            hash_all(content)
+    def test_hashed_once(self) -> None:
+        """However it is read after that, nothing is hashed a second time."""
+        self.assert_right()
+        for offset in (0, 0, 1000):
             self.disk.forget()
-            del self.disk.content[length:]
-            if position is not None:
-                self.disk.damage(position)
-
-        self.disk.forget()
-        patch = self.patch(Content, "hash_all", hash_and_lose)
-
-    def test_early_end_truncated(self) -> None:
-        """So it is with one that has become shorter behind that part."""
-        self.lose_once(None, length=READ_CHUNK)
-        data = bytearray()
-        reading = Deferred.fromCoroutine(self.read(self.body().chunks(0, 10), data))
-        self.threads.release()
-        self.failureResultOf(reading, DataLoss)
-        self.assertEqual(data, b"")
+            self.assert_right(offset)
+        self.assertEqual(self.verified.hashed_bytes, SIZE)
 
     def test_cancelled(self) -> None:
         """Who goes away while a thread reads waits for the thread, and leaves no trust behind."""
         for offset in (0, 1000):
-            self.disk.forget()
+            self.forget_all()
             reading, _ = self.start(offset)
             reading.cancel()
             self.assertNoResult(reading)
             self.threads.release()
             self.failureResultOf(reading, CancelledError)
-            self.assertIn(self.inode, self.unverified.files)
+            self.assertIsNone(self.verified.sums(self.version))
             self.assert_right()
 
     def test_first_of_the_parts_cancelled(self) -> None:
@@ -282,9 +267,16 @@ class CheckedBodyTests(ColdFileTestCase):
         self.assertEqual(data, self.data[2000:])
 
     def test_truncated(self) -> None:
-        """A file that has become shorter is damage."""
+        """A file that has become shorter is damage, known or not, for who wants all or a part."""
+        truncated = "truncated while it was read"
+        whole = bytes(self.disk.content)
         del self.disk.content[READ_CHUNK:]
-        reading, _ = self.start()
-        self.threads.release()
-        self.failureResultOf(reading, DataLoss)
-        self.assertEqual(self.damage, ["truncated while it was read"])
+        self.assert_kept_back(damage=truncated)
+        self.assertEqual(self.assert_kept_back(0, 10), b"")
+        self.disk.content[:] = whole
+        self.disk.forget()
+        self.assert_right()
+        del self.disk.content[READ_CHUNK:]
+        self.disk.forget()
+        self.assert_kept_back(damage=truncated)
+        self.assert_kept_back(SIZE - 10, damage=truncated)

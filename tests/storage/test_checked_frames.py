@@ -8,14 +8,15 @@ from pathlib import Path
 
 import zstandard
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
 
 from gorego_tw.errors import DataLoss
-from gorego_tw.storage.checked_body import Content
 from gorego_tw.storage.checked_frames import CheckedFrames
 from gorego_tw.storage.compressed_body import CompressedBody
+from gorego_tw.storage.verified_files import VerifiedFiles
 from gorego_tw.zstd import seekable
 from gorego_tw.zstd.seekable import FRAME_BYTES, table_bytes
-from tests.storage.cold_disk import PAGE, ColdFileTestCase, Pieces
+from tests.storage.cold_disk import ColdFileTestCase, Pieces
 from tests.storage.compression import text
 from tests.storage.test_compressed_body import expanded, make
 
@@ -35,6 +36,10 @@ def plain(offset: int = 0, end: int | None = None) -> Asked:
     return lambda body: body.chunks(offset, end)
 
 
+#: All of it and parts of it, in both forms.
+ASKED = (frames(), frames(FRAME_BYTES + 5), plain(), plain(5), plain(0, 10), plain(SIZE - 5))
+
+
 class CheckedFramesTestCase(ColdFileTestCase):
     size_bytes = SIZE
 
@@ -50,11 +55,11 @@ class CheckedFramesTestCase(ColdFileTestCase):
             os.open(self.file, os.O_RDONLY),
             self.digest,
             self.length,
-            inode=self.inode,
+            version=self.version,
             threads=self.threads,
             damaged=self.damage.append,
             may_pass=lambda _: False,
-            unverified=self.unverified,
+            verified=self.verified,
         )
         return CompressedBody(file, self.size_bytes, self.threads, self.damage.append)
 
@@ -84,6 +89,11 @@ class CheckedFramesTestCase(ColdFileTestCase):
             self.assertEqual(self.damage[-1], damage)
         return data
 
+    def forget_all(self) -> None:
+        """As in another process, with nothing in memory."""
+        self.disk.forget()
+        self.verified = VerifiedFiles(Clock())
+
     def assert_hot(self) -> None:
         """A reader gets the frames without a thread, and so without any being expanded."""
         reading, data = self.start(frames())
@@ -95,23 +105,41 @@ class CheckedFramesTestCase(ColdFileTestCase):
 class CheckedFramesTests(CheckedFramesTestCase):
     def test_right(self) -> None:
         """What comes from the disk as it was written is given out in either form, from any offset, and
-        trusted then.
+        known from then on.
         """
         for offset in (0, 1, FRAME_BYTES, FRAME_BYTES + 1, SIZE - 1):
-            self.disk.forget()
+            self.forget_all()
             self.assertEqual(expanded(self.right(frames(offset))), self.data[offset:])
-            self.assertEqual(self.unverified.files, {})
             self.assert_hot()
-            self.disk.forget()
+            self.forget_all()
             self.assertEqual(self.right(plain(offset)), self.data[offset:])
-            self.assertEqual(self.unverified.files, {})
             self.assert_hot()
 
     def test_verified_once(self) -> None:
-        """It is compared when it comes from the disk, and not again."""
-        for _ in range(2):
-            self.assertEqual(self.right(frames()), self.kept)
-            self.assertEqual(self.unverified.verified_bytes, len(self.kept))
+        """It is compared with the hash when it is read for the first time, and not again."""
+        for asked in (frames(), frames(), plain(), plain(5), frames(FRAME_BYTES)):
+            self.disk.forget()
+            self.right(asked)
+            self.assertEqual(self.verified.hashed_bytes, len(self.kept))
+
+    def test_wrong_later(self) -> None:
+        """Wherever a bit is flipped afterwards, also in the table, nobody gets a wrong byte of it, in any form."""
+        whole = {}
+        for asked in ASKED:
+            whole[asked] = self.right(asked)
+        for position in (0, len(self.kept) // 2, len(self.kept) - 1, self.length - 30):
+            self.disk.damage(position)
+            self.disk.forget()
+            self.disk.warm(0, self.length)
+            for asked in (ASKED[0], ASKED[2]):
+                data = self.assert_kept_back(asked, "other bytes than were found right before")
+                self.assertTrue(whole[asked].startswith(data))
+            for asked in ASKED:
+                reading, data = self.start(asked)
+                reading.addErrback(lambda failure: failure.trap(DataLoss))
+                self.threads.release()
+                self.assertTrue(whole[asked].startswith(data))
+            self.disk.damage(position)
 
     def test_expanded_once(self) -> None:
         """For who wants it expanded, no frame is expanded a second time to be compared."""
@@ -158,40 +186,10 @@ class CheckedFramesTests(CheckedFramesTestCase):
             self.disk.forget()
             self.assertEqual(self.assert_kept_back(asked, "no table of these frames"), b"")
 
-    def test_table_later(self) -> None:
-        """So it is where the right one was in memory when the reader began."""
-        pieces = self.body().zstd_chunks()
-        self.disk.warm(0, self.length)
-        self.take_one(pieces)
-        self.disk.forget()
-        self.disk.damage(self.length - 30)
-        reading = Deferred.fromCoroutine(self.read(pieces, bytearray()))
-        self.threads.release()
-        self.failureResultOf(reading, DataLoss)
-
-    def test_partly_in_memory(self) -> None:
-        """If only what is in the middle comes from the disk, what was given out before counts too."""
-        count = len(self.kept)
-        for asked, whole in ((frames(), self.kept), (plain(), self.data)):
-            for warm in (PAGE, FRAME_BYTES, count // 2, count - 3 * PAGE):
-                self.warm_around(warm)
-                self.assertEqual(self.right(asked), whole)
-                for position in (0, count - PAGE - PAGE // 2):
-                    self.disk.damage(position)
-                    self.warm_around(warm)
-                    self.assert_kept_back(asked)
-                    self.disk.damage(position)
-
-    def warm_around(self, end: int) -> None:
-        """Have in memory what is before ``end``, and the table."""
-        self.disk.forget()
-        self.disk.warm(0, end)
-        self.disk.warm(len(self.kept), self.length)
-
     def test_left_early(self) -> None:
         """What was read ahead for who left before the end is compared for the next one."""
         for asked, whole in ((frames(), self.kept), (plain(), self.data)):
-            self.disk.forget()
+            self.forget_all()
             self.disk.ahead = SIZE
             self.disk.damage(len(self.kept) - 1)
             pieces = asked(self.body())
@@ -212,51 +210,18 @@ class CheckedFramesTests(CheckedFramesTestCase):
         self.threads.release()
         for reading in readings:
             self.successResultOf(reading)
-        self.assertEqual(self.unverified.verified_bytes, len(self.kept))
-
-    def test_part_from_the_disk_again(self) -> None:
-        """What has gone from memory after all was compared is compared when it comes again, also for a part
-        that ends early.
-        """
-        for asked in (frames(1000), plain(1000), plain(1000, 2000), plain(0, SIZE - 1)):
-            for position in (None, 0, len(self.kept) // 2, len(self.kept) - 1):
-                self.disk.forget()
-                whole = self.right(asked)
-                self.lose_once(position)
-                reading, data = self.start(asked)
-                self.threads.release()
-                if position is None:
-                    self.successResultOf(reading)
-                    self.assertEqual(data, whole)
-                else:
-                    self.failureResultOf(reading, DataLoss)
-                    self.assertLess(len(data), len(whole))
-                    self.disk.damage(position)
-
-    def lose_once(self, position: int | None) -> None:
-        """When all was compared for a part, lose it from memory, and have another byte there on the disk."""
-        hash_all = Content.hash_all
-
-        def hash_and_lose(content: Content) -> None:
-            patch.restore()
-            hash_all(content)
-            self.disk.forget()
-            if position is not None:
-                self.disk.damage(position)
-
-        self.disk.forget()
-        patch = self.patch(Content, "hash_all", hash_and_lose)
+        self.assertEqual(self.verified.hashed_bytes, len(self.kept))
 
     def test_cancelled(self) -> None:
         """Who goes away while a thread reads waits for the thread, and leaves no trust behind."""
         for asked in (frames(), frames(1000)):
-            self.disk.forget()
+            self.forget_all()
             reading, _ = self.start(asked)
             reading.cancel()
             self.assertNoResult(reading)
             self.threads.release()
             self.failureResultOf(reading, CancelledError)
-            self.assertEqual(len(self.unverified.files), 1)
+            self.assertIsNone(self.verified.sums(self.version))
             self.assertEqual(self.right(frames()), self.kept)
 
     def test_truncated(self) -> None:
@@ -293,7 +258,7 @@ class OneFrameTests(CheckedFramesTestCase):
         """A blob of one frame is verified once and given out."""
         self.assertEqual(zstandard.decompress(self.right(frames())), self.data)
         self.assert_hot()
-        self.assertEqual(self.unverified.verified_bytes, len(self.kept))
+        self.assertEqual(self.verified.hashed_bytes, len(self.kept))
 
     def test_flipped(self) -> None:
         """Nobody gets anything of one that is wrong."""

@@ -23,10 +23,11 @@ from gorego_tw.storage.compressed_body import CompressedBody
 from gorego_tw.storage.disk_threads import DiskThreads, HeldDiskThreads, NoDiskThreads
 from gorego_tw.storage.file_body import READ_CHUNK
 from gorego_tw.storage.frame_file import FrameFile
-from gorego_tw.storage.unverified import Unverified
+from gorego_tw.storage.records import COMPRESSED, BlobRecord
+from gorego_tw.storage.verified_files import VerifiedFiles, version_of
 from gorego_tw.zstd.seekable import FRAME_BYTES, FrameCompressor, table_bytes
 from tests.storage.compression import text
-from tests.storage.tiers import no_slots, open_files
+from tests.storage.tiers import open_files
 
 SIZE = 3 * FRAME_BYTES + 1000
 OFFSETS = (0, 1, FRAME_BYTES - 1, FRAME_BYTES, FRAME_BYTES + 1, 2 * FRAME_BYTES, SIZE - 1, SIZE)
@@ -64,7 +65,7 @@ class CompressedBodyTestCase(SynchronousTestCase):
         self.file = Path(self.mktemp())
         self.length = make(self.digest, self.data, self.file)
         self.damage: list[str] = []
-        self.unverified = Unverified(self.fail, no_slots(), Clock())
+        self.verified = VerifiedFiles(Clock())
         self.before = open_files()
 
     def body(self, threads: DiskThreads | None = None) -> CompressedBody:
@@ -75,11 +76,11 @@ class CompressedBodyTestCase(SynchronousTestCase):
             fd,
             self.digest,
             self.file.stat().st_size,
-            inode=self.file.stat().st_ino,
+            version=version_of(self.digest.key, BlobRecord(0, COMPRESSED, self.size_bytes, 1, 1)),
             threads=threads,
             damaged=self.damage.append,
             may_pass=lambda _: False,
-            unverified=self.unverified,
+            verified=self.verified,
         )
         return CompressedBody(file, self.size_bytes, threads, self.damage.append)
 
@@ -149,6 +150,7 @@ class CompressedBodyTests(CompressedBodyTestCase):
 
     def test_large_frames_are_expanded_in_threads(self) -> None:
         """The reactor turns while 256 KiB are expanded; the last 1,000 bytes are done at once."""
+        self.successResultOf(self.body().read_all())
         threads = HeldDiskThreads()
         reading = Deferred.fromCoroutine(self.body(threads).read_all())
         for _ in range(3):

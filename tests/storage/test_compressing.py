@@ -553,15 +553,16 @@ class DamageTests(CompressingTestCase):
             self.assertEqual(self.tier.inventory.damaged, number)
 
     def test_left_before_the_end(self) -> None:
-        """What was read ahead for who left before the end is hashed after a restart, too."""
+        """What was read ahead for who left before the end is compared for the next one, and after a restart, too."""
         digest, _ = self.put_text(2_000_000)
+        self.reopen()
         disk = ColdDisk(self, self.path(digest))
         disk.ahead = 1000
         disk.damage(1_000_000)
         body = self.successResultOf(self.tier.blobs.get(digest))
         self.successResultOf(first_frames_of(body))
         self.reopen()
-        self.failureResultOf(self.tier.blobs.get(digest), NotFound)
+        self.failureResultOf(read(self.tier.blobs, digest), DataLoss)
         self.assertEqual(self.tier.inventory.damaged, 1)
 
     def test_cut_and_removed(self) -> None:

@@ -89,9 +89,21 @@ class KeepingTests(TierTestCase):
         self.assertEqual(self.successResultOf(reading), data)
 
     def test_hot_blob_takes_no_thread(self) -> None:
-        """What is in memory is read at once, whatever its size."""
-        digest, data = self.put(1_500_000)
-        self.reopen(threads=HeldDiskThreads())
+        """What is in memory is read at once, whatever its size; hashed in threads when a process reads it for
+        the first time, unless it has written it.
+        """
+        threads = HeldDiskThreads()
+        self.reopen(threads=threads)
+        digest, data = blob(1_500_000)
+        putting = Deferred.fromCoroutine(put(self.tier.blobs, digest, data))
+        threads.release()
+        self.successResultOf(putting)
+        self.assertEqual(self.successResultOf(read(self.tier.blobs, digest)), data)
+        self.reopen(threads=threads)
+        reading = Deferred.fromCoroutine(read(self.tier.blobs, digest))
+        self.assertNoResult(reading)
+        threads.release()
+        self.assertEqual(self.successResultOf(reading), data)
         self.assertEqual(self.successResultOf(read(self.tier.blobs, digest)), data)
 
     def test_evicted_while_read(self) -> None:
@@ -194,9 +206,13 @@ class DamageTests(TierTestCase):
     def test_touched(self) -> None:
         """A file that was only touched is hashed once and served."""
         self.change(lambda path: path.chmod(0o600))
-        self.assertEqual(self.successResultOf(read(self.tier.blobs, self.digest)), self.data)
+        threads = HeldDiskThreads()
+        self.reopen(threads=threads)
+        reading = Deferred.fromCoroutine(read(self.tier.blobs, self.digest))
+        self.assertNoResult(reading)
+        threads.release()
+        self.assertEqual(self.successResultOf(reading), self.data)
         self.assertEqual(self.reports(), [])
-        self.reopen(threads=HeldDiskThreads())
         self.assertEqual(self.successResultOf(read(self.tier.blobs, self.digest)), self.data)
 
     def test_dropped_while_hashed(self) -> None:
@@ -273,6 +289,14 @@ class DamageTests(TierTestCase):
         disk = ColdDisk(self, self.path(self.digest))
         disk.damage(200_000)
         self.failureResultOf(read(self.tier.blobs, self.digest), DataLoss)
+        self.assertEqual(self.reports(), ["other bytes than were found right before"])
+        self.assert_dropped()
+
+    def test_below_the_file_system_later(self) -> None:
+        """The same in another process than that which has written it."""
+        self.reopen()
+        ColdDisk(self, self.path(self.digest)).damage(200_000)
+        self.failureResultOf(read(self.tier.blobs, self.digest), DataLoss)
         self.assertEqual(self.reports(), ["wrong hash"])
         self.assert_dropped()
 
@@ -288,8 +312,9 @@ class DamageTests(TierTestCase):
         self.assertEqual(self.successResultOf(read(self.tier.blobs, self.digest)), self.data)
 
     def test_left_before_the_end(self) -> None:
-        """What was read ahead for who left before the end is hashed after a restart, too."""
+        """What was read ahead for who left before the end is compared after a restart, too."""
         digest, _ = self.put(1_500_000)
+        self.reopen()
         disk = ColdDisk(self, self.path(digest))
         disk.ahead = 1000
         disk.damage(1_400_000)
@@ -297,7 +322,7 @@ class DamageTests(TierTestCase):
         self.successResultOf(anext(pieces))
         del pieces
         self.reopen()
-        self.failureResultOf(self.tier.blobs.get(digest), NotFound)
+        self.failureResultOf(read(self.tier.blobs, digest), DataLoss)
         self.assertEqual(self.tier.inventory.damaged, 1)
 
     def test_not_opened(self) -> None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gorego_tw.storage import reading
-from gorego_tw.storage.reading import read_all, read_in_memory, read_now, read_without_trace
+from gorego_tw.storage.reading import read_all, read_now, read_without_trace
 
 
 class ReadingTests(SynchronousTestCase):
@@ -42,15 +40,3 @@ class ReadingTests(SynchronousTestCase):
             self.assertEqual(read(self.fd, memory, 150), 50)
             self.assertEqual(bytes(memory[:50]), bytes(range(150, 200)))
             self.assertEqual(read(self.fd, memory, 200), 0)
-
-    def test_in_memory(self) -> None:
-        """What fills the whole piece and was there before; not the end of a file, nor what the disk was
-        asked for, even if it was so fast that nobody had to wait.
-        """
-        memory = memoryview(bytearray(100))
-        self.patch(os, "preadv", lambda fd, buffers, offset, flags: min(100, 200 - offset))
-        self.assertEqual(read_in_memory(self.fd, memory, 50), 100)
-        self.assertIsNone(read_in_memory(self.fd, memory, 150))
-        reads = iter(range(9))
-        self.patch(reading, "getrusage", lambda _: SimpleNamespace(ru_inblock=next(reads)))
-        self.assertIsNone(read_in_memory(self.fd, memory, 50))

@@ -9,15 +9,15 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from gorego_tw.digest import DigestFunction, digest_of
+from gorego_tw.storage.block_sums import are_of
 from gorego_tw.storage.checked_body import CheckedBody
 from gorego_tw.storage.compressed_body import CompressedBody
 from gorego_tw.storage.disk_threads import NoDiskThreads
 from gorego_tw.storage.records import COMPRESSED, FILE, BlobRecord
 from gorego_tw.storage.stored_file import DamagedFile, body_of, recognized_record, verified_record
-from gorego_tw.storage.unverified import Unverified
+from gorego_tw.storage.verified_files import VerifiedFiles
 from tests.storage.compression import text
 from tests.storage.test_compressed_body import make
-from tests.storage.tiers import no_slots
 
 SIZE = 600_000
 
@@ -52,11 +52,10 @@ class BodyTests(StoredFileTestCase):
                 fd,
                 record,
                 digest=self.digest,
-                inode=os.fstat(fd).st_ino,
                 threads=NoDiskThreads(),
                 damaged=self.fail,
                 may_pass=lambda _: False,
-                unverified=Unverified(self.fail, no_slots(), Clock()),
+                verified=VerifiedFiles(Clock()),
             )
             self.assertIsInstance(body, kind)
             self.assertEqual(self.successResultOf(body.read_all()), self.data)
@@ -66,10 +65,12 @@ class VerificationTests(StoredFileTestCase):
     def test_both_forms(self) -> None:
         """Whatever the record says of the form, that of the file is found."""
         for record in (BlobRecord(7, FILE, SIZE, 1), BlobRecord(7, COMPRESSED, SIZE, 1, 5)):
-            plain = verified_record(self.open(self.plain), self.digest, record)
+            plain, sums = verified_record(self.open(self.plain), self.digest, record)
+            self.assertTrue(are_of(sums, memoryview(self.data), 0))
             stamp = self.plain.stat().st_ctime_ns
             self.assertEqual(plain, BlobRecord(7, FILE, SIZE, stamp))
-            compressed = verified_record(self.open(self.compressed), self.digest, record)
+            compressed, sums = verified_record(self.open(self.compressed), self.digest, record)
+            self.assertTrue(are_of(sums, memoryview(self.compressed.read_bytes()), 0))
             stamp = self.compressed.stat().st_ctime_ns
             self.assertEqual(compressed, BlobRecord(7, COMPRESSED, SIZE, stamp, self.length))
 
@@ -77,7 +78,7 @@ class VerificationTests(StoredFileTestCase):
         """The content is hashed with the function of its digest."""
         for function in DigestFunction:
             digest, _ = text(SIZE, function=function)
-            record = verified_record(
+            record, _ = verified_record(
                 self.open(self.compressed), digest, BlobRecord(0, FILE, SIZE, 0)
             )
             self.assertEqual(record.location, COMPRESSED)

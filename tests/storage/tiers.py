@@ -17,7 +17,6 @@ from gorego_tw.concurrency import closing
 from gorego_tw.digest import Digest, DigestFunction, digest_of
 from gorego_tw.interfaces import IBlobAccess, IBlobBody
 from gorego_tw.storage.disk_threads import DiskThreads, HeldDiskThreads, NoDiskThreads
-from gorego_tw.storage.key_slots import KeySlots
 from gorego_tw.storage.records import INLINE_LIMIT
 from gorego_tw.storage.tier import LocalTier
 
@@ -94,11 +93,6 @@ def in_pieces(data: bytes, size_bytes: int = 10_000) -> PiecesBody:
     """A body that comes in pieces of that size."""
     starts = range(0, len(data), size_bytes)
     return PiecesBody(len(data), *(data[start : start + size_bytes] for start in starts))
-
-
-def no_slots() -> KeySlots:
-    """A table that keeps no keys: there is no room for it."""
-    return KeySlots(Path("/dev/null/slots"), 1)
 
 
 def open_files() -> set[str]:

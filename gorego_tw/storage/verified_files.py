@@ -1,0 +1,91 @@
+"""Files that this process has found right, and by which checksums that shows in what is read of them later."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from struct import Struct
+from typing import NamedTuple
+
+from twisted.internet.interfaces import IReactorTime
+
+from gorego_tw.storage.records import BlobRecord
+from gorego_tw.storage.waiting_line import WaitingLine
+
+#: How much the checksums may take in memory, in bytes: those of 130,000 files of up to 64 KiB, or of files of
+#: 256 GiB together. What was not read for longest is forgotten, and compared with its hash when it is read again.
+MOST_BYTES = 32 << 20
+
+#: What a file takes beside its checksums, in bytes.
+_FILE_BYTES = 240
+
+_STATE = Struct("<QQ")
+
+
+class FileVersion(NamedTuple):
+    """A file as it was when it was found right: its blob's key, and its change time with its length, packed."""
+
+    key: bytes
+    state: bytes
+
+
+def version_of(key: bytes, record: BlobRecord) -> FileVersion:
+    """The file that the record is of."""
+    return FileVersion(key, _STATE.pack(record.stamp, record.stored_bytes))
+
+
+class VerifiedFiles:
+    """The checksums of files, by what they are.
+
+    :param most_bytes: how much they may take in memory.
+    :ivar hashed_bytes: how much of files was compared with a hash because somebody read it.
+    """
+
+    def __init__(self, clock: IReactorTime, most_bytes: int = MOST_BYTES) -> None:
+        self.hashed_bytes = 0
+        self._clock = clock
+        self._most_bytes = most_bytes
+        # Two generations, each of half of that: of the old one, what is asked for becomes young.
+        self._young: dict[bytes, bytes] = {}
+        self._old: dict[bytes, bytes] = {}
+        self._young_bytes = 0
+        self._lines: dict[FileVersion, WaitingLine] = {}
+
+    def sums(self, file: FileVersion) -> bytes | None:
+        """Its checksums, if they are known."""
+        known = self._young.get(file.key)
+        if known is None:
+            known = self._old.get(file.key)
+            if known is None:
+                return None
+            self._keep(file.key, known)
+        return known[_STATE.size :] if known.startswith(file.state) else None
+
+    def put(self, file: FileVersion, sums: bytes) -> None:
+        """It was found right, with those checksums."""
+        self._keep(file.key, file.state + sums)
+
+    async def learn(self, file: FileVersion, verify: Callable[[], Awaitable[bytes]]) -> bytes:
+        """Its checksums, found out if need be: once for all who want to know at the same time.
+
+        :param verify: compares all of it with its hash. What it raises this does.
+        """
+        while (line := self._lines.get(file)) is not None:
+            await line.join()
+        sums = self.sums(file)
+        if sums is not None:
+            return sums
+        line = self._lines[file] = WaitingLine(self._clock)
+        try:
+            sums = await verify()
+            self.put(file, sums)
+        finally:
+            del self._lines[file]
+            line.call()
+        return sums
+
+    def _keep(self, key: bytes, known: bytes) -> None:
+        before = self._young.get(key)
+        self._young_bytes += len(known) - len(before) if before else _FILE_BYTES + len(known)
+        self._young[key] = known
+        if self._young_bytes > self._most_bytes // 2:
+            self._old, self._young, self._young_bytes = self._young, {}, 0

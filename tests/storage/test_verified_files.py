@@ -1,0 +1,86 @@
+"""Tests of gorego_tw.storage.verified_files."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from gorego_tw.errors import Unavailable
+from gorego_tw.storage.records import COMPRESSED, FILE, BlobRecord
+from gorego_tw.storage.verified_files import VerifiedFiles, version_of
+
+RECORD = BlobRecord(5, FILE, 100, 7)
+FILE_1 = version_of(b"1", RECORD)
+
+
+class VerifiedFilesTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.verified = VerifiedFiles(Clock())
+        self.verifying: list[Deferred[bytes]] = []
+
+    def verify(self) -> Deferred[bytes]:
+        self.verifying.append(Deferred())
+        return self.verifying[-1]
+
+    def learn(self) -> Deferred[bytes]:
+        return Deferred.fromCoroutine(self.verified.learn(FILE_1, self.verify))
+
+    def test_known(self) -> None:
+        """What was found right is known by its checksums; however often it was used since."""
+        self.assertIsNone(self.verified.sums(FILE_1))
+        self.verified.put(FILE_1, b"sums")
+        self.assertEqual(self.verified.sums(FILE_1), b"sums")
+        used = version_of(b"1", RECORD._replace(last_used=9))
+        self.assertEqual(self.verified.sums(used), b"sums")
+
+    def test_another_file(self) -> None:
+        """Nothing is known of a file that was changed, or compressed, since; what is learnt of it replaces the rest."""
+        self.verified.put(FILE_1, b"sums")
+        for record in (
+            RECORD._replace(stamp=8),
+            RECORD._replace(location=COMPRESSED, compressed_bytes=50),
+        ):
+            self.assertIsNone(self.verified.sums(version_of(b"1", record)))
+        changed = version_of(b"1", RECORD._replace(stamp=8))
+        self.verified.put(changed, b"others")
+        self.assertEqual(self.verified.sums(changed), b"others")
+        self.assertIsNone(self.verified.sums(FILE_1))
+
+    def test_bounded(self) -> None:
+        """What was not asked for goes when there is too much, the last one never; what is asked for stays."""
+        verified = VerifiedFiles(Clock(), most_bytes=20_000)
+        for number in range(1000):
+            verified.put(version_of(b"%d" % number, RECORD), b"sums")
+            self.assertEqual(verified.sums(version_of(b"0", RECORD)), b"sums")
+        kept = [n for n in range(1000) if verified.sums(version_of(b"%d" % n, RECORD)) is not None]
+        self.assertLess(len(kept), 100)
+        self.assertIn(999, kept)
+
+    def test_large_one(self) -> None:
+        """A file whose checksums are more than all may take is known until the next one comes."""
+        verified = VerifiedFiles(Clock(), most_bytes=0)
+        verified.put(FILE_1, b"sums")
+        self.assertEqual(verified.sums(FILE_1), b"sums")
+        verified.put(version_of(b"2", RECORD), b"sums")
+        self.assertIsNone(verified.sums(FILE_1))
+
+    def test_learnt_once(self) -> None:
+        """Who asks while it is found out waits for that; if it fails, the next one finds it out."""
+        first, second, third = (self.learn() for _ in range(3))
+        self.assertEqual(len(self.verifying), 1)
+        self.verifying[0].errback(Unavailable("not now"))
+        self.failureResultOf(first, Unavailable)
+        self.assertEqual(len(self.verifying), 2)
+        self.verifying[1].callback(b"sums")
+        self.assertEqual([self.successResultOf(each) for each in (second, third)], [b"sums"] * 2)
+        self.assertEqual(self.successResultOf(self.learn()), b"sums")
+        self.assertEqual(len(self.verifying), 2)
+
+    def test_cancelled(self) -> None:
+        """Who goes away while it waits leaves the others waiting."""
+        first, second = self.learn(), self.learn()
+        second.cancel()
+        self.failureResultOf(second, CancelledError)
+        self.verifying[0].callback(b"sums")
+        self.assertEqual(self.successResultOf(first), b"sums")
