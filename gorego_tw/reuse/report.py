@@ -1,6 +1,7 @@
 """The estimate as a file: ``reuse.json`` in the folder of the cache, for who looks at the folder alone.
 
-It is written at each checkpoint, whole, in place of the one before. It is one JSON object:
+It is written every two minutes and at the end, whole, in place of the one before, so that counts and
+sample belong together whenever the daemon is killed. It is one JSON object:
 
 ``version``
     1. With any other number nothing of the rest need be true.
@@ -24,15 +25,17 @@ It is written at each checkpoint, whole, in place of the one before. It is one J
 ``samples``
     How many entries are in the sample.
 ``stack``
-    Only when the daemon has stopped: the sample, oldest first, each a list of the entry's key in the
-    index (hexadecimal), its size and what it takes of the disk, in bytes. The next start goes on with
-    it. After a kill the counts are those of the last checkpoint, and the sample begins anew:
-    what is here was used before all that is known.
+    The sample, oldest first, each a list of the entry's key in the index (hexadecimal), its size and
+    what it takes of the disk, in bytes. The next start goes on with it. Without it, as older versions
+    leave the file after a kill, counting begins anew: what was evicted would be taken for what never
+    was here, and a larger limit for of no use.
 """
 
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -47,8 +50,13 @@ from gorego_tw.storage.disk_threads import DiskThreads
 VERSION = 1
 FILE_NAME = "reuse.json"
 
-#: How often it is written, in seconds.
-WRITE_SECONDS = 30.0
+#: How often it is written, in seconds: it has up to 700 kB, nearly all of which is the sample.
+WRITE_SECONDS = 120.0
+
+#: How many entries of the sample are made into text at once, and how long the thread rests then, in
+#: seconds: it would keep the reactor waiting for 5 ms otherwise, and does so for 0.2.
+_PIECE_ENTRIES = 256
+_REST_SECONDS = 0.001
 
 
 class ReuseReport(Periodic):
@@ -81,22 +89,21 @@ class ReuseReport(Periodic):
         super().startService()
 
     def stopService(self) -> Deferred[object]:
-        """Write the sample too."""
+        """Write it for the last time."""
         ended = super().stopService()
-        return ended.addCallback(lambda _: Deferred.fromCoroutine(self._write_all()))
+        return ended.addCallback(lambda _: Deferred.fromCoroutine(self._write_last()))
 
     async def write(self) -> None:
         """Write what there is to be known."""
         now = self._time.seconds()
         self._sketch.age(max(0.0, now - self._aged_at))
         self._aged_at = now
-        await self._threads.run(_replace, self._path, self._report())
+        await self._threads.run(_replace, self._path, self._report(), self._sketch.samples())
 
-    async def _write_all(self) -> None:
-        stack = [[key.hex(), *sample] for key, sample in self._sketch.samples()]
+    async def _write_last(self) -> None:
         # A cache without its estimate is as good as any.
         with suppress(OSError):
-            await self._threads.run(_replace, self._path, self._report() | {"stack": stack})
+            await self.write()
 
     def _report(self) -> dict[str, Any]:
         sketch = self._sketch
@@ -128,7 +135,7 @@ class ReuseReport(Periodic):
                 return
             stack = [
                 (bytes.fromhex(key), Sample(int(size), int(taken)))
-                for key, size, taken in report.get("stack", ())
+                for key, size, taken in report["stack"]
             ]
             chance = float(report["chance"])
             if not 0 < chance <= 1:
@@ -154,8 +161,20 @@ def _counts(report: dict[str, Any], kind: str) -> Counts:
     return counts
 
 
-def _replace(path: Path, report: dict[str, Any]) -> None:
+def _replace(path: Path, report: dict[str, Any], samples: list[tuple[bytes, Sample]]) -> None:
     """Write the file, so that there is always a whole one."""
     new = path.with_name(f"{path.name}.new")
-    new.write_text(json.dumps(report) + "\n", encoding="ascii")
+    with new.open("w", encoding="ascii") as file:
+        file.writelines(_pieces(report, samples))
     new.replace(path)
+
+
+def _pieces(report: dict[str, Any], samples: list[tuple[bytes, Sample]]) -> Iterator[str]:
+    """The text of the file."""
+    yield json.dumps(report).removesuffix("}") + ', "stack": ['
+    for start in range(0, len(samples), _PIECE_ENTRIES):
+        entries = samples[start : start + _PIECE_ENTRIES]
+        piece = json.dumps([[key.hex(), *sample] for key, sample in entries])
+        yield (", " if start else "") + piece[1:-1]
+        time.sleep(_REST_SECONDS)
+    yield "]}\n"

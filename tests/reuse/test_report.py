@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from gorego_tw.reuse.report import FILE_NAME, WRITE_SECONDS, ReuseReport
-from gorego_tw.reuse.sketch import HALF_LIFE_SECONDS, Sketch
+from gorego_tw.reuse.sketch import HALF_LIFE_SECONDS, Sample, Sketch
 from gorego_tw.storage.disk_threads import NoDiskThreads
 from tests.reuse.test_sketch import CAPACITIES, digests
 
@@ -71,7 +71,10 @@ class ReuseReportTests(SynchronousTestCase):
         self.assertEqual([limit["limit"] for limit in report["limits"]], [0.5, 1, 1.5, 2])
         self.assertEqual(report["lookups"], {"action_result": 0, "blob": 2})
         self.assertEqual(report["samples"], 3)
-        self.assertNotIn("stack", report)
+        self.assertEqual(
+            report["stack"],
+            [[key.hex(), *sample] for key, sample in self.sketch.samples()],
+        )
         self.assertEqual([path.name for path in self.folder.iterdir()], [FILE_NAME])
         self.stop()
 
@@ -83,17 +86,40 @@ class ReuseReportTests(SynchronousTestCase):
         self.start()
         self.assertEqual(self.sketch.samples(), samples)
         self.assertEqual(self.sketch.blobs.hit_ratios(), [0.5] * 4)
-        self.clock.advance(WRITE_SECONDS)
-        self.assertNotIn("stack", self.read())
         self.stop()
 
     def test_killed(self) -> None:
-        """After a kill the counts are those of the last checkpoint; the sample begins anew."""
+        """After a kill both the counts and the sample are those that were written last."""
         self.work()
         self.clock.advance(WRITE_SECONDS)
+        samples = self.sketch.samples()
+        self.sketch.use(digests(5, seed=3))
         self.sketch.look_up_all(digests(5, seed=3))
         self.start()
-        self.assertEqual((self.sketch.blobs.lookups, len(self.sketch)), (2, 0))
+        self.assertEqual(self.sketch.blobs.lookups, 2)
+        self.assertEqual(self.sketch.samples(), samples)
+        self.stop()
+
+    def test_evicted_before_a_kill(self) -> None:
+        """What was evicted before a kill is a hit at those limits at which it would be here."""
+        blobs = digests(12)
+        self.here |= {digest.key: 1000 for digest in blobs}
+        self.sketch.use(blobs)
+        self.clock.advance(WRITE_SECONDS)
+        self.start()
+        del self.here[blobs[0].key]
+        self.sketch.look_up(blobs[0])
+        self.assertEqual(self.sketch.blobs.hit_ratios(), [0, 0, 1, 1])
+        self.stop()
+
+    def test_large_sample(self) -> None:
+        """A sample that is written in several pieces is whole afterwards."""
+        self.sketch.restore(1.0, [(digest.key, Sample(1, 1)) for digest in digests(600)])
+        self.stop()
+        self.assertEqual(
+            [bytes.fromhex(key) for key, _, _ in self.read()["stack"]],
+            [digest.key for digest in digests(600)],
+        )
 
     def test_time_passes(self) -> None:
         """Lookups count less as they get older, also while no process runs."""
@@ -126,6 +152,7 @@ class ReuseReportTests(SynchronousTestCase):
             json.dumps(whole)[:300],
             json.dumps(whole | {"version": 2}),
             json.dumps(whole | {"chance": 0}),
+            json.dumps({name: value for name, value in whole.items() if name != "stack"}),
             json.dumps(whole | {"stack": [["zz", 1, 1]]}),
             json.dumps(whole | {"misses": {"action_result": [], "blob": []}}),
             json.dumps(whole | {"lookups": 7}),
