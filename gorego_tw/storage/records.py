@@ -230,7 +230,6 @@ def unpack_action(value: bytes) -> StoredActionResult:
     return StoredActionResult(value[end:], tuple(map(_digest, pairs)))
 
 
-@cache
 def damage_of_action(value: bytes) -> str | None:
     """What is wrong with a packed action result; None if nothing is."""
     try:
@@ -240,6 +239,7 @@ def damage_of_action(value: bytes) -> str | None:
     return None
 
 
+@cache
 def _slot(width: int) -> Struct:
     """A reference: a key, then a size."""
     return Struct(f"<{width}sQ")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -16,6 +18,7 @@ from gorego_tw.storage.records import (
     DamagedRecord,
     PendingRecord,
     Tally,
+    damage_of_action,
     disk_bytes,
     pack_action,
     pack_blob,
@@ -100,6 +103,14 @@ class RecordTests(SynchronousTestCase):
         packed = pack_blob(key, BlobRecord(1, FILE, 5000, 2))
         if not key or key[0] > 9 or len(key) < 21:
             self.assertRaises(DamagedRecord, unpack_blob, key, packed)
+
+    def test_looked_at(self) -> None:
+        """Of an action result that was looked for damage nothing stays in memory."""
+        packed = pack_action(StoredActionResult(b"data", ()), 1)
+        before = sys.getrefcount(packed)
+        self.assertIsNone(damage_of_action(packed))
+        self.assertEqual(damage_of_action(packed[:-1]), "wrong checksum")
+        self.assertEqual(sys.getrefcount(packed), before)
 
     def test_older_records(self) -> None:
         """Those of folders of an older form have no checksum, and are taken if they are possible."""
