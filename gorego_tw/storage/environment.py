@@ -26,7 +26,8 @@ _DATABASES = 5
 _LEAST_MAP_BYTES = 16 << 30
 _MOST_MAP_BYTES = 16 << 40
 
-#: The keys of ``meta``: one for each kind of entry; how far passes over all entries have come.
+#: The keys of ``meta``, beside those of large action results: one for each kind of entry; how far passes over
+#: all entries have come.
 TALLY = b"tally:"
 PASS = b"pass:"
 #: The time of the latest use that was written down.

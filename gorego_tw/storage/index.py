@@ -9,6 +9,7 @@ import lmdb
 
 from gorego_tw.storage.environment import LATEST_USE, Environment
 from gorego_tw.storage.index_write import IndexWrite
+from gorego_tw.storage.large_results import last_use
 from gorego_tw.storage.records import (
     ACTIONS,
     INLINE,
@@ -91,11 +92,12 @@ class Index:
         entry after its last.
         """
         try:
-            with self._begin(self._actions if start[0] == ACTIONS else self._blobs) as txn:
-                cursor = txn.cursor()
-                found = _take(cursor, start, count)
+            database = self._actions if start[0] == ACTIONS else self._blobs
+            # A copy of a large action result would take longer than all else.
+            with self._begin(database, buffers=True) as txn:
+                found = self._take(txn, start, count)
                 if len(found) < count:
-                    first = _take(cursor, start[:1], count - len(found))
+                    first = self._take(txn, start[:1], count - len(found))
                     found += [entry for entry in first if entry[0] < start]
         except lmdb.Error as error:
             raise self._environment.trouble(error) from error
@@ -174,6 +176,20 @@ class Index:
         self._unmeasured += 1 if added_bytes else _MEASURE_EVERY
         self._environment.committed()
 
+    def _take(
+        self, txn: lmdb.Transaction[memoryview], start: bytes, count: int
+    ) -> list[tuple[bytes, int]]:
+        """Up to ``count`` entries from ``start`` on that have its first byte."""
+        found: list[tuple[bytes, int]] = []
+        cursor = txn.cursor()
+        if cursor.set_range(start):
+            for view, value in cursor.iternext():
+                if len(found) == count or view[0] != start[0]:
+                    break
+                key = bytes(view)
+                found.append((key, last_use(txn, self._meta, key, value)))
+        return found
+
     def _meta_entries(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
         entries = []
         try:
@@ -193,14 +209,3 @@ def _keys(cursor: lmdb.Cursor[bytes], start: bytes, count: int) -> list[bytes]:
     """Up to ``count`` keys from ``start`` on."""
     there = cursor.set_range(start) if start else cursor.first()
     return list(islice(cursor.iternext(values=False), count)) if there else []
-
-
-def _take(cursor: lmdb.Cursor[bytes], start: bytes, count: int) -> list[tuple[bytes, int]]:
-    """Up to ``count`` entries from ``start`` on that have its first byte."""
-    found: list[tuple[bytes, int]] = []
-    if cursor.set_range(start):
-        for key, value in cursor.iternext():
-            if len(found) == count or key[0] != start[0]:
-                break
-            found.append((key, unpack_last_used(value)))
-    return found

@@ -12,6 +12,12 @@ import lmdb
 
 from gorego_tw.digest import Digest
 from gorego_tw.storage.environment import LATEST_USE, TALLY, Environment
+from gorego_tw.storage.large_results import (
+    LARGE_BYTES,
+    forget_last_use,
+    last_use,
+    note_last_use,
+)
 from gorego_tw.storage.records import (
     ACTIONS,
     INLINE,
@@ -24,7 +30,6 @@ from gorego_tw.storage.records import (
     pack_tally,
     renewed,
     unpack_blob,
-    unpack_last_used,
     unpack_size,
     unpack_tally,
 )
@@ -62,7 +67,9 @@ class IndexWrite:
 
     def __enter__(self) -> Self:
         try:
-            self._txn = self._begin(write=True)
+            # Values are looked at where they are: copies of large ones take long. Each is let go of
+            # before the next change.
+            self._txn = self._begin(write=True, buffers=True)
         except lmdb.Error as error:
             raise self._trouble(error) from error
         return self
@@ -118,10 +125,9 @@ class IndexWrite:
 
     def put_action(self, key: bytes, value: bytes) -> None:
         """Keep a packed action result, in place of an earlier one."""
-        if self._txn.replace(key, value, db=self._actions) is None:
+        if self._forget_action(key) is None:
             self._count(ACTIONS, 1, 0)
-        else:
-            self._removed.append(key)
+        self._txn.put(key, value, db=self._actions)
         self._added_bytes += len(value)
 
     def drop_action(self, key: bytes) -> int | None:
@@ -129,12 +135,11 @@ class IndexWrite:
 
         :returns: its size here, in bytes; None if it was absent.
         """
-        value = self._txn.pop(key, db=self._actions)
-        if value is None:
-            return None
-        self._removed.append(key)
-        self._count(ACTIONS, -1, 0)
-        return len(value)
+        size_bytes = self._forget_action(key)
+        if size_bytes is not None:
+            self._txn.delete(key, db=self._actions)
+            self._count(ACTIONS, -1, 0)
+        return size_bytes
 
     def renew(self, key: bytes, last_used: int) -> Digest | None:
         """Note the last use of an entry, if it still exists.
@@ -143,22 +148,37 @@ class IndexWrite:
         """
         database = self._actions if key[0] == ACTIONS else self._blobs
         value = self._txn.get(key, db=database)
-        if value is None or (recorded := unpack_last_used(value)) > last_used:
+        if value is None or (recorded := last_use(self._txn, self._meta, key, value)) > last_used:
             return None
-        if recorded < last_used:
-            self._txn.put(key, renewed(value, last_used), db=database)
-        if database is self._actions:
-            return None
+        digest = None
         # One that was put in the same second is used all the same.
-        with suppress(struct.error):  # it is dropped when it is asked for
-            return Digest(key, unpack_size(value)[0])
-        return None
+        if database is self._blobs:
+            with suppress(struct.error):  # it is dropped when it is asked for
+                digest = Digest(key, unpack_size(value)[0])
+        if recorded < last_used:
+            if len(value) < LARGE_BYTES:
+                self._txn.put(key, renewed(value, last_used), db=database)
+            else:
+                note_last_use(self._txn, self._meta, key, last_used)
+        return digest
 
     def note_latest_use(self, last_used: int) -> None:
         """Note the time, than which no use is later."""
         self._txn.put(LATEST_USE, renewed(b"", last_used), db=self._meta)
 
-    def _record(self, key: bytes, value: bytes, guess: Callable[[bytes], BlobRecord]) -> BlobRecord:
+    def _forget_action(self, key: bytes) -> int | None:
+        """Let go of what goes with an action result that is replaced or taken out; its size, in bytes."""
+        value = self._txn.get(key, db=self._actions)
+        if value is None:
+            return None
+        size_bytes = len(value)
+        self._removed.append(key)
+        forget_last_use(self._txn, self._meta, key, size_bytes)
+        return size_bytes
+
+    def _record(
+        self, key: bytes, value: bytes | memoryview, guess: Callable[[bytes], BlobRecord]
+    ) -> BlobRecord:
         try:
             return unpack_blob(key, value)
         except DamagedRecord:
@@ -180,7 +200,7 @@ class IndexWrite:
             key = TALLY + bytes([kind])
             value = self._txn.get(key, db=self._meta)
             try:
-                before = _NONE if value is None else unpack_tally(value)
+                before = _NONE if value is None else unpack_tally(bytes(value))
                 after = before.plus(change)
                 if self._guessed:
                     # A guess may be more than was counted, which is no damage of what was.

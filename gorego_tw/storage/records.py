@@ -147,7 +147,7 @@ def pack_blob(key: bytes, record: BlobRecord) -> bytes:
     return packed + _CHECKSUM.pack(_checksum(key, packed))
 
 
-def unpack_blob(key: bytes, value: bytes) -> BlobRecord:
+def unpack_blob(key: bytes, value: bytes | memoryview) -> BlobRecord:
     """The record of a blob.
 
     :raises DamagedRecord: it is none, or of another blob. Those of folders of an older form have no
@@ -174,7 +174,7 @@ _FORMS = {
 }
 
 
-def _checksum(key: bytes, packed: bytes) -> int:
+def _checksum(key: bytes, packed: bytes | memoryview) -> int:
     return crc32(packed[_LAST_USED.size :], crc32(key))
 
 
@@ -182,12 +182,12 @@ def _checksum(key: bytes, packed: bytes) -> int:
 unpack_size = Struct("<5xQ").unpack_from
 
 
-def unpack_last_used(value: bytes) -> int:
+def unpack_last_used(value: bytes | memoryview) -> int:
     """When the entry with that value was last used, in seconds since the epoch; never, if it is damaged."""
     return int(_LAST_USED.unpack_from(value)[0]) if len(value) >= _LAST_USED.size else 0
 
 
-def renewed(value: bytes, last_used: int) -> bytes:
+def renewed(value: bytes | memoryview, last_used: int) -> bytes:
     """The value of an entry, last used now."""
     return _LAST_USED.pack(last_used) + value[_LAST_USED.size :]
 
