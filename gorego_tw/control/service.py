@@ -69,7 +69,7 @@ class Control:
 
     async def stat(self, request: pb.StatRequest, call: object) -> pb.StatResponse:
         """What is stored, in figures."""
-        return statistics(self._tier, self._random)
+        return await statistics(self._tier, self._random, self._pause)
 
     async def list(self, request: pb.ListRequest, call: object) -> AsyncIterator[pb.ListResponse]:
         """Every blob, some at a time. Records that are damaged are for ``verify``."""

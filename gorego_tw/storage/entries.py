@@ -10,8 +10,10 @@ import lmdb
 from gorego_tw.storage.environment import Environment
 from gorego_tw.storage.records import ACTIONS
 
-#: How many entries a page has: reading it takes a millisecond, and no transaction lasts longer.
+#: How many entries a page has, and after how many bytes of their values it ends: reading it takes a
+#: millisecond, and no transaction lasts longer.
 PAGE_ENTRIES = 500
+PAGE_BYTES = 1 << 20
 
 
 class Entries:
@@ -54,6 +56,17 @@ class Entries:
                 cursor = txn.cursor()
                 # No key is between one and itself with a zero byte behind it.
                 there = cursor.set_range(after + b"\0") if after else cursor.first()
-                return list(islice(cursor.iternext(), PAGE_ENTRIES)) if there else []
+                return _beginning(cursor) if there else []
         except lmdb.Error as error:
             raise self._environment.trouble(error) from error
+
+
+def _beginning(cursor: lmdb.Cursor[bytes]) -> list[tuple[bytes, bytes]]:
+    """The entries from there on that are in one page."""
+    page, size_bytes = [], 0
+    for key, value in islice(cursor.iternext(), PAGE_ENTRIES):
+        page.append((key, value))
+        size_bytes += len(value)
+        if size_bytes >= PAGE_BYTES:
+            break
+    return page

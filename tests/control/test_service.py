@@ -100,6 +100,18 @@ class StatTests(ControlTestCase):
         self.assertEqual(stat.used_bytes, self.tier.space.used_bytes)
         self.assertEqual((stat.age_seconds[0], stat.age_seconds[100]), (0, 100))
 
+    def test_turns(self) -> None:
+        """Others have their turn while entries are looked at for their ages."""
+        self.put(10)
+        waits: list[float] = []
+
+        async def pause(seconds: float) -> None:
+            waits.append(seconds)
+
+        control = Control(self.tier, Random(1), pause)
+        self.successResultOf(control.stat(pb.StatRequest(), None))
+        self.assertEqual(waits, [0.0] * 8)
+
     def test_nothing_stored(self) -> None:
         """A cache without an entry has no ages."""
         stat = self.successResultOf(self.control.stat(pb.StatRequest(), None))
@@ -234,6 +246,21 @@ class VerifyTests(ControlTestCase):
         self.stream(control.verify(pb.VerifyRequest(bytes_per_second=1_000_000), None))
         self.assertAlmostEqual(sum(waits), 10)
         self.assertLess(max(waits), 2)
+
+    def test_large_results(self) -> None:
+        """After each large action result others have their turn."""
+        for number in range(3):
+            key = ActionKey("", blob(3, number)[0])
+            result = StoredActionResult(bytes(100_000), ())
+            self.successResultOf(self.tier.action_results.put(key, result))
+        waits: list[float] = []
+
+        async def pause(seconds: float) -> None:
+            waits.append(seconds)
+
+        control = Control(self.tier, Random(1), pause)
+        self.stream(control.verify(pb.VerifyRequest(), None))
+        self.assertEqual(waits, [0.0] * 3)
 
 
 class BlobTests(ControlTestCase):

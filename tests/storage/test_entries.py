@@ -35,6 +35,21 @@ class EntriesTests(TierTestCase):
         self.assertEqual([name for name, _ in self.entries.action_results()], [action_key(key)])
         self.assertEqual([name for name, _ in self.entries.blobs()], [digest.key])
 
+    def test_large_values(self) -> None:
+        """A page ends after so many bytes, however few entries that are, and has one at least."""
+        self.patch(entries, "PAGE_BYTES", 3000)
+        for number in range(5):
+            key = ActionKey("", blob(10, number)[0])
+            result = StoredActionResult(bytes(2000), ())
+            self.successResultOf(self.tier.action_results.put(key, result))
+        sizes, after = [], b""
+        while page := self.entries.action_results(after):
+            sizes.append(len(page))
+            after = page[-1][0]
+        self.assertEqual(sizes, [2, 2, 1])
+        self.patch(entries, "PAGE_BYTES", 1)
+        self.assertEqual(len(self.entries.action_results()), 1)
+
     def test_record(self) -> None:
         """A blob that is absent has none."""
         digest, _ = self.put(10)
