@@ -55,7 +55,7 @@ def catalogue(parts: Counting) -> CollectorRegistry:
     """A registry of what all of them have counted."""
     registry = make_registry()
     registry.register(parts.tallies)
-    observed = Observed(registry)
+    observed = Observed(registry, parts.tier.clock)
     observe_server(observed, parts.server)
     observe_tier(observed, parts.tier, parts.janitor)
     observe_reuse(observed, parts.sketch)

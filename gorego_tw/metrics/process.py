@@ -43,6 +43,11 @@ def observe_process(observed: Observed, lag: ReactorLag, threads: TracedThreads)
         "How long reads, writes and hashes waited for a thread",
         threads.waited,
     )
+    observed.counter(
+        "gorego_metrics_left_out_total",
+        "How often a metric was left out because it could not be read",
+        lambda: observed.left_out,
+    )
 
 
 def observe_certificates(observed: Observed, certificates: Certificates) -> None:

@@ -12,7 +12,11 @@ from typing import TypeAlias
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
+from twisted.internet.interfaces import IReactorTime
+from txaio.tx import make_logger
 
+from gorego_tw.errors import StatusError
+from gorego_tw.seldom import Seldom
 from gorego_tw.telemetry.distribution import Distribution
 
 Family: TypeAlias = GaugeMetricFamily | CounterMetricFamily | HistogramMetricFamily
@@ -23,15 +27,26 @@ Reading: TypeAlias = Callable[[], float] | Mapping[str, Callable[[], float]]
 #: Values by those of all labels, in their order. There is a bounded number of them.
 Table: TypeAlias = Callable[[], Mapping[tuple[str, ...], float]]
 
+#: How much time passes between two lines in the log about metrics that cannot be read, in seconds.
+TELL_SECONDS = 60.0
+
 
 class Observed(Collector):
     """A collector of readings.
 
+    A reading that fails with ``StatusError`` or ``OSError``, as of an index on a disk that fails, leaves its
+    metric out for this time: the others are needed then more than ever.
+
     :param registry: where it is registered.
+    :ivar left_out: how often a metric was left out.
     """
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    _log = make_logger()
+
+    def __init__(self, registry: CollectorRegistry, clock: IReactorTime) -> None:
+        self.left_out = 0
         self._metrics: list[Callable[[], Family]] = []
+        self._trouble_told = Seldom(TELL_SECONDS, clock, at_once=True)
         registry.register(self)
 
     def gauge(self, name: str, documentation: str, reading: Reading, label: str = "") -> None:
@@ -72,7 +87,20 @@ class Observed(Collector):
     def collect(self) -> Iterable[Family]:
         """The metrics as they are now."""
         for read in self._metrics:
-            yield read()
+            try:
+                family = read()
+            except (StatusError, OSError) as error:
+                self._leave_out(error)
+            else:
+                yield family
+
+    def _leave_out(self, error: Exception) -> None:
+        self.left_out += 1
+        if self._trouble_told.due:
+            self._trouble_told.done()
+            self._log.warn(
+                "a metric cannot be read, and is left out: {trouble}", trouble=str(error)
+            )
 
 
 def _tabled(family: GaugeMetricFamily | CounterMetricFamily, table: Table) -> Family:

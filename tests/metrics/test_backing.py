@@ -30,7 +30,7 @@ class AnyPeerTests(TierTestCase):
             configuration = load(None, {"GOREGO_BACKING_CACHE_TARGET": target})
             backing = make_backing(configuration, self.tier, Limits(), reactor)
             assert backing is not None
-            observe_backing(Observed(registry), backing, Tallies(["local", "backing"]))
+            observe_backing(Observed(registry, self.clock), backing, Tallies(["local", "backing"]))
             text = generate_latest(registry).decode()
             self.assertIn('gorego_backing_breaker_state{state="closed"} 1.0', text)
             self.assertIn("gorego_write_back_queue_entries 0.0", text)
@@ -41,7 +41,7 @@ class BackingMetricsTests(TwoTiersTestCase):
     def values(self) -> dict[str, float]:
         """The metrics that are not 0, as ``name`` or ``name label``."""
         registry = CollectorRegistry()
-        observe_backing(Observed(registry), self.backing, self.counted)
+        observe_backing(Observed(registry, self.clock), self.backing, self.counted)
         text = generate_latest(registry).decode()
         return {
             " ".join([sample.name.removeprefix("gorego_"), *sample.labels.values()]): sample.value

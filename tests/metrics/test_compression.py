@@ -14,7 +14,7 @@ class CompressionMetricsTests(CompressingTestCase):
     def test_counted(self) -> None:
         """What was compressed counts with what that saved; what was not, by the reason."""
         registry = CollectorRegistry()
-        observe_compression(Observed(registry), self.compressing)
+        observe_compression(Observed(registry, self.clock), self.compressing)
         digest, _ = self.put_text(1_000_000)
         self.put(100_000)
         self.compressing.passed_over = 7

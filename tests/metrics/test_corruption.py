@@ -19,7 +19,7 @@ class CorruptionTests(TwoTiersTestCase):
     def test_each_tier(self) -> None:
         """What is damaged here and what came wrong from there are told apart."""
         registry = CollectorRegistry()
-        observe_corruption(Observed(registry), self.tier, self.backing)
+        observe_corruption(Observed(registry, self.clock), self.tier, self.backing)
         self.assertEqual([self.value(registry, t) for t in ("local", "backing")], [0, 0])
         digest, data = blob(100_000)
         self.remote.blobs[digest] = data[::-1]
@@ -34,6 +34,6 @@ class CorruptionTests(TwoTiersTestCase):
     def test_one_tier(self) -> None:
         """Without a backing cache nothing is said of one."""
         registry = CollectorRegistry()
-        observe_corruption(Observed(registry), self.tier, None)
+        observe_corruption(Observed(registry, self.clock), self.tier, None)
         self.assertEqual(self.value(registry, "local"), 0)
         self.assertIsNone(self.value(registry, "backing"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
+import lmdb
 from prometheus_client import CollectorRegistry
 
 from gorego_tw.eviction.in_progress import InProgress
@@ -19,7 +20,7 @@ class TierMetricsTests(TierTestCase):
         super().setUp()
         self.registry = CollectorRegistry()
         self.janitor = Janitor(self.tier, Random(1))
-        observe_tier(Observed(self.registry), self.tier, self.janitor)
+        observe_tier(Observed(self.registry, self.clock), self.tier, self.janitor)
 
     def value(self, name: str, *labels: str) -> float:
         """What a metric says."""
@@ -33,6 +34,19 @@ class TierMetricsTests(TierTestCase):
         self.assertEqual(self.value("gorego_disk_limit_bytes"), LIMIT_BYTES)
         self.assertEqual(self.value("gorego_disk_reserved_bytes"), 0)
         self.assertEqual(self.value("gorego_disk_writes_refused_total"), 0)
+
+    def test_index_fails(self) -> None:
+        """When the index cannot be read, what is known without it is still there."""
+
+        def fail(**_: object) -> object:
+            raise lmdb.DiskError("broken")
+
+        digest, data = blob(10)
+        self.successResultOf(put(self.tier.blobs, digest, data))
+        self.tier.inventory.evict([digest.key])  # what is left is measured next
+        self.patch(self.tier.environment, "begin", fail)
+        self.assertRaises(AssertionError, self.value, "gorego_disk_usage_bytes")
+        self.assertEqual(self.value("gorego_disk_limit_bytes"), LIMIT_BYTES)
 
     def test_entries(self) -> None:
         """Entries are counted by what they are."""
@@ -67,7 +81,7 @@ class TierMetricsTests(TierTestCase):
             self.tier, Random(1), in_progress=InProgress(self.tier.last_use, 9, 1)
         )
         self.registry = CollectorRegistry()
-        observe_tier(Observed(self.registry), self.tier, self.janitor)
+        observe_tier(Observed(self.registry, self.clock), self.tier, self.janitor)
         self.janitor.in_progress.note([blob(10)[0]])
         self.assertEqual(self.value("gorego_pinned_bytes"), 0)
         self.assertEqual(self.value("gorego_pins_released_total", "bound"), 1)

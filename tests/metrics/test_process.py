@@ -31,8 +31,8 @@ from tests.telemetry.recording import Recording
 class ProcessMetricsTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.registry = CollectorRegistry()
-        self.observed = Observed(self.registry)
         self.clock = Clock()
+        self.observed = Observed(self.registry, self.clock)
 
     def value(self, name: str, *labels: str) -> float:
         """What a metric says."""
@@ -55,6 +55,14 @@ class ProcessMetricsTests(SynchronousTestCase):
         self.successResultOf(waiting)
         self.assertEqual(self.value("disk_threads_queued"), 0)
         self.assertEqual(self.value("disk_threads_wait_seconds_sum"), 3)
+
+    def test_left_out(self) -> None:
+        """Metrics that cannot be read are counted."""
+        observe_process(
+            self.observed, ReactorLag(self.clock), TracedThreads(NoDiskThreads(), lambda: 0)
+        )
+        self.observed.left_out = 3
+        self.assertEqual(self.value("metrics_left_out_total"), 3)
 
     def test_certificates(self) -> None:
         """A certificate has the time until which it is valid."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import isnan
 
 from prometheus_client import CollectorRegistry
+from twisted.internet.task import Clock
 
 from gorego_tw.metrics.reuse import observe_reuse
 from gorego_tw.telemetry.observed import Observed
@@ -16,7 +17,7 @@ class ReuseMetricsTests(SketchTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.registry = CollectorRegistry()
-        observe_reuse(Observed(self.registry), self.sketch)
+        observe_reuse(Observed(self.registry, Clock()), self.sketch)
 
     def test_ratios(self) -> None:
         """There is one for each kind of lookup at each limit; it is no number if there was none."""

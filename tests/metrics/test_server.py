@@ -15,7 +15,7 @@ class ServerMetricsTests(ServedTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.registry = CollectorRegistry()
-        observe_server(Observed(self.registry), self.factory)
+        observe_server(Observed(self.registry, self.clock), self.factory)
 
     def value(self, name: str, *labels: str) -> float:
         """What a metric of the server says."""

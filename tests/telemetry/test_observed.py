@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
+from gorego_tw.errors import Unavailable
 from gorego_tw.telemetry.distribution import Distribution
-from gorego_tw.telemetry.observed import Observed
+from gorego_tw.telemetry.observed import TELL_SECONDS, Observed
 
 
 class ObservedTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.registry = CollectorRegistry()
-        self.observed = Observed(self.registry)
+        self.clock = Clock()
+        self.observed = Observed(self.registry, self.clock)
 
     def samples(self) -> dict[tuple[str, str], float]:
         """What is shown: the values by name and label."""
@@ -62,3 +66,25 @@ class ObservedTests(SynchronousTestCase):
                 ("seconds_sum", ""): 9.5,
             },
         )
+
+    def test_unreadable(self) -> None:
+        """A metric that cannot be read is left out and counted, told once in a while, and back when it can be read."""
+        broken = True
+
+        def usage() -> float:
+            if broken:
+                raise Unavailable("index: broken")
+            return 7
+
+        self.observed.gauge("usage", "Usage.", usage)
+        self.observed.gauge("depth", "Depth.", lambda: 1)
+        with capturedLogs() as told:
+            for count in (1, 2):
+                self.assertEqual(self.samples(), {("depth", ""): 1})
+                self.assertEqual(self.observed.left_out, count)
+            self.assertEqual([event["trouble"] for event in told], ["index: broken"])
+            self.clock.advance(TELL_SECONDS)
+            self.samples()
+            self.assertEqual(len(told), 2)
+        broken = False
+        self.assertEqual(self.samples(), {("usage", ""): 7, ("depth", ""): 1})
