@@ -140,6 +140,8 @@ class Janitor(Periodic):
         with recorded("Janitor.Evict") as span:
             if self._tier.set_aside.size_bytes and self._space.excess_bytes > 0:
                 await self._tier.threads.run(self._tier.set_aside.remove)
+            with suppress(OSError):  # of a folder that cannot be read nothing goes
+                await self._tier.uploads.make_room()
             await self._evict()
             if span is not None:
                 span.set("gorego.evicted.files", self.evicted_entries - entries)

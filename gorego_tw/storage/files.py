@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import count
 
@@ -16,10 +16,14 @@ from gorego_tw.digest import DigestFunction
 from gorego_tw.storage.failures import PASSING
 from gorego_tw.storage.folder import Folder
 from gorego_tw.storage.placing import Placing
-from gorego_tw.storage.records import BLOCK_BYTES, FILE, INLINE, BlobRecord
+from gorego_tw.storage.records import BLOCK_BYTES, FILE, INLINE, BlobRecord, disk_bytes
 
-#: Names in the folder of uploads that no later process asks for begin so.
+#: Names in the folder of uploads that no later process asks for begin so; those in the trash that are no blobs, too.
 TEMPORARY = "put-"
+
+#: Files of up to that many bytes are deleted at once. Larger ones are moved to the trash: to free their blocks
+#: takes 50 ms and more for each GiB.
+_DELETED_AT_ONCE = 1 << 20
 
 
 class BlobFiles:
@@ -28,10 +32,12 @@ class BlobFiles:
     All methods raise OSError.
 
     :ivar placing: the note of which file is being moved into place.
+    :ivar doomed: told what a file takes that was moved to the trash to be deleted there, in bytes.
     """
 
     def __init__(self, folder: Folder) -> None:
         self.placing = Placing(folder.index / "placing")
+        self.doomed: Callable[[int], object] = bool
         self._cas = str(folder.cas)
         self._uploads = str(folder.uploads)
         self._trash = str(folder.trash)
@@ -96,7 +102,7 @@ class BlobFiles:
 
     def temporary(self) -> str:
         """A name for a blob that arrives, which nobody else has."""
-        return f"{self._uploads}/{TEMPORARY}{self._process}.{next(self._numbers)}"
+        return f"{self._uploads}/{self._own_name()}"
 
     def partial(self, name: str) -> str:
         """Where the upload of that name (a plain file name) is kept."""
@@ -119,7 +125,16 @@ class BlobFiles:
         return os.stat(path).st_ctime_ns
 
     def delete(self, path: str) -> None:
-        """Delete what is there, if anything is."""
+        """Delete what is there, if anything is; what is large, when the trash is emptied."""
+        try:
+            size = os.lstat(path).st_size
+        except FileNotFoundError:
+            return
+        if size > _DELETED_AT_ONCE:
+            with suppress(OSError):  # a full disk may have no room for its name there
+                os.rename(path, f"{self._trash}/{self._own_name()}")
+                self.doomed(disk_bytes(size))
+                return
         _delete(path)
 
     def discard(self, key: bytes) -> bool:
@@ -212,6 +227,10 @@ class BlobFiles:
                 file.write(bytes(BLOCK_BYTES))
         finally:
             _delete(path)
+
+    def _own_name(self) -> str:
+        """One that no file has had."""
+        return f"{TEMPORARY}{self._process}.{next(self._numbers)}"
 
     def free_bytes(self) -> int:
         """What the file system has left for us, in bytes."""

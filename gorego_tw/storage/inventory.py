@@ -207,7 +207,7 @@ class Inventory:
         for key, name, taken in moved:
             if name is not None:
                 self._files.release(name)
-                self._space.doomed_bytes += taken
+                self._space.doom(taken)
             else:
                 self._delete(key)
         return freed

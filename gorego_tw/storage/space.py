@@ -177,6 +177,10 @@ class Space:
             self._tell_crowded()
             self._refuse(size_bytes)
 
+    def doom(self, size_bytes: int) -> None:
+        """What takes so much is in the trash, no longer counted as used."""
+        self.doomed_bytes += size_bytes
+
     def made_room(self) -> None:
         """Eviction has done what it could: forget what was wanted, and ask the file system again."""
         self.wanted_bytes = 0

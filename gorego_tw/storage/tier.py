@@ -262,6 +262,7 @@ class LocalTier:
             free=files.free_bytes,
             clock=clock,
         )
+        files.doomed = space.doom
         space.is_held_back = lambda: opened.checkpoints.behind
         last_use = LastUse(index, clock)
         verified = VerifiedFiles(clock)

@@ -21,6 +21,12 @@ from gorego_tw.storage.space import Space
 #: How long a partial blob is kept that nobody goes on with, in seconds.
 ABANDONED_SECONDS = 86400
 
+#: So long at least, while there is too much: a client that lost its connection is back by then, in seconds.
+RESUMED_SECONDS = 600
+
+#: If they take more than that part of the limit together, the oldest go however young they are.
+PARTIAL_SHARE = 16
+
 
 @implementer(IUpload)
 class Upload:
@@ -151,9 +157,23 @@ class Uploads:
         :raises OSError: the folder cannot be read.
         """
         before = self._clock.seconds() - ABANDONED_SECONDS
-        for name, status in await self._threads.run(self._files.arriving):
-            if status.st_mtime < before and name not in self._active:
+        for since, name in await self._idle():
+            if since < before:
                 self._forget(name)
+
+    async def make_room(self) -> None:
+        """Delete, as long as there is too much, what hardly anybody will go on with: before anything goes that is
+        whole.
+
+        :raises OSError: the folder cannot be read.
+        """
+        space = self._space
+        before = self._clock.seconds() - RESUMED_SECONDS
+        for since, name in await self._idle() if space.partial_bytes else ():
+            is_crowded = space.partial_bytes > space.limit_bytes // PARTIAL_SHARE
+            if space.excess_bytes <= 0 or not (since < before or is_crowded):
+                break
+            self._forget(name)
 
     async def close(self) -> None:
         """Keep what is active for a later process."""
@@ -161,9 +181,18 @@ class Uploads:
             async with partial.lock:
                 await partial.keep()
 
+    async def _idle(self) -> list[tuple[float, str]]:
+        """Those that nobody goes on with, oldest first: since when, in seconds since the epoch, and their names."""
+        found = await self._threads.run(self._files.arriving)
+        return sorted(
+            (status.st_mtime, name)
+            for name, status in found
+            if not name.startswith(TEMPORARY) and name not in self._active
+        )
+
     def _forget(self, name: str) -> None:
         size = self._files.partial_size(name)
-        if size is not None and not name.startswith(TEMPORARY):
+        if size is not None and name not in self._active:
             self._files.delete(self._files.partial(name))
             self._space.partial_bytes -= disk_bytes(size)
             self.abandoned += 1

@@ -197,6 +197,19 @@ class JanitorTests(JanitorTestCase):
         self.work(2 * ABANDONED_SECONDS)
         self.assertEqual(self.left_behind(), [])
 
+    def test_broken_off_uploads(self) -> None:
+        """Those that were broken off go before anything that is whole."""
+        digests = self.fill(30)
+        for number in range(12):
+            digest, data = blob(200_000, number)
+            upload = self.successResultOf(self.tier.uploads.open(f"{number}", digest))
+            self.successResultOf(upload.write(data[:150_000]))
+            self.successResultOf(upload.suspend())
+            self.work()
+        self.assertEqual(self.missing(digests), [])
+        self.assertGreater(self.tier.uploads.abandoned, 3)
+        self.assertLessEqual(self.tier.space.used_bytes, self.mark)
+
 
 class BurstTests(JanitorTestCase):
     def test_burst_is_refused(self) -> None:

@@ -79,7 +79,7 @@ class ArrivalTestCase(TierTestCase):
     def assert_nothing_left(self) -> None:
         """No room is reserved, no file is left nor open."""
         self.assertEqual(self.tier.space.reserved_bytes, 0)
-        self.assertEqual(self.left_behind(), [])
+        self.assertEqual(self.left_for_good(), [])
         self.assertEqual(open_files(), self.before)
 
     def assert_absent(self, digest: Digest) -> None:
@@ -466,7 +466,7 @@ class StoringTests(ArrivalTestCase):
         self.append(arrival, 0, LARGE - 1)
         self.assertEqual(len(self.left_behind()), 1)
         self.reopen()
-        self.assertEqual(self.left_behind(), [])
+        self.assertEqual(self.left_for_good(), [])
         self.assert_absent(self.digest)
 
 

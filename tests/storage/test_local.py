@@ -401,7 +401,7 @@ class RoomTests(TierTestCase):
                 patch = self.patch(os, call, failing(code))
                 self.failureResultOf(put(self.tier.blobs, digest, data), ResourceExhausted)
                 patch.restore()
-                self.assertEqual(self.left_behind(), [])
+                self.assertEqual(self.left_for_good(), [])
                 self.assertEqual(self.tier.space.reserved_bytes, 0)
         self.assertEqual(self.successResultOf(self.tier.blobs.find_missing([digest])), [digest])
         self.successResultOf(put(self.tier.blobs, digest, data))
@@ -436,7 +436,7 @@ class CancellationTests(TierTestCase):
             self.assertNoResult(putting)
             threads.release()
             self.failureResultOf(putting, CancelledError)
-            self.assertEqual(self.left_behind(), [])
+            self.assertEqual(self.left_for_good(), [])
             self.assertEqual(open_files(), before)
             self.assertEqual(self.tier.space.reserved_bytes, 0)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -129,6 +130,66 @@ class AbandonedTests(UploadsTestCase):
         self.age()
         self.successResultOf(self.tier.uploads.drop_abandoned())
         self.successResultOf(upload.write(data[600_000:]))
+        self.successResultOf(upload.commit())
+
+
+class MakingRoomTests(UploadsTestCase):
+    """What nobody goes on with goes before anything that is whole, if there is too much."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.clock.advance(time.time() - self.clock.seconds())
+        self.reopen(limit_bytes=32_000_000)
+
+    def crowd(self) -> None:
+        """Have 1 MB too much."""
+        self.tier.space.wanted_bytes = 1_000_000 - self.tier.space.excess_bytes
+
+    def make_room(self) -> list[str]:
+        """Whose uploads are left."""
+        self.successResultOf(self.tier.uploads.make_room())
+        return [name for name in "abcd" if self.size(name)]
+
+    def suspend_some(self, size_bytes: int) -> None:
+        """Suspend four, one after the other."""
+        for age, name in zip((900, 800, 700, 0), "abcd", strict=True):
+            before = set(self.partials())
+            self.suspended(size_bytes, size_bytes - 1, name)
+            (path,) = set(self.partials()) - before
+            os.utime(path, (0, self.clock.seconds() - age))
+
+    def test_with_room(self) -> None:
+        """With room enough all stay."""
+        self.suspend_some(1_500_000)
+        self.assertEqual(self.make_room(), ["a", "b", "c", "d"])
+
+    def test_as_much_as_is_needed(self) -> None:
+        """The oldest go, as many as are needed for it."""
+        self.suspend_some(400_000)
+        self.crowd()
+        used = self.tier.space.used_bytes
+        self.assertEqual(self.make_room(), ["d"])
+        self.assertEqual(self.tier.space.partial_bytes, disk_bytes(400_000))
+        self.assertEqual(self.tier.space.used_bytes, used - 3 * disk_bytes(400_000))
+        self.assertEqual(self.tier.uploads.abandoned, 3)
+
+    def test_young_ones(self) -> None:
+        """A client that lost its connection just now can go on, unless all of them take a large part."""
+        self.suspend_some(1_000_000)
+        self.crowd()
+        self.tier.space.wanted_bytes = 1 << 30
+        self.assertEqual(self.make_room(), ["d"])
+        self.suspended(2_000_000, 1_900_000, "c")
+        self.assertEqual(self.make_room(), ["c"])
+
+    def test_active_ones(self) -> None:
+        """What somebody goes on with stays."""
+        self.suspend_some(1_000_000)
+        upload, data = self.begin(1_000_000, "a")
+        self.crowd()
+        self.tier.space.wanted_bytes = 1 << 30
+        self.assertEqual(self.make_room(), ["a", "d"])
+        self.successResultOf(upload.write(data[-1:]))
         self.successResultOf(upload.commit())
 
 

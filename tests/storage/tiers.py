@@ -159,3 +159,8 @@ class TierTestCase(SynchronousTestCase):
         """What is in the folders of uploads and trash."""
         folders = (self.folder / "uploads", self.folder / "trash")
         return [path.name for folder in folders for path in folder.iterdir()]
+
+    def left_for_good(self) -> list[str]:
+        """The same, when the trash was emptied, where large files wait for a thread."""
+        self.tier.files.empty_trash()
+        return self.left_behind()

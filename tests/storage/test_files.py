@@ -1,0 +1,51 @@
+"""Tests of gorego_tw.storage.files."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from tests.storage.test_local import failing
+from tests.storage.tiers import TierTestCase
+
+LARGE = 2_000_000
+
+
+class DeletionTests(TierTestCase):
+    def file(self, size_bytes: int) -> Path:
+        """A file that is on its way to be a blob."""
+        path = Path(self.tier.files.temporary())
+        path.write_bytes(bytes(size_bytes))
+        return path
+
+    def test_small(self) -> None:
+        """A small one is gone at once; so is none at all."""
+        path = self.file(1000)
+        for _ in range(2):
+            self.tier.files.delete(str(path))
+            self.assertEqual(self.left_behind(), [])
+
+    def test_large(self) -> None:
+        """A large one waits in the trash, and is counted there, until a thread deletes it."""
+        path = self.file(LARGE)
+        self.tier.files.delete(str(path))
+        self.assertFalse(path.exists())
+        self.assertEqual(len(self.left_behind()), 1)
+        self.assertGreaterEqual(self.tier.space.doomed_bytes, LARGE)
+        self.successResultOf(self.tier.empty_trash())
+        self.assertEqual(self.left_behind(), [])
+        self.assertEqual(self.tier.space.doomed_bytes, 0)
+
+    def test_no_trash(self) -> None:
+        """Where nothing can be moved to the trash it is deleted where it is."""
+        path = self.file(LARGE)
+        self.patch(os, "rename", failing(errno.ENOSPC))
+        self.tier.files.delete(str(path))
+        self.assertEqual(self.left_behind(), [])
+        self.assertEqual(self.tier.space.doomed_bytes, 0)
+
+    def test_after_a_crash(self) -> None:
+        """What is in the trash when the process ends is no blob for the next one."""
+        self.tier.files.delete(str(self.file(LARGE)))
+        self.assertEqual(list(self.tier.files.discarded()), [])
