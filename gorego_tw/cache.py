@@ -9,12 +9,12 @@ from gorego_tw.errors import Reason
 from gorego_tw.interfaces import ActionKey, IActionResults, IBlobAccess, IUploads
 from gorego_tw.reuse.sketch import Sketch, capacities
 from gorego_tw.reuse.stores import ReusedActionResults, ReusedBlobs, ReusedUploads, told
-from gorego_tw.reuse.taken import taken_bytes
 from gorego_tw.storage.completeness import CompletenessChecking
 from gorego_tw.storage.empty_blob import EmptyBlob
 from gorego_tw.storage.evicted import Evicted
 from gorego_tw.storage.local import action_key
 from gorego_tw.storage.remembered import Remembering
+from gorego_tw.storage.taken import taken_bytes
 from gorego_tw.storage.tier import LocalTier
 from gorego_tw.telemetry.tallies import Tier
 from gorego_tw.tracing.action_results import ServedActionResults, TracedActionResults

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from gorego_tw.digest import Digest
 from gorego_tw.storage.last_use import LastUse
-from gorego_tw.storage.records import disk_bytes
+from gorego_tw.storage.taken import blob_bytes
 
 #: How many blobs are pinned at most. One takes some 75 bytes, so that is 20 MB.
 MOST_ENTRIES = 262_144
@@ -87,7 +87,7 @@ class InProgress:
         """Those blobs were used."""
         self._expire()
         for digest in digests:
-            known, taken = hash(digest.key), disk_bytes(digest.size_bytes)
+            known, taken = hash(digest.key), blob_bytes(digest.size_bytes)
             for generation in self._generations:
                 if known in generation.keys:
                     generation.keys.discard(known)

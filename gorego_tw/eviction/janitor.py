@@ -44,6 +44,9 @@ URGENT_WANTED_SECONDS = 1.0
 URGENT_PART = 0.25
 URGENT_SECONDS = 0.001
 
+#: After it has looked at all entries in vain it does not do so again for so long, in seconds.
+WALK_SECONDS = 60.0
+
 #: How much may wait in the trash before eviction waits for it to be emptied, in bytes.
 MOST_TRASH_BYTES = 256 << 20
 
@@ -118,6 +121,9 @@ class Janitor(Periodic):
             pinned=lambda key: pinned(key) or self.in_progress.is_pinned(key),
             random=random,
         )
+        self._walking = self._policy.walk()
+        self._walk_found = False
+        self._walk_again_at = float("-inf")
 
     def startService(self) -> None:
         """Begin to look, and to listen to who needs room."""
@@ -179,7 +185,8 @@ class Janitor(Periodic):
                 continue
             try:
                 evicted = self._evict_slice(excess, self._slice_end(is_urgent=is_urgent))
-                if not evicted and not self.in_progress.release():
+                # Pins go only when there is really nothing else.
+                if not evicted and not await self._walk() and not self.in_progress.release():
                     break
             except StatusError as error:  # LMDB has EIO for a write that was cut short, too
                 if tried:
@@ -192,6 +199,26 @@ class Janitor(Periodic):
             if self._space.doomed_bytes > MOST_TRASH_BYTES:
                 await self._tier.empty_trash()
             await self._rest(is_urgent=is_urgent)
+
+    async def _walk(self) -> bool:
+        """Look at one entry after the other, where hardly any may go; whether eviction can go on."""
+        if self._clock.seconds() < self._walk_again_at:
+            return False
+        end = self._slice_end(is_urgent=True)
+        for found in self._walking:
+            self._walk_found |= found
+            if found:
+                return True
+            if self._clock.seconds() >= end:
+                await self._rest(is_urgent=True)
+                if not self.running or self._space.excess_bytes <= 0:
+                    return True
+                end = self._slice_end(is_urgent=True)
+        found, self._walk_found = self._walk_found, False
+        self._walking = self._policy.walk()
+        if not found:
+            self._walk_again_at = self._clock.seconds() + WALK_SECONDS
+        return found
 
     def _is_urgent(self, excess_bytes: int) -> bool:
         wanted = self._clock.seconds() - self._space.crowded_at <= URGENT_WANTED_SECONDS

@@ -13,6 +13,7 @@ from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.storage.completeness import CompletenessChecking
 from gorego_tw.storage.last_use import FLUSH_SECONDS
 from gorego_tw.storage.remembered import Remembering
+from gorego_tw.storage.taken import blob_bytes
 from tests.storage.tiers import TierTestCase, blob
 
 LIMIT = 4_000_000
@@ -244,7 +245,7 @@ class NoteTests(InProgressTestCase):
             self.in_progress.note(random.sample(digests, 100))
         self.assertLess(len(self.in_progress._generations), 6 * GENERATIONS)
         self.assertLessEqual(len(self.in_progress), 300)
-        self.assertEqual(self.in_progress.size_bytes, 4096 * len(self.in_progress))
+        self.assertEqual(self.in_progress.size_bytes, blob_bytes(10) * len(self.in_progress))
 
     def test_nothing_to_release(self) -> None:
         """Where nothing is pinned nothing is given up."""

@@ -13,6 +13,7 @@ from zope.interface.verify import verifyObject
 
 from gorego_tw.digest import Digest
 from gorego_tw.errors import ResourceExhausted, Unavailable
+from gorego_tw.eviction.in_progress import InProgress
 from gorego_tw.eviction.janitor import (
     LEAST_ENTRIES,
     LOOK_SECONDS,
@@ -39,9 +40,14 @@ class JanitorTestCase(TierTestCase):
         super().setUp()
         self.employ(self.reopen(LIMIT))
 
-    def employ(self, tier: LocalTier, pinned: Callable[[bytes], bool] = nothing_pinned) -> None:
+    def employ(
+        self,
+        tier: LocalTier,
+        pinned: Callable[[bytes], bool] = nothing_pinned,
+        in_progress: InProgress | None = None,
+    ) -> None:
         """Start a janitor, stopped before the tier is closed."""
-        self.janitor = Janitor(tier, Random(1), pinned)
+        self.janitor = Janitor(tier, Random(1), pinned, in_progress)
         self.janitor.startService()
         janitor = self.janitor
         self.addCleanup(lambda: janitor.running and janitor.stopService())
@@ -170,6 +176,38 @@ class JanitorTests(JanitorTestCase):
         self.successResultOf(put(self.tier.blobs, digest, data))
         self.assertEqual(self.missing(pinned[5:]), [])
 
+    def test_hardly_anything_to_go(self) -> None:
+        """A few entries among very many that are pinned are found before pins are given up."""
+        old = self.fill(8, 300_000)
+        self.tier.last_use.now += 1000
+        pins = InProgress(self.tier.last_use, 10_000, LIMIT)
+        digests = [self.put(10, number)[0] for number in range(2000)]
+        pins.note(digests)
+        self.successResultOf(self.janitor.stopService())
+        self.employ(self.tier, in_progress=pins)
+        self.tier.space.limit_bytes -= 2_000_000
+        self.work(LOOK_SECONDS)
+        self.assertGreaterEqual(len(self.missing(old)), 4)
+        self.assertEqual(self.missing(digests), [])
+        self.assertEqual(pins.released, 0)
+
+    def test_looked_for_in_vain(self) -> None:
+        """Where nothing may go all entries are looked at once, and not again for a while."""
+        self.successResultOf(self.janitor.stopService())
+        self.fill(43)
+        looks: list[bytes] = []
+
+        def look(key: bytes) -> bool:
+            looks.append(key)
+            return True
+
+        self.employ(self.tier, look)
+        self.work()
+        once = len(looks)
+        self.work()
+        self.assertLessEqual(len(looks), 2 * once - 43)
+        self.assertGreaterEqual(len(set(looks)), 43)
+
     def test_observer(self) -> None:
         """Who counts is told of each slice."""
         seen: list[tuple[int, int]] = []
@@ -252,18 +290,21 @@ class SliceTests(JanitorTestCase):
         """
         self.successResultOf(self.janitor.stopService())
         self.fill(30)
-        self.employ(self.tier, self.takes_time)
+        self._neighbours = self.tier.index.neighbours
+        patch = self.patch(self.tier.index, "neighbours", self.takes_time)
+        self.employ(self.tier)
+        patch.restore()
         self.janitor.observe = lambda entries, _: self.slices.append(entries)
         space = self.tier.space
         space.headroom_bytes = headroom_bytes
         space.limit_bytes = headroom_bytes
         space.crowded_at = self.clock.seconds() + wanted_seconds
 
-    def takes_time(self, key: bytes) -> bool:
-        """A little less than half a slice, and the entry is not pinned."""
-        del key
-        self.clock.rightNow += SLICE_SECONDS * 0.45
-        return False
+    def takes_time(self, start: bytes, count: int) -> list[tuple[bytes, int]]:
+        """A little less than half a slice, if it is a last look at one entry."""
+        if count == 1:
+            self.clock.rightNow += SLICE_SECONDS * 0.45
+        return self._neighbours(start, count)
 
     def after(self, seconds: float) -> int:
         """How many entries have been evicted by then."""

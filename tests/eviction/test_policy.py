@@ -25,12 +25,15 @@ class Entries:
         self.renewed: dict[bytes, int] = {}
         self.samples = 0
         self.pinned: set[bytes] = set()
-        self.policy = SampledLRU(
+        self.policy = self.new_policy()
+
+    def new_policy(self) -> SampledLRU:
+        return SampledLRU(
             tallies=self.tallies,
             neighbours=self.neighbours,
             latest=self.latest,
             pinned=self.pinned.__contains__,
-            random=random,
+            random=self.random,
         )
 
     def tallies(self) -> dict[int, Tally]:
@@ -136,6 +139,43 @@ class SampledLRUTests(SynchronousTestCase):
         oldest = sorted(entries.last_used, key=lambda key: entries.last_used[key])[:POOL]
         gone = {(entries.evict() or (b"", 0))[0] for _ in range(POOL // 2)}
         self.assertGreaterEqual(len(gone & set(oldest)), POOL // 2 - 1)
+
+
+class WalkTests(SynchronousTestCase):
+    def test_all(self) -> None:
+        """Each entry of each kind is looked at once, a sample at each step."""
+        entries = Entries((0, 70), (1, 300), (6, 32), (9, 1))
+        looked: list[bytes] = []
+        entries.pinned = Looking(looked)  # type: ignore[assignment]  # a set that nothing is in
+        entries.policy = entries.new_policy()
+        steps = list(entries.policy.walk())
+        self.assertEqual(sorted(looked), sorted(entries.last_used))
+        self.assertEqual(steps.count(True), 3 + 10 + 1 + 1)
+
+    def test_what_is_found_goes(self) -> None:
+        """The one entry that may go among many is found, and goes next; then none is found."""
+        entries = Entries((0, 500), (1, 3000))
+        one = max(entries.last_used, key=lambda key: entries.last_used[key])
+        entries.pinned.update(entries.last_used.keys() - {one})
+        self.assertIn(True, entries.policy.walk())
+        self.assertEqual((entries.evict() or (b"",))[0], one)
+        self.assertNotIn(True, entries.policy.walk())
+        self.assertIsNone(entries.evict())
+
+    def test_nothing(self) -> None:
+        """Where there is nothing there is nothing to look at."""
+        self.assertEqual(list(Entries().policy.walk()), [False])
+
+
+class Looking:
+    """Takes note of what is looked for in it."""
+
+    def __init__(self, looked: list[bytes]) -> None:
+        self._looked = looked
+
+    def __contains__(self, key: bytes) -> bool:
+        self._looked.append(key)
+        return False
 
 
 class LookAheadTests(SynchronousTestCase):

@@ -16,8 +16,8 @@ from gorego_tw.interfaces import (
 )
 from gorego_tw.reuse.sketch import Sketch, capacities
 from gorego_tw.reuse.stores import told
-from gorego_tw.reuse.taken import taken_bytes
 from gorego_tw.storage.local import action_key
+from gorego_tw.storage.taken import taken_bytes
 from tests.storage.tiers import LIMIT_BYTES, TierTestCase, blob, put, read
 
 

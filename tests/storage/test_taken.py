@@ -1,11 +1,11 @@
-"""Tests of gorego_tw.reuse.taken."""
+"""Tests of gorego_tw.storage.taken."""
 
 from __future__ import annotations
 
 from gorego_tw.errors import Unavailable
 from gorego_tw.interfaces import ActionKey, StoredActionResult
-from gorego_tw.reuse.taken import taken_bytes
 from gorego_tw.storage.local import action_key
+from gorego_tw.storage.taken import taken_bytes
 from tests.storage.tiers import TierTestCase, blob
 
 

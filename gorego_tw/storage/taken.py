@@ -6,7 +6,13 @@ from collections.abc import Callable
 
 from gorego_tw.errors import StatusError
 from gorego_tw.storage.index import Index
-from gorego_tw.storage.records import ACTIONS, BLOCK_BYTES, DamagedRecord, disk_bytes
+from gorego_tw.storage.records import (
+    ACTIONS,
+    BLOCK_BYTES,
+    INLINE_LIMIT,
+    DamagedRecord,
+    disk_bytes,
+)
 
 #: What the record of a blob takes of the index, in bytes: key, record and their headers, in pages that
 #: are two thirds full.
@@ -14,6 +20,13 @@ RECORD_BYTES = 110
 
 #: LMDB gives a value whole pages if two of its size do not share one.
 _SHARED_BYTES = 2000
+
+
+def blob_bytes(size_bytes: int) -> int:
+    """What a blob of that size takes, in bytes, if it is not compressed."""
+    if size_bytes > INLINE_LIMIT:
+        return disk_bytes(size_bytes) + RECORD_BYTES
+    return _in_index(size_bytes) + RECORD_BYTES
 
 
 def taken_bytes(index: Index) -> Callable[[bytes], int | None]:
