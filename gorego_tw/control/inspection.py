@@ -12,6 +12,7 @@ from gorego_tw.storage.inventory import Inventory
 from gorego_tw.storage.last_use import LastUse
 from gorego_tw.storage.local import LocalBlobs
 from gorego_tw.storage.tier import LocalTier
+from gorego_tw.storage.unreadable import MayPass
 from gorego_tw.storage.verified_files import VerifiedFiles
 
 #: What is hashed where it is, in bytes: a thread would take longer to be told.
@@ -36,9 +37,10 @@ class Inspection:
     """The blobs of a tier, read in the way in which clients read them.
 
     :param tier: is left as it is.
+    :param may_pass: asked of a file that the disk cannot read; it is told as damaged, unless that may pass.
     """
 
-    def __init__(self, tier: LocalTier) -> None:
+    def __init__(self, tier: LocalTier, may_pass: MayPass = lambda *_: False) -> None:
         self._index = tier.index
         # Nobody ever writes these uses down.
         self._uses = LastUse(tier.index, tier.clock)
@@ -52,7 +54,7 @@ class Inspection:
             last_use=self._uses,
             threads=tier.threads,
             verified=verified,
-            may_pass=lambda *_: False,
+            may_pass=may_pass,
         )
         self._run = tier.threads.run
 

@@ -9,7 +9,13 @@ from gorego_tw.control.names import shown
 from gorego_tw.digest import Digest
 from gorego_tw.pb.gorego.control.v1.control_pb2 import VerifyResponse
 from gorego_tw.storage.entries import Entries
-from gorego_tw.storage.records import DamagedRecord, damage_of_action, entry_name, unpack_blob
+from gorego_tw.storage.records import (
+    BlobRecord,
+    DamagedRecord,
+    damage_of_action,
+    entry_name,
+    unpack_blob,
+)
 from gorego_tw.storage.tier import LocalTier
 
 #: How much is read before it is told how far it is, in bytes and in entries.
@@ -26,7 +32,8 @@ _TURN_BYTES = 64 << 10
 class Verification:
     """One pass over all blobs, then over all action results.
 
-    :param repair: whether what is damaged is dropped.
+    :param repair: whether what is damaged is dropped. What the disk cannot read, which may pass, is looked at
+        again later by a daemon, and dropped then.
     :param bytes_per_second: how fast; 0 for as fast as it can be.
     :param pause: waits for so many seconds; others have their turn meanwhile.
     """
@@ -41,7 +48,8 @@ class Verification:
     ) -> None:
         self._tier = tier
         self._entries = Entries(tier.environment)
-        self._inspection = Inspection(tier)
+        self._inspection = Inspection(tier, self._is_unreadable)
+        self._stays = False
         self._repair = repair
         self._bytes_per_second = bytes_per_second
         self._pause = pause
@@ -95,6 +103,11 @@ class Verification:
             again = await self._inspection.damage(digest, self._keep_pace)
             if again is not None:
                 self._damaged(key, shown(digest), damage)
+            self._stays = False
+
+    def _is_unreadable(self, digest: Digest, record: BlobRecord, error: OSError) -> bool:
+        self._stays = self._repair and self._tier.unreadable.may_pass(digest, record, error)
+        return False
 
     async def _count(self, size_bytes: int) -> None:
         self._progress.entries += 1
@@ -107,5 +120,6 @@ class Verification:
             await self._pause(size_bytes / self._bytes_per_second)
 
     def _damaged(self, key: bytes, entry: str, damage: str) -> None:
-        dropped = self._repair and self._tier.inventory.drop(key, damage)
+        drops = self._repair and not self._stays
+        dropped = drops and self._tier.inventory.drop(key, damage)
         self._progress.damages.add(entry=entry, reason=damage, dropped=dropped)

@@ -219,12 +219,15 @@ class BlobFiles:
         except FileNotFoundError:
             return None
 
-    def try_to_write(self) -> None:
+    def try_to_write(self, *, to_stable_storage: bool = False) -> None:
         """Write a page and delete it. It may take long; any thread may."""
         path = self.temporary()
         try:
             with open(path, "wb") as file:
                 file.write(bytes(BLOCK_BYTES))
+                file.flush()
+                if to_stable_storage:
+                    os.fsync(file.fileno())
         finally:
             _delete(path)
 

@@ -1,13 +1,15 @@
 """Files that the disk cannot read, until it is known whether that was for a moment.
 
-A disk, or a way to it, may be away for some seconds, and then the file is as good as ever. Until a
-second look its readers are told to try again, and nothing is dropped.
+A disk, or a way to it, may be away for a while, and then the file is as good as ever. Until a second look
+its readers are told to try again, and nothing is dropped; nor afterwards, as long as the disk does not take
+anything either.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 from twisted.internet.interfaces import IReactorTime
@@ -70,17 +72,18 @@ class Unreadable(Periodic):
     async def _look(self) -> None:
         due = self._clock.seconds() - PASSING_SECONDS
         for digest, (record, since) in list(self._noted.items()):
-            if since <= due and self.running:
-                await self._look_again(digest, record)
+            if since <= due and not (self.running and await self._look_again(digest, record)):
+                return
 
-    async def _look_again(self, digest: Digest, record: BlobRecord) -> None:
+    async def _look_again(self, digest: Digest, record: BlobRecord) -> bool:
+        """Find out about one; whether anything can be found out now."""
         path = self._files.path(digest.key)
         damage = ""
         try:
             await self._threads.run(_compare, path, digest)
         except OSError as error:
-            if error.errno in NOT_OURS:
-                return  # another time
+            if error.errno in NOT_OURS or (error.errno in PASSING and await self._is_away()):
+                return False
             damage = str(error.strerror)
         except DamagedFile as error:
             damage = str(error)
@@ -88,10 +91,19 @@ class Unreadable(Periodic):
         now = self._inventory.record(digest.key)
         if damage and now is not None and now.stamp == record.stamp:
             self._inventory.drop(digest.key, damage)
+        return True
+
+    async def _is_away(self) -> bool:
+        """Whether it is not that file alone."""
+        try:
+            await self._threads.run(partial(self._files.try_to_write, to_stable_storage=True))
+        except OSError as error:
+            return error.errno in PASSING
+        return False
 
 
 def _compare(path: str, digest: Digest) -> None:  # in a thread
-    """Read a file. What was not in memory is not afterwards: readers take what is there for verified."""
+    """Read a file. What was not in memory is not afterwards: nobody has asked for it."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
@@ -156,6 +158,27 @@ class VerifyTests(ControlTestCase):
         self.assertEqual(self.verify(repair=True), [("wrong hash", True)])
         self.assertEqual(self.verify(), [])
         self.failureResultOf(Deferred.fromCoroutine(self.tier.blobs.get(digest)), NotFound)
+
+    def test_disk_away_for_a_moment(self) -> None:
+        """What the disk cannot read for now is told, and dropped by nobody before it was looked at again."""
+        digest, data = self.put(5000)
+        other, _ = self.put(6000)
+        self.flip(other)
+        opened, path = os.open, str(self.path(digest))
+
+        def away(name: str, *arguments: int) -> int:
+            if name == path:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return opened(name, *arguments)
+
+        patch = self.patch(os, "open", away)
+        self.assertEqual(
+            sorted(self.verify(repair=True)),
+            [("[Errno 5] Input/output error", False), ("wrong hash", True)],
+        )
+        patch.restore()
+        self.assertTrue(self.tier.unreadable.is_noted(digest))
+        self.assertEqual(self.successResultOf(read(self.tier.blobs, digest)), data)
 
     def test_a_file_that_is_gone(self) -> None:
         """A blob without its file is damaged."""

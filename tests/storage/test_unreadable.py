@@ -6,6 +6,7 @@ import errno
 import os
 
 from twisted.application.service import IService
+from twisted.python.monkey import MonkeyPatcher
 from zope.interface.verify import verifyObject
 
 from gorego_tw.errors import NotFound, Unavailable
@@ -28,6 +29,18 @@ class UnreadableTests(TierTestCase):
         self.failureResultOf(self.tier.blobs.get(self.digest), Unavailable)
         patch.restore()
 
+    def lose_file(self) -> MonkeyPatcher:
+        """The disk cannot read that file from now on."""
+        opened, path = os.open, str(self.path(self.digest))
+
+        def away(name: str, *arguments: int) -> int:
+            if name == path:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return opened(name, *arguments)
+
+        patch: MonkeyPatcher = self.patch(os, "open", away)
+        return patch
+
     def wait(self, seconds: float) -> None:
         self.clock.pump([LOOK_SECONDS] * int(seconds / LOOK_SECONDS))
 
@@ -45,13 +58,26 @@ class UnreadableTests(TierTestCase):
 
     def test_for_longer(self) -> None:
         """What still cannot be read after a minute is dropped, and not before."""
-        self.patch(os, "open", failing(errno.EIO))
+        self.lose_file()
         self.failureResultOf(self.tier.blobs.get(self.digest), Unavailable)
         self.wait(PASSING_SECONDS - LOOK_SECONDS)
         self.failureResultOf(self.tier.blobs.get(self.digest), Unavailable)
         self.wait(2 * LOOK_SECONDS)
         self.failureResultOf(self.tier.blobs.get(self.digest), NotFound)
         self.assertEqual(self.tier.inventory.damaged, 1)
+
+    def test_nothing_can_be_written_either(self) -> None:
+        """What cannot be read while the disk takes nothing either stays, for however long that is."""
+        patches = [self.lose_file(), self.patch(os, "fsync", failing(errno.EIO))]
+        self.failureResultOf(self.tier.blobs.get(self.digest), Unavailable)
+        self.wait(10 * PASSING_SECONDS)
+        self.assertTrue(self.service.is_noted(self.digest))
+        for patch in patches:
+            patch.restore()
+        self.wait(LOOK_SECONDS)
+        self.assertFalse(self.service.is_noted(self.digest))
+        self.assertEqual(self.successResultOf(read(self.tier.blobs, self.digest)), self.data)
+        self.assertEqual(self.tier.inventory.damaged, 0)
 
     def test_damaged_meanwhile(self) -> None:
         """What can be read again and is another blob is dropped."""
