@@ -125,7 +125,7 @@ class Arrival:
     async def _finish_file(self) -> bool:
         writer = self._writer
         try:
-            await writer.finish()
+            await writer.finish(to_stable_storage=self._inventory.is_replaced(self.digest))
         except ResourceExhausted:
             writer.check()  # what is not in the file is in memory
             return False

@@ -142,15 +142,19 @@ class BlobWriter:
                     self._buffer += piece
                 start += len(piece)
 
-    async def finish(self) -> None:
+    async def finish(self, *, to_stable_storage: bool = False) -> None:
         """Write and verify all of it.
 
+        :param to_stable_storage: whether it has to be there afterwards.
         :raises DigestMismatch: it has not the digest.
         :raises ResourceExhausted: the disk is full.
         """
         check_size(self.digest, self.size_bytes)
         await self.flush()
         check_hash(self.digest, self._hasher.digest())
+        if to_stable_storage and self._fd >= 0:
+            with telling():
+                await self._threads.run(os.fsync, self._fd)
 
     async def resume(self) -> None:
         """Take in what the file holds from an earlier time, unless it is more than the blob."""

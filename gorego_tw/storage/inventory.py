@@ -102,6 +102,13 @@ class Inventory:
             return untouched and not self.is_doubted(record) and not self.is_unreadable(digest)
         return data is not None and digest_of(data, digest.function) == digest
 
+    def is_replaced(self, digest: Digest) -> bool:
+        """Whether a file that is kept now takes the place of another one, which may be on stable storage and
+        good, so that it has to be there first itself.
+        """
+        record = self.record(digest.key)
+        return record is not None and record.is_file and not self.holds(digest)
+
     def missing(self, digests: Collection[Digest]) -> list[Digest]:
         """Those that are absent, in that order, each once; the others are used now."""
         keys = [key for key, _ in digests]

@@ -214,7 +214,7 @@ class LocalBlobs:
             async with closing(body.chunks()) as pieces:
                 async for piece in pieces:
                     await writer.append(piece)
-            await writer.finish()
+            await writer.finish(to_stable_storage=self._inventory.is_replaced(digest))
             return writer.sums.digest()
         finally:
             writer.close()

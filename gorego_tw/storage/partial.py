@@ -97,7 +97,7 @@ class Partial:
             if not self._inventory.holds(self.digest):
                 self._inventory.add_inline(self.digest, data)
         else:
-            await writer.finish()
+            await writer.finish(to_stable_storage=self._inventory.is_replaced(self.digest))
             self._inventory.add_file(self.digest, self._path, writer.sums.digest())
         self.drop()
 

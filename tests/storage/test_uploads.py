@@ -245,6 +245,35 @@ class DamagedBlobTests(UploadsTestCase):
             arrival.complete()
             self.assert_kept(digest, data, how)
 
+    def test_stable_storage(self) -> None:
+        """What takes the place of a file that may be on stable storage is there before; what is new need not be."""
+        events: list[str] = []
+        fsync, rename = os.fsync, os.rename
+
+        def noted_fsync(fd: int) -> None:
+            events.append("fsync")
+            fsync(fd)
+
+        def noted_rename(source: str, target: str) -> None:
+            events.append("rename")
+            rename(source, target)
+
+        self.patch(os, "fsync", noted_fsync)
+        self.patch(os, "rename", noted_rename)
+        digest, data = self.put(300_000)
+        self.assertNotIn("fsync", events)
+        for _ in range(2):
+            self.path(digest).chmod(0o600)
+            events.clear()
+            upload, _ = self.begin(300_000)
+            self.successResultOf(upload.write(data))
+            self.successResultOf(upload.commit())
+            self.assertEqual(events, ["fsync", "rename"])
+        self.path(digest).chmod(0o600)
+        events.clear()
+        self.put(300_000)
+        self.assertEqual(events, ["fsync", "rename"])
+
     def test_in_the_index(self) -> None:
         """So do small blobs, whose bytes in the index are something else."""
         digest, data = self.put(300)
