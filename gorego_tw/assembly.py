@@ -177,7 +177,7 @@ def readiness_checks(
 ) -> Generator[IService, None, dict[str, Check]]:
     """What has to be well for calls to be taken, once the daemon has started."""
     yield (probe := WriteProbe(tier.files, tier.environment, tier.threads, reactor))
-    checks = {"local_tier": writable(probe)}
+    checks = {"local_tier": writable(probe, tier.space)}
     if backing is not None:
         asked = None
         if configuration.settings.telemetry.readiness_requires_backing:

@@ -15,6 +15,7 @@ from gorego_tw.concurrency import in_daemon_thread
 from gorego_tw.config import Configuration
 from gorego_tw.remote.answer_probe import AnswerProbe
 from gorego_tw.remote.breaker import State
+from gorego_tw.storage.space import Space
 from gorego_tw.storage.write_probe import WriteProbe
 from gorego_tw.telemetry.kept import Kept
 from gorego_tw.telemetry.reactor_lag import ReactorLag
@@ -92,9 +93,14 @@ def started(is_ready: Callable[[], bool]) -> Check:
     return check
 
 
-def writable(probe: WriteProbe) -> Check:
-    """Whether the local tier took what was written to try it."""
-    return lambda: Finding(probe.failure is None, probe.failure or "", probe.age_seconds)
+def writable(probe: WriteProbe, space: Space) -> Check:
+    """Whether the local tier took what was written to try it, and has room for more than that."""
+
+    def check() -> Finding:
+        failure = probe.failure or space.failure
+        return Finding(failure is None, failure or "", probe.age_seconds)
+
+    return check
 
 
 def answering(backing: Backing, probe: AnswerProbe | None) -> Check:

@@ -9,10 +9,14 @@ from txaio.tx import make_logger
 
 from gorego_tw.concurrency import Periodic
 from gorego_tw.grpc.health import Health
+from gorego_tw.seldom import Seldom
 from gorego_tw.web.health import Check
 
 #: How often it is looked, in seconds.
 LOOK_SECONDS = 1.0
+
+#: How much time passes until the log says again why calls are not taken, in seconds.
+TELL_SECONDS = 60.0
 
 
 class Readiness(Periodic):
@@ -31,6 +35,7 @@ class Readiness(Periodic):
         self._checks = checks
         self._health = health
         self._why_not = ""
+        self._told = Seldom(TELL_SECONDS, clock, at_once=True)
 
     def startService(self) -> None:
         """Begin; it is looked at once, before anybody has asked."""
@@ -48,11 +53,12 @@ class Readiness(Periodic):
             for name, finding in findings.items()
             if finding.required and not finding.ok
         )
-        if bool(why_not) == bool(self._why_not):
-            return
+        changed = bool(why_not) != bool(self._why_not)
         self._why_not = why_not
-        self._health.set_all(not why_not)
-        if why_not:
+        if changed:
+            self._health.set_all(not why_not)
+        if why_not and (changed or self._told.due):
+            self._told.done()
             self._log.warn("not ready: {why_not}", why_not=why_not)
-        else:
+        elif changed:
             self._log.info("ready again")

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gorego_tw.grpc.health import Health
 from gorego_tw.pb.grpc.health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
-from gorego_tw.readiness import LOOK_SECONDS, Readiness
+from gorego_tw.readiness import LOOK_SECONDS, TELL_SECONDS, Readiness
 from gorego_tw.web.health import Finding
 from tests.reapi.fakes import FakeCall
 
@@ -44,6 +44,17 @@ class ReadinessTests(SynchronousTestCase):
             [formatEvent(event) for event in events],
             ["not ready: disk: no space left", "ready again"],
         )
+
+    def test_told_again(self) -> None:
+        """What stays wrong is told again now and then, with what is wrong by then."""
+        self.finding = Finding(False, "no space left")
+        with capturedLogs() as events:
+            self.clock.pump([LOOK_SECONDS] * int(TELL_SECONDS))
+            self.assertEqual(len(events), 1)
+            self.finding = Finding(False, "no room")
+            self.clock.advance(LOOK_SECONDS)
+        self.assertEqual(formatEvent(events[-1]), "not ready: disk: no room")
+        self.assertEqual(len(events), 2)
 
     def test_from_the_beginning(self) -> None:
         """What is wrong at the start is told before anybody has asked."""

@@ -132,7 +132,7 @@ class Janitor(Periodic):
 
     async def make_room(self) -> None:
         """Evict until there is no excess, nothing is left, or the service is stopped."""
-        if self._space.excess_bytes > 0 or self._space.doomed_bytes or self._is_untidy:
+        if self._space.evictable_bytes > 0 or self._space.doomed_bytes or self._is_untidy:
             await self._run()
         else:
             self._space.made_room()
@@ -144,19 +144,19 @@ class Janitor(Periodic):
         with recorded("Janitor.Tidy"):
             await self._tidy()
         with recorded("Janitor.Evict") as span:
-            if self._tier.set_aside.size_bytes and self._space.excess_bytes > 0:
+            if self._tier.set_aside.size_bytes and self._space.evictable_bytes > 0:
                 await self._tier.threads.run(self._tier.set_aside.remove)
             with suppress(OSError):  # of a folder that cannot be read nothing goes
                 await self._tier.uploads.make_room()
-            await self._evict()
+            nothing_left = await self._evict()
             if span is not None:
                 span.set("gorego.evicted.files", self.evicted_entries - entries)
                 span.set("gorego.evicted.bytes", self.evicted_bytes - freed)
         if self._space.doomed_bytes:
             with recorded("Janitor.EmptyTrash"):
                 await self._tier.empty_trash()
-        self._space.made_room()
-        if lacking > 0:
+        self._space.made_room(nothing_left=nothing_left)
+        if lacking > 0 and self.evicted_entries > entries:
             self._tell_lacking(lacking, self.evicted_entries - entries)
 
     def _tell_lacking(self, lacking_bytes: int, evicted: int) -> None:
@@ -164,20 +164,18 @@ class Janitor(Periodic):
         if not self._lacking_told.due:
             return
         self._lacking_told.done()
-        left = max(0, self._space.lacking_bytes)
         self._log.warn(
-            "the file system had {lacking} bytes too few left: {evicted} entries were evicted, {left} bytes are "
-            "lacking still{refused}; free some, or lower local_cache.max_size_gb",
+            "the file system had {lacking} bytes too few left: {evicted} entries were evicted; free some, or lower "
+            "local_cache.max_size_gb",
             lacking=lacking_bytes,
             evicted=evicted,
-            left=left,
-            refused=", and writes are refused" if left else "",
         )
 
-    async def _evict(self) -> None:
+    async def _evict(self) -> bool:
+        """Evict; whether nothing was found any more that may go, though there is too much yet."""
         tried = False
         self._rested_from = self._clock.seconds()
-        while self.running and (excess := self._space.excess_bytes) > 0:
+        while self.running and (excess := self._space.evictable_bytes) > 0:
             is_urgent = self._is_urgent(excess)
             if not self._policy.samples_ahead:
                 self._look(self._slice_end(is_urgent=is_urgent))
@@ -187,7 +185,7 @@ class Janitor(Periodic):
                 evicted = self._evict_slice(excess, self._slice_end(is_urgent=is_urgent))
                 # Pins go only when there is really nothing else.
                 if not evicted and not await self._walk() and not self.in_progress.release():
-                    break
+                    return True
             except StatusError as error:  # LMDB has EIO for a write that was cut short, too
                 if tried:
                     self._tell_stuck(error)
@@ -199,6 +197,7 @@ class Janitor(Periodic):
             if self._space.doomed_bytes > MOST_TRASH_BYTES:
                 await self._tier.empty_trash()
             await self._rest(is_urgent=is_urgent)
+        return False
 
     async def _walk(self) -> bool:
         """Look at one entry after the other, where hardly any may go; whether eviction can go on."""
@@ -211,7 +210,7 @@ class Janitor(Periodic):
                 return True
             if self._clock.seconds() >= end:
                 await self._rest(is_urgent=True)
-                if not self.running or self._space.excess_bytes <= 0:
+                if not self.running or self._space.evictable_bytes <= 0:
                     return True
                 end = self._slice_end(is_urgent=True)
         found, self._walk_found = self._walk_found, False

@@ -153,12 +153,16 @@ class Index:
             self._unmeasured = 0
         return self._page_bytes
 
+    @property
+    def file_bytes(self) -> int:
+        """What the files of all blobs take of the disk, in bytes."""
+        return sum(tally.file_bytes for tally in self._tallies.values())
+
     def stored_bytes(self) -> int:
         """What all entries take of the disk, in bytes: the files, the pages, and those of the free pages
         that are more than usual.
         """
-        files = sum(tally.file_bytes for tally in self._tallies.values())
-        return files + self.page_bytes + min(self._excess_bytes, self._most_excess_bytes)
+        return self.file_bytes + self.page_bytes + min(self._excess_bytes, self._most_excess_bytes)
 
     def write(self) -> IndexWrite:
         """A write transaction, as a context manager: committed at the end, or as if never begun.

@@ -8,7 +8,7 @@ from typing import Self
 
 from twisted.internet.interfaces import IReactorTime
 
-from gorego_tw.errors import ResourceExhausted
+from gorego_tw.errors import ResourceExhausted, StatusError
 from gorego_tw.storage.failures import no_room, telling
 from gorego_tw.storage.records import disk_bytes
 
@@ -22,6 +22,9 @@ MOST_HEADROOM_BYTES = 1 << 30
 
 #: The part of the headroom that a write may take which need not be.
 SPARE_SHARE = 4
+
+#: There is room as long as it is enough for so much, in bytes: most outputs of builds are smaller.
+ORDINARY_BYTES = 1 << 20
 
 
 def headroom_bytes(limit_bytes: int) -> int:
@@ -64,6 +67,8 @@ class Space:
     :param limit_bytes: how much everything together may take, in bytes.
     :param free_reserve_bytes: how much others shall find free on the file system, in bytes.
     :param stored: how much is taken by what is stored, in bytes.
+    :param in_files: how much of that is in files, which eviction gives back to the file system, in bytes. What it
+        takes out of the index leaves free pages, which the index's file keeps.
     :param free: how much the file system has left, in bytes. It may raise OSError.
     :ivar reserved_bytes: what is promised to writes under way.
     :ivar partial_bytes: what is taken by uploads that nobody goes on with at the moment.
@@ -81,6 +86,7 @@ class Space:
         free_reserve_bytes: int,
         *,
         stored: Callable[[], int],
+        in_files: Callable[[], int],
         free: Callable[[], int],
         clock: IReactorTime,
     ) -> None:
@@ -96,6 +102,8 @@ class Space:
         self.is_held_back: Callable[[], bool] = bool
         self.crowded_at = float("-inf")
         self._stored = stored
+        self._in_files = in_files
+        self._nothing_to_evict = False
         self._free = free
         self._clock = clock
         self._free_bytes = 0
@@ -119,9 +127,40 @@ class Space:
     @property
     def excess_bytes(self) -> int:
         """How much is to be evicted, in bytes; 0 or less if nothing is."""
-        taken = self.used_bytes + self.reserved_bytes + self.wanted_bytes
-        over_limit = taken - (self.limit_bytes - self.headroom_bytes)
-        return max(over_limit, self.lacking_bytes)
+        return max(self._over_limit_bytes, self.lacking_bytes)
+
+    @property
+    def evictable_bytes(self) -> int:
+        """How much eviction is to free, in bytes; 0 or less if nothing is.
+
+        Where all files of the cache were not enough for what the file system lacks, none is given up for it: others
+        have filled the disk, writes would be refused all the same, and what is here can be read meanwhile.
+        """
+        if self.lacking_bytes > self._in_files():
+            return self._over_limit_bytes
+        return self.excess_bytes
+
+    @property
+    def failure(self) -> str | None:
+        """Why ordinary writes are refused, and will be until somebody does something; None if they are not."""
+        needed = min(ORDINARY_BYTES, self.headroom_bytes)
+        try:
+            left = self.free_bytes
+        except StatusError as error:
+            return error.message
+        files = 0 if self._nothing_to_evict else self._in_files()
+        if left + self.doomed_bytes + files < self.free_reserve_bytes + needed:
+            return (
+                f"local tier: no room: the file system has {left} bytes left, {self.free_reserve_bytes} are reserved "
+                f"for others, and eviction could free {files}: make room on the disk of local_cache.dir"
+            )
+        if self._nothing_to_evict and self.used_bytes + needed > self.limit_bytes:
+            return (
+                f"local tier: no room: {self.used_bytes} of {self.limit_bytes} bytes are used, and nothing may be "
+                "evicted, as what waits for the backing cache may not: let it take uploads, or raise "
+                "local_cache.max_size_gb"
+            )
+        return None
 
     @property
     def lacking_bytes(self) -> int:
@@ -181,8 +220,17 @@ class Space:
         """What takes so much is in the trash, no longer counted as used."""
         self.doomed_bytes += size_bytes
 
-    def made_room(self) -> None:
-        """Eviction has done what it could: forget what was wanted, and ask the file system again."""
+    @property
+    def _over_limit_bytes(self) -> int:
+        taken = self.used_bytes + self.reserved_bytes + self.wanted_bytes
+        return taken - (self.limit_bytes - self.headroom_bytes)
+
+    def made_room(self, *, nothing_left: bool = False) -> None:
+        """Eviction has done what it could: forget what was wanted, and ask the file system again.
+
+        :param nothing_left: whether it has found nothing more that may go.
+        """
+        self._nothing_to_evict = nothing_left
         self.wanted_bytes = 0
         self._free_until = float("-inf")
 

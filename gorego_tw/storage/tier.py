@@ -259,6 +259,7 @@ class LocalTier:
             limit_bytes,
             free_reserve_bytes,
             stored=lambda: index.stored_bytes() + set_aside.size_bytes,
+            in_files=lambda: index.file_bytes + set_aside.size_bytes,
             free=files.free_bytes,
             clock=clock,
         )

@@ -171,7 +171,7 @@ class Uploads:
         before = self._clock.seconds() - RESUMED_SECONDS
         for since, name in await self._idle() if space.partial_bytes else ():
             is_crowded = space.partial_bytes > space.limit_bytes // PARTIAL_SHARE
-            if space.excess_bytes <= 0 or not (since < before or is_crowded):
+            if space.evictable_bytes <= 0 or not (since < before or is_crowded):
                 break
             self._forget(name)
 

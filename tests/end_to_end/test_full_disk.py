@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import resource
 import time
@@ -146,6 +147,27 @@ class FullDiskTests(DaemonTestCase):
             filler.unlink()
             self.daemon.start()
         eventually(lambda: self.stream(client, 1_000_000), "there is room again")
+        self.daemon.stop()
+
+    def test_filled_further_than_eviction_helps(self) -> None:
+        """Where all of the cache would not make room enough, nothing of it goes, and calls are said not to be taken."""
+        self.daemon.start()
+        client = self.connect(self.daemon)
+        for _ in range(5):
+            self.assertTrue(self.put(client, 50_000))
+        filler = self.disk.fill()
+        os.truncate(filler, filler.stat().st_size - MIB // 2)
+        eventually(lambda: not client.is_serving(), "not ready")
+        eventually(
+            lambda: "not ready: local_tier: local tier: no room" in self.daemon.log, "the reason"
+        )
+        time.sleep(2)  # the janitor looks each second
+        self.assertFalse(self.put(client, 50_000))
+        self.assertEqual(self.served(client), 5)
+        filler.unlink()
+        eventually(client.is_serving, "ready again")
+        self.assert_well(client)
+        self.assertEqual(self.served(client), 5 + 3)
         self.daemon.stop()
 
     def test_damaged_while_full(self) -> None:

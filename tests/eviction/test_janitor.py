@@ -57,6 +57,11 @@ class JanitorTestCase(TierTestCase):
         await self.janitor.stopService()
         self.employ(self.tier, pending.is_pinned)
 
+    def employ_pinning(self) -> None:
+        """Have a janitor that may evict nothing."""
+        self.successResultOf(self.janitor.stopService())
+        self.employ(self.tier, lambda _: True)
+
     def work(self, seconds: float = LOOK_SECONDS) -> None:
         """Let it do what it has to."""
         self.clock.advance(seconds)
@@ -401,17 +406,38 @@ class TroubleTests(JanitorTestCase):
         self.work()
         self.assertLessEqual(self.tier.space.used_bytes, self.mark)
 
-    def test_nothing_left(self) -> None:
-        """Where others have filled the disk, it stops when nothing of ours is left."""
-        self.fill(5)
-        self.tier.space.free_reserve_bytes = 1 << 60
+    def test_lacking_bytes(self) -> None:
+        """Where others have filled the disk, the oldest blobs make room on it, and it is told."""
+        digests = self.fill(5)
+        free = self.patch(self.tier.space, "_free", lambda: 0)
+        self.tier.space.free_reserve_bytes = self.tier.index.file_bytes // 2
         with capturedLogs() as logs:
             self.clock.advance(2)
             self.work()
-        self.assertEqual(self.tier.index.tallies[1].entries, 0)
-        (told,) = [text for event in logs if "too few" in (text := formatEvent(event))]
-        self.assertIn("5 entries were evicted", told)
-        self.assertIn("writes are refused", told)
+        free.restore()
+        self.assertIn(digests[0], self.missing(digests))
+        self.assertNotIn(digests[-1], self.missing(digests))
+        told = [text for event in logs if "too few" in (text := formatEvent(event))]
+        self.assertIn("entries were evicted", told[0])
+
+    def test_room_out_of_reach(self) -> None:
+        """Where all that is ours could not make room enough on the disk, it stays, and writes are told to be refused."""
+        digests = self.fill(5)
+        self.tier.space.free_reserve_bytes = 1 << 60
+        self.clock.advance(2)
+        self.work()
+        self.assertEqual(self.missing(digests), [])
+        self.assertIn("make room on the disk", self.tier.space.failure or "")
+
+    def test_nothing_left(self) -> None:
+        """A cache in which nothing may go, and that is full, tells that writes are refused."""
+        self.employ_pinning()
+        self.fill(40)
+        self.work()
+        self.assertIsNone(self.tier.space.failure)
+        self.tier.space.limit_bytes = self.tier.space.used_bytes
+        self.work()
+        self.assertIn("nothing may be evicted", self.tier.space.failure or "")
 
     def test_reading_goes_on(self) -> None:
         """Who reads an evicted blob reads it to its end."""

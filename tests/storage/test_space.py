@@ -15,7 +15,7 @@ PAGE = 4096
 
 class SpaceTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.stored = 0
+        self.stored = self.in_files = 0
         self.free = 1000 * PAGE
         self.asked = 0
         self.crowds = 0
@@ -24,6 +24,7 @@ class SpaceTests(SynchronousTestCase):
             160 * PAGE,
             100 * PAGE,
             stored=lambda: self.stored,
+            in_files=lambda: self.in_files,
             free=self.ask,
             clock=self.clock,
         )
@@ -158,6 +159,52 @@ class SpaceTests(SynchronousTestCase):
         self.assertEqual(self.space.excess_bytes, 60 * PAGE)
         self.space.made_room()
         self.assertEqual(self.space.excess_bytes, 0)
+
+    def test_out_of_reach(self) -> None:
+        """What all files together could not give the file system is not evicted for; the limit is kept all the same."""
+        self.free, self.in_files = 70 * PAGE, 30 * PAGE
+        self.assertEqual(self.space.evictable_bytes, 30 * PAGE)
+        self.in_files -= 1
+        self.assertLess(self.space.evictable_bytes, 0)
+        self.stored = 153 * PAGE
+        self.assertEqual(self.space.evictable_bytes, 3 * PAGE)
+
+    def test_no_room_on_the_file_system(self) -> None:
+        """It is a failure when an ordinary write would be refused, and none when eviction can make room for it."""
+        self.free = 110 * PAGE
+        self.assertIsNone(self.space.failure)
+        self.free -= 1
+        self.space.made_room()
+        self.assertIn(
+            f"{self.free} bytes left, {100 * PAGE} are reserved", self.space.failure or ""
+        )
+        self.in_files = 1
+        self.assertIsNone(self.space.failure)
+        self.space.made_room(nothing_left=True)
+        self.assertIn("make room on the disk", self.space.failure or "")
+        self.free += 1
+        self.space.made_room(nothing_left=True)
+        self.assertIsNone(self.space.failure)
+
+    def test_no_room_below_the_limit(self) -> None:
+        """A cache that is full is a failure only if nothing in it may go, whatever is promised to writes under way."""
+        self.stored = 150 * PAGE
+        self.space.reserve(10 * PAGE)
+        self.space.made_room(nothing_left=True)
+        self.assertIsNone(self.space.failure)
+        self.stored += 1
+        self.assertIn("local_cache.max_size_gb", self.space.failure or "")
+        self.space.made_room()
+        self.assertIsNone(self.space.failure)
+
+    def test_silent_file_system(self) -> None:
+        """A file system that does not answer is a failure as well."""
+
+        def fail() -> int:
+            raise OSError(errno.EIO, "Input/output error")
+
+        self.space._free = fail
+        self.assertEqual(self.space.failure, "local tier: Input/output error")
 
     def test_lacking_reserve(self) -> None:
         """Where the file system has too little left, so much has to go; what is doomed counts."""
