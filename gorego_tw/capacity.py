@@ -17,10 +17,16 @@ MOST_FREE_BYTES = GB
 
 
 class Capacity(NamedTuple):
-    """How much the cache may take and how much it leaves free on the file system, both in bytes."""
+    """How much the cache may take, how much it leaves free on the file system, and how large that is, in bytes."""
 
     limit_bytes: int
     free_reserve_bytes: int
+    file_system_bytes: int
+
+    @property
+    def is_out_of_reach(self) -> bool:
+        """Whether the cache can never grow so large: the file system is full before."""
+        return self.limit_bytes + self.free_reserve_bytes > self.file_system_bytes
 
 
 def capacity(folder: Path, max_size_gb: float | None) -> Capacity:
@@ -33,8 +39,8 @@ def capacity(folder: Path, max_size_gb: float | None) -> Capacity:
     total = _size_bytes(_existing(folder))
     reserve = min(total // FREE_SHARE, MOST_FREE_BYTES)
     if max_size_gb is None:
-        return Capacity(min(DEFAULT_LIMIT_BYTES, total - reserve), reserve)
-    return Capacity(round(max_size_gb * GB), reserve)
+        return Capacity(min(DEFAULT_LIMIT_BYTES, total - reserve), reserve, total)
+    return Capacity(round(max_size_gb * GB), reserve, total)
 
 
 def _existing(folder: Path) -> Path:

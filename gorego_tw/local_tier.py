@@ -8,30 +8,46 @@ from random import Random
 from typing import Any
 
 from twisted.application.service import IService
+from txaio.tx import make_logger
 
 from gorego_tw.capacity import Capacity, capacity
 from gorego_tw.config import Configuration
 from gorego_tw.eviction.in_progress import SHARE, InProgress
 from gorego_tw.eviction.janitor import Janitor, Work
 from gorego_tw.lifecycle import StartError
+from gorego_tw.settings import GB
 from gorego_tw.storage.background_thread import BackgroundThread
 from gorego_tw.storage.compressing import Compressing
 from gorego_tw.storage.disk_threads import DiskThreadPool, DiskThreads
 from gorego_tw.storage.folder import FolderError
 from gorego_tw.storage.tier import LocalTier, Upkeep
 
+_log = make_logger()
+
 
 def cache_size(configuration: Configuration) -> Capacity:
-    """How large the cache may grow.
+    """How large the cache may grow; what cannot be is told in the log.
 
     :raises StartError: its file system does not answer.
     """
     cache = configuration.settings.local_cache
     try:
-        return capacity(Path(cache.dir), cache.max_size_gb)
+        size = capacity(Path(cache.dir), cache.max_size_gb)
     except OSError as error:
         reason = f"{cache.dir}: {error.strerror}"
         raise _folder_error(configuration, reason) from error
+    if size.is_out_of_reach:
+        _log.warn(
+            "{place}: {limit_gb:.6g} is more than there is: the file system of {folder} has {total_gb:.3g} GB, "
+            "{reserve_gb:.3g} of them for other programs; the cache will be evicted for want of disk before it "
+            "reaches its limit",
+            place=configuration.place("local_cache.max_size_gb"),
+            limit_gb=size.limit_bytes / GB,
+            folder=cache.dir,
+            total_gb=size.file_system_bytes / GB,
+            reserve_gb=size.free_reserve_bytes / GB,
+        )
+    return size
 
 
 def open_tier(

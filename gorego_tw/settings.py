@@ -25,6 +25,10 @@ from gorego_tw.telemetry.origins import PropagatorName
 #: Bytes of a gigabyte, as ``max_size_gb`` counts.
 GB = 1_000_000_000
 
+#: Less than that no cache can be kept in, in gigabytes: the index alone frees four megabytes between two
+#: checkpoints, and takes them anew, and a single output of a build may be as large.
+LEAST_SIZE_GB = 0.01
+
 #: What travels on to the backing cache if nothing is said: who calls and why, under its name and the one
 #: that Pants still uses.
 REQUEST_METADATA = (
@@ -120,8 +124,9 @@ class LocalCache(Section):
     """The local tier."""
 
     dir: Folder = Field(default_factory=default_folder, description="the path of a folder")
-    max_size_gb: Annotated[float, Field(gt=0)] | None = Field(
-        default=None, description="a number above 0, in gigabytes of 1,000,000,000 bytes"
+    max_size_gb: Annotated[float, Field(ge=LEAST_SIZE_GB)] | None = Field(
+        default=None,
+        description=f"a number from {LEAST_SIZE_GB} on, in gigabytes of 1,000,000,000 bytes",
     )
     checkpoint_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
         default=30, description="a number of seconds from 1 to 3600"

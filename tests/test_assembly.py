@@ -176,6 +176,17 @@ class RefusalTests(AssemblyTestCase):
 
 
 class WarningTests(AssemblyTestCase):
+    def test_a_limit_out_of_reach(self) -> None:
+        """A limit that is more than the file system has is told, and one that is not is not."""
+        with capturedLogs() as events:
+            cache_size(self.configuration())
+            self.assertEqual(events, [])
+            cache_size(self.configuration(GOREGO_LOCAL_CACHE_MAX_SIZE_GB="5000000"))
+        self.assertIn(
+            "GOREGO_LOCAL_CACHE_MAX_SIZE_GB (in the environment): local_cache.max_size_gb: 5e+06 is more than there is",
+            formatEvent(events[0]),
+        )
+
     def test_what_is_not_in_use_yet(self) -> None:
         """Nobody is left to believe that connections are encrypted."""
         configuration = self.configuration(

@@ -164,9 +164,9 @@ class FileTests(ConfigTestCase):
     def test_impossible_values_are_refused(self) -> None:
         """The message says what is possible."""
         self.assertEqual(
-            self.refusal("local_cache: {max_size_gb: 0}"),
-            "FILE: local_cache.max_size_gb: 0 is not allowed; "
-            "allowed: a number above 0, in gigabytes of 1,000,000,000 bytes",
+            self.refusal("local_cache: {max_size_gb: 0.009}"),
+            "FILE: local_cache.max_size_gb: 0.009 is not allowed; "
+            "allowed: a number from 0.01 on, in gigabytes of 1,000,000,000 bytes",
         )
         self.assertEqual(
             self.refusal("telemetry: {log_level: warning}"),
@@ -174,6 +174,7 @@ class FileTests(ConfigTestCase):
             "allowed: debug, info, warn or error",
         )
         for text in (
+            "local_cache: {max_size_gb: 0}",
             "local_cache: {max_size_gb: .inf}",
             "local_cache: {max_size_gb: .nan}",
             "max_blob_size_bytes: -1",
@@ -277,7 +278,7 @@ class EnvironmentTests(ConfigTestCase):
         self.assertEqual(
             self.refusal("", {"GOREGO_LOCAL_CACHE_MAX_SIZE_GB": "x"}),
             "GOREGO_LOCAL_CACHE_MAX_SIZE_GB (in the environment): local_cache.max_size_gb: "
-            "'x' is not allowed; allowed: a number above 0, in gigabytes of 1,000,000,000 bytes",
+            "'x' is not allowed; allowed: a number from 0.01 on, in gigabytes of 1,000,000,000 bytes",
         )
         self.assertIn(
             "GOREGO_BACKING_CACHE_HEADERS",
