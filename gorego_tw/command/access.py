@@ -35,16 +35,22 @@ class Unusable(click.ClickException):
 
 
 class Location(NamedTuple):
-    """Which folder is meant, and how large it may grow, in gigabytes; None for the default."""
+    """Which folder is meant.
+
+    :ivar max_size_gb: how large it may grow, in gigabytes; None for the default.
+    :ivar is_configured: whether a daemon would use it, so that it may be made: a name on the command line that is
+        none yet may be a slip.
+    """
 
     folder: Path
     max_size_gb: float | None
+    is_configured: bool
 
     @contextmanager
     def opened(self, *, may_make: bool = False, all_of_it: bool = False) -> Iterator[Connection]:
         """The control service of the folder.
 
-        :param may_make: whether a folder that does not exist, or is empty, is made a cache.
+        :param may_make: whether a folder that is empty is made a cache, and one that is configured is made.
         :param all_of_it: whether it is no success if the index does not know all that is in the folder.
         :raises Unusable: it cannot be used.
         :raises ClickException: the disk fails at the end; exit code 1.
@@ -78,12 +84,14 @@ class Location(NamedTuple):
     def _check(self, *, may_make: bool) -> None:
         if (self.folder / "version").exists():
             return
-        if may_make and (not self.folder.exists() or not any(self.folder.iterdir())):
+        exists = self.folder.exists()
+        if may_make and (not any(self.folder.iterdir()) if exists else self.is_configured):
             return
-        what = "is no cache of gorego" if self.folder.exists() else "does not exist"
-        raise Unusable(
-            f"{self.folder}: {what}; name one by --folder, or the daemon's configuration by --config"
-        )
+        what = "is no cache of gorego" if exists else "does not exist"
+        hint = "name one by --folder, or the daemon's configuration by --config"
+        if may_make and not exists:
+            hint = "an empty folder would be made a cache (mkdir)"
+        raise Unusable(f"{self.folder}: {what}; {hint}")
 
     def _tier(self) -> LocalTier:
         size = capacity(self.folder, self.max_size_gb)

@@ -64,7 +64,7 @@ def gorego() -> None:
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="The folder of the cache, in place of the one that is configured.",
+    help="The folder of the cache, in place of the one that is configured; it has to exist.",
 )
 @click.pass_context
 def cache(context: click.Context, config: str | None, folder: Path | None) -> None:
@@ -73,7 +73,8 @@ def cache(context: click.Context, config: str | None, folder: Path | None) -> No
         configured = load(config, os.environ).settings.local_cache
     except ConfigError as error:
         raise click.UsageError(str(error)) from error
-    context.obj = Location((folder or Path(configured.dir)).absolute(), configured.max_size_gb)
+    named = (folder or Path(configured.dir)).absolute()
+    context.obj = Location(named, configured.max_size_gb, is_configured=folder is None)
 
 
 for command in (stat, verify, ls, get, put, rm, export, import_):

@@ -69,6 +69,7 @@ def as_object(response: StatResponse, reuse: dict[str, Any] | None) -> dict[str,
         for kind in response.kinds
     ]
     ages = {str(percent): response.age_seconds[percent] for percent in sorted(response.age_seconds)}
+    figures["pid"] = response.pid or None
     return {"kinds": kinds, **figures, "age_seconds": ages, "reuse": reuse}
 
 
@@ -89,6 +90,8 @@ def as_text(
         f"{size(response.index_free_bytes)} of it free"
     )
     yield f"  {'unfinished':<16}{size(response.partial_bytes):>12} of uploads broken off"
+    if response.pending_entries:
+        yield f"  {'not uploaded':<16}{response.pending_entries:>12} entries wait for the backing cache"
     ages = response.age_seconds
     if ages:
         yield "last use, of a sample: " + ", ".join(

@@ -13,6 +13,7 @@ from gorego_tw.command import archive
 from gorego_tw.command.access import Location, refused
 from gorego_tw.command.bringing import Bringing
 from gorego_tw.command.connection import NOT_ALL_WELL, Connection, Refused
+from gorego_tw.command.output import STANDARD
 from gorego_tw.command.printing import bar, line
 from gorego_tw.pb.gorego.control.v1 import control_pb2 as pb
 
@@ -32,7 +33,8 @@ def export(location: Location, file: str, as_json: bool) -> None:
             counts = write_all(connection, archive.Writing(stream))
     except Refused as error:
         refused(error)
-    _end(counts, as_json=as_json, damaged="damaged")
+    _tell(counts, as_json=as_json)
+    _end(counts, "damaged")
 
 
 def write_all(connection: Connection, writing: archive.Writing) -> Counter[str]:
@@ -104,50 +106,63 @@ def _every_result(connection: Connection) -> Generator[pb.ListActionResultsRespo
 
 
 @click.command("import")
-@click.argument("file", default="-")
+@click.argument(
+    "file", type=click.Path(exists=True, dir_okay=False, allow_dash=True), default=STANDARD
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, on standard error.")
 @click.pass_obj
 def import_(location: Location, file: str, as_json: bool) -> None:
     """Keep what is in FILE, an archive made by export, beside what is stored.
 
     Without FILE, or for -, from standard input. Everything is verified. What is imported counts as
-    used now. Exit code 1 if something was refused: it is damaged, or there is no room for it.
+    used now. How many were kept is told also where the archive ends too early. Exit code 1 if something was refused: it is damaged, or there is no room for it.
     """
     try:
         # In this order: an archive that is not there is no reason to make a folder.
         with archive.source(file) as stream, location.opened(may_make=True) as connection:
-            counts = _import(connection, stream)
+            counts = _import(connection, stream, as_json=as_json)
     except Refused as error:
         refused(error)
     except archive.ArchiveError as error:
         raise click.ClickException(f"{file}: {error}") from error
     except OSError as error:
         raise click.ClickException(f"{file}: {error.strerror or error}") from error
-    _end(counts, as_json=as_json, damaged="refused")
+    _end(counts, "refused")
 
 
-def _import(connection: Connection, stream: IO[bytes]) -> Counter[str]:
-    with bar("import", 1) as progress:
-        bringing = Bringing(connection)
-        try:
-            for subject, size_bytes, data in archive.members(stream):
-                bringing.take(subject, size_bytes, data)
-                progress.length += 1
-                progress.update(1)
-        except archive.ArchiveError:
+def _import(connection: Connection, stream: IO[bytes], *, as_json: bool) -> Counter[str]:
+    """Keep what is there, and tell what was kept, also where it breaks off.
+
+    :returns: how many there were of each kind.
+    """
+    bringing = Bringing(connection)
+    try:
+        with bar("import", 1) as progress:
+            try:
+                for subject, size_bytes, data in archive.members(stream):
+                    bringing.take(subject, size_bytes, data)
+                    progress.length += 1
+                    progress.update(1)
+            except archive.ArchiveError:
+                bringing.send()
+                raise
             bringing.send()
-            raise
-        bringing.send()
+    finally:
+        _tell(bringing.counts, as_json=as_json)
     return bringing.counts
 
 
-def _end(counts: Mapping[str, int], *, as_json: bool, damaged: str) -> None:
-    """Tell what was done on standard error, since the archive may be on standard output."""
+def _tell(counts: Mapping[str, int], *, as_json: bool) -> None:
+    """What was done, on standard error, since the archive may be on standard output."""
     figures: dict[str, Any] = {"blobs": 0, "action_results": 0, **counts}
     if as_json:
         line(figures, err=True)
     else:
         words = ", ".join(f"{number} {what.replace('_', ' ')}" for what, number in figures.items())
         click.echo(words, err=True)
+
+
+def _end(counts: Mapping[str, int], damaged: str) -> None:
+    """End with the exit code that says whether there were any of these."""
     if counts.get(damaged):
         raise SystemExit(NOT_ALL_WELL)

@@ -103,6 +103,6 @@ def control_port(tier: LocalTier, reactor: Any) -> ControlPort:
     Whoever waits for the command can ask again: a daemon that stops does not wait for it.
     """
     random = Random()  # noqa: S311 - samples for statistics are no secret
-    control = Control(tier, random, lambda seconds: deferLater(reactor, seconds))
+    control = Control(tier, random, lambda seconds: deferLater(reactor, seconds), os.getpid())
     factory = GRPCFactory([control], clock=reactor, max_message_bytes=_MOST_MESSAGE_BYTES)
     return ControlPort(tier.folder.path, factory, lambda: factory.drain(0), reactor)

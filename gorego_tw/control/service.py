@@ -40,14 +40,20 @@ class Control:
 
     :param tier: the folder.
     :param pause: waits for so many seconds, in which others have their turn.
+    :param daemon_pid: the process that is asked, if it is a daemon.
     """
 
     def __init__(
-        self, tier: LocalTier, random: Random, pause: Callable[[float], Awaitable[object]]
+        self,
+        tier: LocalTier,
+        random: Random,
+        pause: Callable[[float], Awaitable[object]],
+        daemon_pid: int = 0,
     ) -> None:
         self._tier = tier
         self._random = random
         self._pause = pause
+        self._daemon_pid = daemon_pid
         self._entries = Entries(tier.environment)
         self._brought = Brought(tier)
 
@@ -69,7 +75,7 @@ class Control:
 
     async def stat(self, request: pb.StatRequest, call: object) -> pb.StatResponse:
         """What is stored, in figures."""
-        return await statistics(self._tier, self._random, self._pause)
+        return await statistics(self._tier, self._random, self._daemon_pid, self._pause)
 
     async def list(self, request: pb.ListRequest, call: object) -> AsyncIterator[pb.ListResponse]:
         """Every blob, some at a time. Records that are damaged are for ``verify``."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable
 from random import Random
 
@@ -30,10 +29,11 @@ def name_of(kind: int) -> str:
 
 
 async def statistics(
-    tier: LocalTier, random: Random, pause: Callable[[float], Awaitable[object]]
+    tier: LocalTier, random: Random, daemon_pid: int, pause: Callable[[float], Awaitable[object]]
 ) -> StatResponse:
     """What is stored.
 
+    :param daemon_pid: the process that keeps it in order; 0 for none.
     :param pause: waits for so many seconds, in which others have their turn.
     """
     used = await _last_uses(tier, random, pause)
@@ -44,10 +44,11 @@ async def statistics(
         limit_bytes=space.limit_bytes,
         index_bytes=index_bytes,
         index_free_bytes=max(0, index_bytes - tier.index.page_bytes),
-        pid=os.getpid(),
+        pid=daemon_pid,
         partial_bytes=space.partial_bytes,
         reserved_bytes=space.reserved_bytes,
         doomed_bytes=space.doomed_bytes,
+        pending_entries=tier.environment.pending_entries,
     )
     for kind, tally in sorted(tier.index.tallies.items()):
         response.kinds.add(name=name_of(kind), entries=tally.entries, file_bytes=tally.file_bytes)

@@ -22,6 +22,7 @@ from gorego_tw.pb.gorego.control.v1.control_pb2 import StatResponse
 from gorego_tw.reuse.report import ReuseReport
 from gorego_tw.reuse.sketch import Sketch
 from gorego_tw.storage.disk_threads import NoDiskThreads
+from gorego_tw.storage.pending import Pending
 from gorego_tw.storage.tier import LocalTier
 from tests.reuse.test_sketch import CAPACITIES, digests
 from tests.storage.tiers import TierTestCase, blob
@@ -72,10 +73,24 @@ class FolderTests(CommandTestCase):
         self.fail_with(3, "does not exist", "stat", folder=self.other)
         self.assertFalse(self.other.exists())
 
-    def test_absent_archive(self) -> None:
-        """A folder that does not exist is not made for an archive that does not exist either."""
-        self.fail_with(1, "No such file", "import", "no-such-archive", folder=self.other)
-        self.assertFalse(self.other.exists())
+    def test_a_slip(self) -> None:
+        """A folder on the command line that does not exist is not made by who keeps something in it either."""
+        for command in ("put", "import"):
+            self.fail_with(
+                3, "does not exist; an empty folder", command, __file__, folder=self.other
+            )
+            self.assertFalse(self.other.exists())
+        self.other.mkdir()
+        self.succeed("put", __file__, folder=self.other)
+
+    def test_configured(self) -> None:
+        """A folder that is configured is made, as the daemon would make it, but not for an archive that is absent."""
+        variables = {"GOREGO_LOCAL_CACHE_DIR": str(self.other)}
+        for arguments, code in ((["import", "no-such-archive"], 2), (["put", __file__], 0)):
+            self.assertFalse(self.other.exists())
+            result = CliRunner().invoke(gorego, ["cache", *arguments], env=variables)
+            self.assertEqual(result.exit_code, code, result.output)
+        self.assertTrue((self.other / "version").exists())
 
     def test_not_ours(self) -> None:
         """A folder with something else in it is left alone."""
@@ -154,6 +169,19 @@ class StatTests(CommandTestCase):
         figures = json.loads(self.succeed("stat", "--json"))
         self.assertEqual({kind["name"]: kind["entries"] for kind in figures["kinds"]}["SHA256"], 2)
         self.assertIsNone(figures["reuse"])
+        self.assertIsNone(figures["pid"])
+        self.assertEqual(figures["pending_entries"], 0)
+
+    def test_uploads_that_wait(self) -> None:
+        """What the backing cache has still to get is counted, if there is any."""
+        self.assertNotIn("backing cache", self.succeed("stat"))
+        tier = self.open_tier()
+        pending = Pending(tier.environment, self.clock, max_bytes=1 << 20)
+        for digest in (self.small, self.large):
+            pending.add_blob(digest)
+        self.close_tier(tier)
+        self.assertIn("2 entries wait for the backing cache", self.succeed("stat"))
+        self.assertEqual(json.loads(self.succeed("stat", "--json"))["pending_entries"], 2)
 
     def test_other_limits(self) -> None:
         """What the daemon has estimated of other limits is told, of that of which there is an estimate."""
@@ -315,6 +343,10 @@ class VerifyTests(CommandTestCase):
 
 
 class TransferTests(CommandTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.other.mkdir()
+
     def archive(self, *arguments: str) -> bytes:
         result = self.run_command("export", *arguments)
         self.assertEqual(result.exit_code, 0, result.output)
@@ -397,8 +429,13 @@ class TransferTests(CommandTestCase):
     def test_what_came_before_the_cut(self) -> None:
         """What is whole in an archive that ends too early is imported."""
         data = self.archive()
-        self.run_command("import", folder=self.other, data=data[: data.index(b"ac/")])
+        cut = data[: data.index(b"ac/")]
+        result = self.run_command("import", "--json", folder=self.other, data=cut)
+        figures, error = result.stderr.splitlines()
+        self.assertEqual(json.loads(figures), {"blobs": 2, "action_results": 0})
+        self.assertIn("Error: -: a damaged archive", error)
         self.assertEqual(len(self.succeed("ls", folder=self.other).splitlines()), 2)
+        self.fail_with(1, "0 blobs, 0 action results, 2 existed", "import", data=cut)
 
     def test_no_archive(self) -> None:
         """What is something else is told as such."""
@@ -409,5 +446,6 @@ class TransferTests(CommandTestCase):
         self.fail_with(1, "no archive of a cache", "import", path)
 
     def test_no_file(self) -> None:
-        """A file that is not there is told with its name."""
-        self.fail_with(1, "absent.tar: No such file", "import", "absent.tar")
+        """A file that is not there is wrong on the command line."""
+        self.fail_with(2, "'absent.tar' does not exist", "import", "absent.tar")
+        self.fail_with(2, "absent", "put", "absent")
