@@ -1,4 +1,4 @@
-"""Looking at what is stored without leaving traces: no use is noted, and nothing is dropped."""
+"""Looking at what is stored without changing it: no use is noted, and nothing is dropped."""
 
 from __future__ import annotations
 
@@ -56,6 +56,7 @@ class Inspection:
             verified=verified,
             may_pass=may_pass,
         )
+        self._tell = tier.inventory.leave
         self._run = tier.threads.run
 
     async def open(self, digest: Digest) -> IBlobBody:
@@ -73,6 +74,13 @@ class Inspection:
             raise
         finally:
             self._uses.forget(digest.key)
+
+    def tell(self, digest: Digest, damage: str) -> None:
+        """Let damage of the blob that was opened last be counted, and told in the log.
+
+        :param damage: what it is, if nothing more exact was found.
+        """
+        self._tell(digest.key, self._inventory.damage or damage)
 
     async def hash(self, hasher: Hasher, piece: bytes | memoryview) -> None:
         """Take a piece of a blob in."""

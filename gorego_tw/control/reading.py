@@ -20,7 +20,7 @@ _TURN_BLOBS = 32
 
 
 class Reading:
-    """Reads without leaving traces.
+    """Reads without changing anything; damage is counted, and told in the log.
 
     :param tier: is left as it is.
     :param pause: waits for so many seconds, in which others have their turn.
@@ -28,6 +28,7 @@ class Reading:
 
     def __init__(self, tier: LocalTier, pause: Callable[[float], Awaitable[object]]) -> None:
         self._entries = Entries(tier.environment)
+        self._inventory = tier.inventory
         self._inspection = Inspection(tier)
         self._pause = pause
 
@@ -42,14 +43,19 @@ class Reading:
             yield ReadResponse(name=empty)
             return
         digest = found(name, self._entries)
-        body = await self._inspection.open(digest)
-        yield ReadResponse(name=message_of(digest))
-        hasher = digest.function.hasher()
-        async with closing(body.chunks()) as pieces:
-            async for piece in pieces:
-                await self._inspection.hash(hasher, piece)
-                yield ReadResponse(data=bytes(piece))
+        try:
+            body = await self._inspection.open(digest)
+            yield ReadResponse(name=message_of(digest))
+            hasher = digest.function.hasher()
+            async with closing(body.chunks()) as pieces:
+                async for piece in pieces:
+                    await self._inspection.hash(hasher, piece)
+                    yield ReadResponse(data=bytes(piece))
+        except DataLoss as error:
+            self._inspection.tell(digest, error.message)
+            raise
         if hasher.digest() != digest.key[1:]:
+            self._inspection.tell(digest, "wrong hash")
             raise DataLoss(f"blob {shown(digest)}: wrong hash; gorego cache verify finds all such")
 
     async def all(self) -> AsyncIterator[ReadAllResponse]:
@@ -60,6 +66,7 @@ class Reading:
                 try:
                     digest = Digest(key, unpack_blob(key, value).size_bytes)
                 except DamagedRecord as error:
+                    self._inventory.leave(key, str(error))
                     damage = f"blob {entry_name(key)}: {error}"
                     yield ReadAllResponse(name=message_of(Digest(key, 0)), damage=damage)
                     continue
@@ -78,6 +85,7 @@ class Reading:
         except NotFound:
             return
         except DataLoss as error:
+            self._inspection.tell(digest, error.message)
             yield ReadAllResponse(name=name, damage=error.message)
             return
         hasher, done = digest.function.hasher(), 0
@@ -96,4 +104,5 @@ class Reading:
                 yield ReadAllResponse(data=zeros)
                 done += len(zeros)
         if hasher.digest() != digest.key[1:]:
+            self._inspection.tell(digest, "wrong hash")
             yield ReadAllResponse(name=name, damage=damage)

@@ -122,4 +122,6 @@ class Verification:
     def _damaged(self, key: bytes, entry: str, damage: str) -> None:
         drops = self._repair and not self._stays
         dropped = drops and self._tier.inventory.drop(key, damage)
+        if not self._repair:
+            self._tier.inventory.leave(key, damage)
         self._progress.damages.add(entry=entry, reason=damage, dropped=dropped)

@@ -51,7 +51,7 @@ class Inventory:
 
     :param space: told of what goes into the trash.
     :param verified: told of the checksums of files that are kept.
-    :ivar damaged: how many entries were dropped because they were damaged.
+    :ivar damaged: how many entries were found damaged.
     :ivar doubt: what is not known of the files at the moment; None if they are as the index says.
     :ivar is_unreadable: whether the disk could not read the file of a blob, and may not be able to.
     :ivar filed: told of each blob that has become a file.
@@ -193,6 +193,11 @@ class Inventory:
             self.evict([key])
             return True
         return False
+
+    def leave(self, key: bytes, damage: str) -> None:
+        """Count and tell an entry that is damaged, and was found by who has not to drop it."""
+        self.damaged += 1
+        self._log.warn("left {entry} as it is: {damage}", entry=entry_name(key), damage=damage)
 
     def evict(self, keys: Iterable[bytes], enough_bytes: float = inf) -> int:
         """Take entries out, and their files away.

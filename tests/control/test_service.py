@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import capturedLogs, formatEvent
 from zope.interface.verify import verifyObject
 
 from gorego_tw.concurrency import closing
@@ -150,6 +151,18 @@ class VerifyTests(ControlTestCase):
         self.flip(digest)
         self.assertEqual(self.verify(), [("wrong hash", False)])
         self.assertEqual(self.verify(), [("wrong hash", False)])
+
+    def test_damage_is_counted(self) -> None:
+        """Damage is counted once, and told in the log, whether it is dropped or left."""
+        digest, _ = self.put(5000)
+        self.flip(digest)
+        for repair, told in ((False, "left {} as it is"), (True, "dropped {}")):
+            before = self.tier.inventory.damaged
+            with capturedLogs() as events:
+                self.verify(repair=repair)
+            (line,) = map(formatEvent, events)
+            self.assertEqual(line, f"{told.format(digest.hash)}: wrong hash")
+            self.assertEqual(self.tier.inventory.damaged, before + 1)
 
     def test_repair(self) -> None:
         """What is damaged is absent afterwards."""
@@ -322,6 +335,21 @@ class BlobTests(ControlTestCase):
         self.flip(digest)
         self.failureResultOf(self.read(message_of(digest)), DataLoss)
         self.failureResultOf(self.read(message_of(digest)), DataLoss)
+
+    def test_damage_is_counted(self) -> None:
+        """Damage that is met on the way is counted, and told in the log, as when a client meets it."""
+        digest, _ = self.put(5000)
+        gone, _ = self.put(6000)
+        self.flip(digest)
+        self.path(gone).unlink()
+        with capturedLogs() as events:
+            for damaged in (digest, gone):
+                self.failureResultOf(self.read(message_of(damaged)), DataLoss)
+            self.stream(self.control.read_all(pb.ReadAllRequest(), None))
+        told = sorted(formatEvent(event).partition(": ")[0] for event in events)
+        expected = sorted(f"left {damaged.hash} as it is" for damaged in (digest, gone) * 2)
+        self.assertEqual(told, expected)
+        self.assertEqual(self.tier.inventory.damaged, 4)
 
     def test_read_all(self) -> None:
         """Every blob comes after its name, and of one that is damaged what is wrong."""
