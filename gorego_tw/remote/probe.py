@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from random import Random
 
 from twisted.application.service import Service
@@ -62,7 +63,8 @@ class Probe(Service):
 
     def _changed(self, state: State) -> None:
         if state is State.OPEN and self._probing is None:
-            self._probing = Deferred.fromCoroutine(self._probe())
+            # Not in the context of the request whose failure was the last one.
+            self._probing = Context().run(lambda: Deferred.fromCoroutine(self._probe()))
 
     async def _probe(self) -> None:
         seconds = FIRST_SECONDS

@@ -11,6 +11,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from gorego_tw.errors import Unavailable
 from gorego_tw.remote.breaker import FAILURES, Breaker, State
 from gorego_tw.remote.probe import MOST_SECONDS, Probe
+from gorego_tw.telemetry.current import current
+from gorego_tw.telemetry.span import Span
+from tests.telemetry.recording import Recording
 
 DOWN = Unavailable("backing cache: down")
 
@@ -20,6 +23,7 @@ class ProbeTests(SynchronousTestCase):
         self.clock = Clock()
         self.breaker = Breaker("the peer", clock=self.clock)
         self.asked_at: list[float] = []
+        self.spans: list[Span | None] = []
         self.answer: Deferred[None] | None = None
         self.probe = Probe(self.breaker, self.ask, clock=self.clock, random=Random(1))
         self.probe.startService()
@@ -33,6 +37,7 @@ class ProbeTests(SynchronousTestCase):
     async def ask(self) -> None:
         """Notes when; answers when and as the test says, or fails at once."""
         self.asked_at.append(self.clock.seconds())
+        self.spans.append(current.get())
         if self.answer is None:
             raise DOWN
         await self.answer
@@ -72,6 +77,16 @@ class ProbeTests(SynchronousTestCase):
         self.assertIs(self.breaker.state, State.CLOSED)
         self.pass_time(60)
         self.assertEqual(len(self.asked_at), 1)
+
+    def test_nobodys_context(self) -> None:
+        """What it asks, and tells, is no part of the request whose failure was the last one."""
+        recording = Recording()
+        current.set(recording.root())
+        self.open()
+        current.set(None)
+        self.answer = succeed(None)
+        self.pass_time(2)
+        self.assertEqual(self.spans, [None])
 
     def test_opens_again(self) -> None:
         """When it opens again the waits begin anew."""
