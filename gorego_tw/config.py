@@ -178,7 +178,7 @@ def _explain(error: ValidationError, file: str | None, variables: Mapping[KeyPat
     place = _place(file, variables, path)
     if first["type"] in _UNKNOWN_KEY:
         return f"{place}: unknown key; {_nearest(path)}"
-    allowed = f"allowed: {_allowed(path)}"
+    allowed = f"allowed: {_allowed(path)}{_yaml_hint(path, variables)}"
     if first["type"] == "value_error":
         return f"{place}: {first['ctx']['error']}; {allowed}"
     if path[: len(_SECRET)] == _SECRET:
@@ -212,6 +212,18 @@ def _allowed(path: KeyPath) -> str:
             return field.description or ""
         section = inner
     return f"the keys {_names(section)}"
+
+
+def _yaml_hint(path: KeyPath, variables: Mapping[KeyPath, str]) -> str:
+    """How a list or a mapping is written where nobody would expect YAML."""
+    for known, field in keys():
+        if path[: len(known)] == known and known in variables:
+            default = field.get_default(call_default_factory=True)
+            if isinstance(default, Mapping):
+                return ", written as YAML: {NAME: VALUE, NAME: VALUE}"
+            if isinstance(default, tuple):
+                return ", written as YAML: [ONE, ANOTHER]"
+    return ""
 
 
 def _section_at(path: KeyPath) -> type[Section]:

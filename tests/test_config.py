@@ -289,6 +289,15 @@ class EnvironmentTests(ConfigTestCase):
             self.refusal("", {"GOREGO_MAX_BLOB_SIZE_BYTES": "]"}),
         )
 
+    def test_lists_and_mappings(self) -> None:
+        """Who does not know how a list is written there learns it, and nobody who writes one in the file."""
+        for variable, hint in (
+            ("GOREGO_TELEMETRY_PROPAGATORS", ", written as YAML: [ONE, ANOTHER]"),
+            ("GOREGO_BACKING_CACHE_HEADERS", ", written as YAML: {NAME: VALUE, NAME: VALUE}"),
+        ):
+            self.assertTrue(self.refusal("", {variable: "b3"}).endswith(hint))
+        self.assertNotIn("YAML", self.refusal("telemetry: {propagators: b3}"))
+
     def test_other_variables_are_left_alone(self) -> None:
         """Kubernetes sets GOREGO_PORT in the neighbours of a service called gorego."""
         kubernetes = {
