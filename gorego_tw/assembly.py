@@ -279,11 +279,13 @@ def endpoint(
 
 def warn_of_unused(configuration: Configuration) -> None:
     """Tell of what is configured and not in use yet: above all that nothing is encrypted."""
-    settings = configuration.settings
-    if settings.tls.cert_file:
+    tls = configuration.settings.tls
+    if tls.cert_file:
         _log.warn(
-            "{place}: not in use yet: connections are not encrypted",
-            place=configuration.place("tls"),
+            "{place}: {path}: not in use yet: connections of clients are not encrypted{nobody}",
+            place=configuration.place("tls.cert_file"),
+            path=tls.cert_file,
+            nobody=", and no client has to have a certificate" if tls.client_ca_file else "",
         )
 
 

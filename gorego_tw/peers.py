@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from OpenSSL.crypto import Error as CryptoError
 from twisted.web.client import Agent
+from txaio.tx import make_logger
 
 from gorego_tw.certificates import first_expiry
 from gorego_tw.config import Configuration
@@ -38,6 +39,8 @@ HTTP_CONNECTIONS = 64
 CONNECT_SECONDS = 10.0
 
 T = TypeVar("T")
+
+_log = make_logger()
 
 
 class Peer(NamedTuple):
@@ -154,6 +157,22 @@ def _check_certificates(place: str, path: str) -> None:
         raise StartError(f"{place}: {path}: no certificate; allowed: a PEM file") from error
 
 
+def warn_of_unused(configuration: Configuration, target: Target) -> None:
+    """Tell of certificates that nobody will ever look at."""
+    if target.is_encrypted:
+        return
+    for key, path in configuration.settings.backing_cache.tls:
+        if path:
+            encrypted = {"http": "https", "grpc": "grpcs"}.get(target.scheme)
+            _log.warn(
+                "{place}: {path}: not in use: connections to {target} are not encrypted{instead}",
+                place=configuration.place(f"backing_cache.tls.{key}"),
+                path=path,
+                target=str(target),
+                instead=f"; to {encrypted}:// they would be" if encrypted else "",
+            )
+
+
 def make_peer(configuration: Configuration, reactor: Any) -> Peer | None:
     """The backing cache that is configured, if one is.
 
@@ -165,5 +184,6 @@ def make_peer(configuration: Configuration, reactor: Any) -> Peer | None:
     if leads_here(target.address, configuration.settings.listen_addr):
         place = configuration.place("backing_cache.target")
         raise StartError(f"{place}: {target} is this daemon itself; allowed: another cache")
+    warn_of_unused(configuration, target)
     make = http_peer if target.is_http else grpc_peer
     return make(configuration, target, reactor)

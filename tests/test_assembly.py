@@ -189,14 +189,17 @@ class WarningTests(AssemblyTestCase):
 
     def test_what_is_not_in_use_yet(self) -> None:
         """Nobody is left to believe that connections are encrypted."""
-        configuration = self.configuration(
-            GOREGO_TLS_CERT_FILE="a",
-            GOREGO_TLS_KEY_FILE="b",
-        )
+        files = {"GOREGO_TLS_CERT_FILE": "a", "GOREGO_TLS_KEY_FILE": "b"}
         with capturedLogs() as events:
-            warn_of_unused(configuration)
-        self.assertEqual(len(events), 1)
-        self.assertIn("connections are not encrypted", str(formatEvent(events[0])))
+            warn_of_unused(self.configuration(**files))
+            warn_of_unused(self.configuration(**files, GOREGO_TLS_CLIENT_CA_FILE="c"))
+        alone, with_clients = map(formatEvent, events)
+        self.assertEqual(
+            alone,
+            "GOREGO_TLS_CERT_FILE (in the environment): tls.cert_file: a: not in use yet: "
+            "connections of clients are not encrypted",
+        )
+        self.assertEqual(with_clients, f"{alone}, and no client has to have a certificate")
 
     def test_nothing_to_warn_of(self) -> None:
         """The default is in use as it is."""

@@ -18,6 +18,7 @@ from gorego_tw.lifecycle import StartError
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
 from gorego_tw.reapi.limits import Limits
 from gorego_tw.telemetry.span import COALESCED, UPSTREAM
+from tests.end_to_end.certificates import Authority
 from tests.storage.tiers import TierTestCase, blob, put, read
 from tests.two_tiers import TwoTiersTestCase
 
@@ -93,6 +94,24 @@ class BackingTests(TierTestCase):
                 self.make(target=target, tls_ca_file=str(rubbish.absolute()))
             self.assertIn("backing_cache.tls.ca_file", str(caught.exception))
             self.assertIn("allowed: a PEM file", str(caught.exception))
+
+    def test_certificates_without_encryption(self) -> None:
+        """Nobody is left to believe that a certificate keeps a target safe whose scheme encrypts nothing."""
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        path = str(Authority(folder).cert)
+        for target, instead in (
+            ("grpc://host:1", "; to grpcs:// they would be"),
+            ("http://host", "; to https:// they would be"),
+            ("unix:/socket", ""),
+        ):
+            with capturedLogs() as events:
+                self.make(target=target, tls_ca_file=path)
+            (text,) = map(formatEvent, events)
+            self.assertIn(
+                "BACKING_CACHE_TLS_CA_FILE (in the environment): backing_cache.tls.ca_file: ", text
+            )
+            self.assertTrue(text.endswith(f" are not encrypted{instead}"), text)
 
     def test_itself(self) -> None:
         """A daemon is no backing cache of its own: each miss would wait for itself."""
