@@ -56,7 +56,13 @@ def make_export(configuration: Configuration, threads: DiskThreads) -> SpanExpor
     telemetry = configuration.settings.telemetry
     if not telemetry.tracing_endpoint:
         return None
-    return SpanExport(lambda: _exporter(telemetry), _resource(), _scope(), in_thread=threads.run)
+    return SpanExport(
+        lambda: _exporter(telemetry),
+        _resource(),
+        _scope(),
+        address=telemetry.tracing_endpoint,
+        in_thread=threads.run,
+    )
 
 
 class Invocations(Periodic):

@@ -18,6 +18,8 @@ class Delivery(SpanExporter):
     """An exporter that takes its time, and whose trouble is told once. It works in a thread.
 
     :param base: delivers.
+    :param address: of the collector, for the log.
+    :param reason: why it did not take the last spans, if that is known.
     :param pause: waits for so many seconds.
     :param now: a clock, in seconds.
     :ivar delivered: how many spans were.
@@ -30,6 +32,8 @@ class Delivery(SpanExporter):
     def __init__(
         self,
         base: SpanExporter,
+        address: str,
+        reason: Callable[[], str],
         pause: Callable[[float], None] = sleep,
         now: Callable[[], float] = monotonic,
     ) -> None:
@@ -37,6 +41,8 @@ class Delivery(SpanExporter):
         self.lost = 0
         self.failing = False
         self._base = base
+        self._address = address
+        self._reason = reason
         self._pause = pause
         self._now = now
         self._until: float | None = None
@@ -52,12 +58,16 @@ class Delivery(SpanExporter):
             self.delivered += len(spans)
             if self.failing:
                 self.failing = False
-                self._log.info("spans reach the collector again")
+                self._log.info("spans reach the collector {address} again", address=self._address)
         else:
             self.lost += len(spans)
             if not self.failing:
                 self.failing = True
-                self._log.warn("the collector does not take spans; they are dropped until it does")
+                self._log.warn(
+                    "the collector {address} does not take spans; they are dropped until it does: {reason}",
+                    address=self._address,
+                    reason=self._reason() or "it does not say why",
+                )
         if self._until is None:
             self._pause((thread_time() - began) * (1 / SHARE - 1))
         return result

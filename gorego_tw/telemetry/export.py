@@ -18,6 +18,7 @@ from txaio.tx import make_logger
 
 from gorego_tw.errors import Code
 from gorego_tw.telemetry.delivery import Delivery
+from gorego_tw.telemetry.overheard import Overheard
 from gorego_tw.telemetry.span import Details, LocalRoot, Recorder, Span, SpanContext
 
 #: Spans that wait for the collector; what comes beyond is dropped, and counted.
@@ -53,11 +54,8 @@ _OURS = frozenset(
 )
 
 #: They tell of each batch, or of each span, that is lost; we tell when it begins and when it ends.
-_TALKATIVE = (
-    "opentelemetry.exporter.otlp.proto.grpc.exporter",
-    "opentelemetry.sdk.trace.export",
-    "opentelemetry.sdk._shared_internal",
-)
+_EXPORTER = "opentelemetry.exporter.otlp.proto.grpc.exporter"
+_TALKATIVE = ("opentelemetry.sdk.trace.export", "opentelemetry.sdk._shared_internal")
 
 
 class SpanExport(Service):
@@ -65,6 +63,7 @@ class SpanExport(Service):
 
     :param make: makes the exporter, when the service starts: it has threads, which do not survive
         the fork of a daemon.
+    :param address: of the collector, for the log.
     :param in_thread: runs something that blocks.
     :ivar dropped: how many spans were not even tried to be delivered; a request of which it was known
         when it began is one, whatever would have come of it.
@@ -77,13 +76,16 @@ class SpanExport(Service):
         make: Callable[[], SpanExporter],
         resource: Resource,
         scope: InstrumentationScope,
+        address: str,
         in_thread: Callable[[Callable[[], object]], Deferred[object]],
     ) -> None:
         self.dropped = 0
         self._make = make
         self._resource = resource
         self._scope = scope
+        self._address = address
         self._in_thread = in_thread
+        self._overheard = Overheard(_EXPORTER)
         self._given = 0
         self._is_crowded = False
         self._tell_again_at = 0.0
@@ -96,7 +98,8 @@ class SpanExport(Service):
         super().startService()
         for name in _TALKATIVE:
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        self._delivery = Delivery(self._make())
+        self._overheard.begin()
+        self._delivery = Delivery(self._make(), self._address, lambda: self._overheard.last)
         self._batches = BatchSpanProcessor(
             self._delivery,
             max_queue_size=2 * MOST_WAITING,  # so that it never drops any itself
@@ -113,6 +116,7 @@ class SpanExport(Service):
             self._delivery.hurry(FLUSH_SECONDS)
             await self._in_thread(batches.force_flush)
             await self._in_thread(batches.shutdown)
+            self._overheard.end()
 
     @property
     def delivered(self) -> int:

@@ -15,8 +15,8 @@ from tests.end_to_end.traced import FIND_MISSING, TracedTestCase
 #: So many that they do not all fit in one batch, by far.
 REQUESTS = 700
 
-BROKEN = "the collector does not take spans"
-MENDED = "spans reach the collector again"
+BROKEN = "does not take spans; they are dropped until it does"
+MENDED = "spans reach the collector"
 
 #: How long a daemon tries to deliver its last spans, and what else an end takes, in seconds.
 STOP_SECONDS = 5 + 3
@@ -112,8 +112,9 @@ class TroubleTests(TracedTestCase):
             return time.monotonic() - began
 
     def assert_told_once(self, daemon: Daemon) -> None:
-        """One line of the log says it, and no library says it again in its own words."""
+        """One line of the log says it, and why, and no library says it again in its own words."""
         self.assertEqual(daemon.log.count(BROKEN), 1, daemon.log)
+        self.assertRegex(daemon.log, rf"the collector \S+ {BROKEN}: [A-Z_]+: \w")
         for word in ("Traceback", "opentelemetry", "StatusCode", "Failed to export"):
             self.assertNotIn(word, daemon.log)
 

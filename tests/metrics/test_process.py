@@ -85,6 +85,7 @@ class ProcessMetricsTests(SynchronousTestCase):
             InMemorySpanExporter,
             Resource({}),
             InstrumentationScope("test"),
+            "http://collector:4317",
             NoDiskThreads().run,
         )
         observe_export(self.observed, export)

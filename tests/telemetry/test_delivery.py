@@ -21,7 +21,14 @@ class DeliveryTests(SynchronousTestCase):
         self.clock = Clock()
         self.collector = FakeExporter()
         self.pauses: list[float] = []
-        self.delivery = Delivery(self.collector, self.pauses.append, self.clock.seconds)
+        self.reason = "no host"
+        self.delivery = Delivery(
+            self.collector,
+            "http://collector:4317",
+            lambda: self.reason,
+            self.pauses.append,
+            self.clock.seconds,
+        )
 
     def deliver(self, times: int = 1) -> SpanExportResult:
         """Deliver two spans, so often."""
@@ -57,8 +64,8 @@ class DeliveryTests(SynchronousTestCase):
         self.assertEqual(
             self.words(events),
             [
-                "warn the collector does not take spans; they are dropped until it does",
-                "info spans reach the collector again",
+                "warn the collector http://collector:4317 does not take spans; they are dropped until it does: no host",
+                "info spans reach the collector http://collector:4317 again",
             ],
         )
         self.assertEqual(self.counts(), (200, 200))

@@ -53,6 +53,7 @@ class ExportTestCase(SynchronousTestCase):
             self.make,
             Resource({"service.name": "gorego"}),
             InstrumentationScope("gorego", "1"),
+            address="http://collector:4317",
             in_thread=at_once,
         )
         self.recording.export = self.export
@@ -64,7 +65,7 @@ class ExportTestCase(SynchronousTestCase):
 
     def start(self) -> None:
         """Begin to export, until the end of the test."""
-        for name in export._TALKATIVE:
+        for name in (export._EXPORTER, *export._TALKATIVE):
             logger = logging.getLogger(name)
             self.addCleanup(logger.setLevel, logger.level)
         self.export.startService()
@@ -134,6 +135,8 @@ class LifeTests(ExportTestCase):
         self.start()
         for name in export._TALKATIVE:
             self.assertFalse(logging.getLogger(name).isEnabledFor(logging.ERROR))
+        with self.assertNoLogs():
+            logging.getLogger(export._EXPORTER).error("Failed to export")
 
 
 class RoomTests(ExportTestCase):
