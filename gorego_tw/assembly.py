@@ -19,6 +19,7 @@ from gorego_tw.config import Configuration
 from gorego_tw.control.port import control_port
 from gorego_tw.eviction.janitor import nothing_pinned
 from gorego_tw.exit_signals import ExitSignals
+from gorego_tw.forwarding import VIA
 from gorego_tw.garbage import SettledHeap
 from gorego_tw.grpc.factory import GRPCFactory
 from gorego_tw.grpc.health import Health
@@ -38,10 +39,12 @@ from gorego_tw.reapi.capabilities import Capabilities
 from gorego_tw.reapi.cas import ContentAddressableStorage
 from gorego_tw.reapi.forwarding_metadata import ForwardingMetadata
 from gorego_tw.reapi.limits import Limits
+from gorego_tw.reapi.refusing_rings import TELL_SECONDS, RefusingRings
 from gorego_tw.reapi.traced import Traced
 from gorego_tw.remote.answer_probe import AnswerProbe
 from gorego_tw.reuse.report import ReuseReport
 from gorego_tw.reuse.sketch import Sketch
+from gorego_tw.seldom import Seldom
 from gorego_tw.settings import Telemetry
 from gorego_tw.storage.disk_threads import DiskThreadPool, DiskThreads
 from gorego_tw.storage.tier import LocalTier
@@ -211,8 +214,12 @@ def cache_services(
     ]
     if backing is None:
         return services
-    names = configuration.settings.backing_cache.forward_headers
-    return [ForwardingMetadata(service, names) for service in services]
+    names = (*configuration.settings.backing_cache.forward_headers, VIA)
+    told = Seldom(TELL_SECONDS, tier.clock, at_once=True)
+    return [
+        RefusingRings(ForwardingMetadata(service, names), backing.peer.station, told)
+        for service in services
+    ]
 
 
 def make_server(

@@ -9,8 +9,11 @@ from typing import TypeAlias
 #: Names and values as gRPC has them: lower-case names, bytes where a name ends in "-bin".
 Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
 
+#: The metadata that names the daemons that a call has passed through (:mod:`gorego_tw.via`).
+VIA = "gorego-via"
+
 #: Metadata whose names end so tells who asks and why, and does not decide what may be asked.
-_INFORMATIVE = "requestmetadata-bin"
+_INFORMATIVE = ("requestmetadata-bin", VIA)
 
 #: What tells the metadata that travels on, and what it is to be called with; set for each call, and
 #: called only if something is asked upstream.
@@ -33,9 +36,19 @@ def rights(metadata: Metadata) -> Metadata:
     return tuple(pair for pair in metadata if not pair[0].endswith(_INFORMATIVE))
 
 
+def way(metadata: Metadata) -> Metadata:
+    """What of it tells where the call has come along, and nothing of who asks."""
+    return tuple(pair for pair in metadata if pair[0] == VIA)
+
+
 def detached() -> Context:
     """A context for work that outlives the call it is begun for: of the call it keeps the metadata alone."""
-    context, metadata = Context(), forwarded()
+    return carrying(forwarded())
+
+
+def carrying(metadata: Metadata) -> Context:
+    """A context in which that travels on, and nothing else is known."""
+    context = Context()
     context.run(source.set, (_as_it_was, metadata, None))
     return context
 

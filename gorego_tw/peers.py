@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
 from random import Random
+from secrets import token_hex
+from socket import gethostname
 from typing import Any, NamedTuple, TypeVar
 
 from OpenSSL.crypto import Error as CryptoError
@@ -30,6 +32,7 @@ from gorego_tw.remote.link import Link
 from gorego_tw.remote.retry import Retrying
 from gorego_tw.remote.target import Target, parse_target
 from gorego_tw.settings import BackingCache
+from gorego_tw.via import Station
 
 #: Over HTTP a connection has one request at a time: so many of them are as one of gRPC. There are more than
 #: readers of what is not kept (MOST_UNKEPT), who may be slow, so that others find a place beside them.
@@ -44,7 +47,7 @@ _log = make_logger()
 
 
 class Peer(NamedTuple):
-    """A backing cache, whatever it speaks."""
+    """A backing cache, whatever it speaks, and the daemon that asks it."""
 
     blobs: Any  # an IBlobAccess and a Sink at once
     action_results: UpstreamResults
@@ -52,6 +55,7 @@ class Peer(NamedTuple):
     close: Callable[[], Awaitable[None]]
     breaker: Breaker
     retrying: Retrying
+    station: Station
 
 
 def grpc_peer(configuration: Configuration, target: Target, reactor: Any) -> Peer:
@@ -60,6 +64,7 @@ def grpc_peer(configuration: Configuration, target: Target, reactor: Any) -> Pee
     :raises StartError: a certificate cannot be read.
     """
     backing = configuration.settings.backing_cache
+    station = _station(configuration)
     trust = _secure(configuration, credentials) if target.is_encrypted else None
     breaker, retrying = _patience(backing, target, reactor)
     connections = Connections(target, backing.connections, trust)
@@ -69,6 +74,7 @@ def grpc_peer(configuration: Configuration, target: Target, reactor: Any) -> Pee
     link = Link(
         connections,
         headers=tuple(backing.headers.items()),
+        station=station,
         breaker=breaker,
         retrying=retrying,
         timeout_seconds=backing.timeout_seconds,
@@ -91,7 +97,7 @@ def grpc_peer(configuration: Configuration, target: Target, reactor: Any) -> Pee
         await connections.close()
 
     results = RemoteActionResults(link, capabilities, backing.instance_name)
-    return Peer(blobs, results, capabilities.refresh, close, breaker, retrying)
+    return Peer(blobs, results, capabilities.refresh, close, breaker, retrying, station)
 
 
 def http_peer(configuration: Configuration, target: Target, reactor: Any) -> Peer:
@@ -121,7 +127,14 @@ def http_peer(configuration: Configuration, target: Target, reactor: Any) -> Pee
         await pool.closeCachedConnections()
 
     results = HTTPActionResults(peer, backing.instance_name)
-    return Peer(blobs, results, peer.greet, close, breaker, retrying)
+    return Peer(blobs, results, peer.greet, close, breaker, retrying, _station(configuration))
+
+
+def _station(configuration: Configuration) -> Station:
+    """This daemon, until it ends: one that is started anew may have another backing cache."""
+    address = configuration.settings.listen_addr
+    between = "" if address.startswith(":") else "/"
+    return Station(f"{gethostname()}{between}{address}", token_hex(4))
 
 
 def _patience(backing: BackingCache, target: Target, reactor: Any) -> tuple[Breaker, Retrying]:

@@ -6,7 +6,7 @@ from contextvars import copy_context
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gorego_tw.forwarding import Metadata, detached, forwarded, source
+from gorego_tw.forwarding import VIA, Metadata, carrying, detached, forwarded, rights, source, way
 
 
 class ForwardingTests(SynchronousTestCase):
@@ -36,3 +36,9 @@ class ForwardingTests(SynchronousTestCase):
         later = context.run(detached)
         values[0] = "second"
         self.assertEqual(later.run(forwarded), (("name", "first"),))
+
+    def test_way(self) -> None:
+        """The way that a call has come along can travel on alone, and gives nobody other rights."""
+        metadata: Metadata = (("authorization", "x"), (VIA, "a#1"))
+        self.assertEqual(rights(metadata), (("authorization", "x"),))
+        self.assertEqual(carrying(way(metadata)).run(forwarded), ((VIA, "a#1"),))

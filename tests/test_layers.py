@@ -63,6 +63,7 @@ LAYERS = (
         "concurrency",
         "listen_address",
         "seldom",
+        "via",
     },
 )
 

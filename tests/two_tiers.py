@@ -19,6 +19,7 @@ from gorego_tw.remote.breaker import Breaker
 from gorego_tw.remote.retry import Retrying
 from gorego_tw.telemetry.current import current
 from gorego_tw.telemetry.span import LocalRoot
+from gorego_tw.via import Station
 from tests.proxy.fakes import FakeUpstreamResults
 from tests.replication.fakes import FakeRemote
 from tests.storage.tiers import TierTestCase
@@ -80,7 +81,8 @@ class TwoTiersTestCase(TierTestCase):
         configuration = load(None, {"GOREGO_BACKING_CACHE_TARGET": "grpc://host:1", **variables})
         breaker = Breaker("the backing cache", clock=self.clock)
         retrying = Retrying(0, clock=self.clock, random=Random(1))
-        peer = Peer(self.remote, self.upstream, _nothing, _nothing, breaker, retrying)
+        station = Station("here", "1")
+        peer = Peer(self.remote, self.upstream, _nothing, _nothing, breaker, retrying, station)
         reactor: Any = self.clock
         self.backing = Backing(configuration, peer, self.tier, Limits(), reactor)
         return self.backing

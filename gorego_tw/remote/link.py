@@ -31,6 +31,7 @@ from gorego_tw.remote.replies import Replies
 from gorego_tw.remote.retry import Retrying
 from gorego_tw.remote.status import not_reached, status_of
 from gorego_tw.telemetry.outgoing import outgoing_call
+from gorego_tw.via import Station
 
 T = TypeVar("T")
 RequestT = TypeVar("RequestT", bound=Message)
@@ -96,6 +97,7 @@ class Link:
     """Calls to one backing cache.
 
     :param headers: sent with every call; what a call brings itself goes before.
+    :param station: from which they leave.
     :param breaker: says whether calls may go out, and is told how they end.
     :param retrying: tries unary calls again. Streams are resumed by who knows how far they were.
     :param timeout_seconds: how long a stream without a message may take; a unary call too, but
@@ -108,6 +110,7 @@ class Link:
         connections: Connections,
         *,
         headers: Metadata,
+        station: Station,
         breaker: Breaker,
         retrying: Retrying,
         timeout_seconds: float,
@@ -119,7 +122,9 @@ class Link:
         self._connections = connections
         self._bulk = bulk
         self._writes = Places(MOST_WRITES)
+        self._station = station
         self._headers = headers
+        self._alone = station.left(headers)
         self._seconds = timeout_seconds
         self._unary_seconds = min(timeout_seconds, MOST_SECONDS)
         self._clock = clock
@@ -306,6 +311,7 @@ class Link:
 
     def _metadata(self, metadata: Metadata) -> Metadata:
         if not metadata:
-            return self._headers
+            return self._alone
         own = {name for name, _ in metadata}
-        return (*metadata, *(pair for pair in self._headers if pair[0] not in own))
+        given = (*metadata, *(pair for pair in self._headers if pair[0] not in own))
+        return self._station.left(given)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable
-from contextvars import Context
 from random import Random
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -24,6 +23,7 @@ from gorego_tw.errors import (
     Unavailable,
     Unimplemented,
 )
+from gorego_tw.forwarding import carrying
 from gorego_tw.interfaces import ActionKey, IActionResults, StoredActionResult
 from gorego_tw.replication.rests import Rests
 from gorego_tw.seldom import Seldom
@@ -196,7 +196,8 @@ class WriteBack(Periodic):
 
     def _begin_one(self, key: bytes) -> None:
         # In a context of its own: nobody's credentials go with another's blob.
-        work = Context().run(Deferred.fromCoroutine, self._carry_out(key, self._pending[key]))
+        entry = self._pending[key]
+        work = carrying(entry.way).run(Deferred.fromCoroutine, self._carry_out(key, entry))
         self._under_way[key] = work
         work.addCallback(self._left, key)
 

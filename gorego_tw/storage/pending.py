@@ -28,6 +28,7 @@ from txaio.tx import make_logger
 
 from gorego_tw.digest import Digest
 from gorego_tw.errors import Unavailable
+from gorego_tw.forwarding import Metadata, forwarded, way
 from gorego_tw.interfaces import ActionKey
 from gorego_tw.storage.environment import Environment
 from gorego_tw.storage.failures import no_room
@@ -55,12 +56,19 @@ class Entry:
     :ivar failures: how often its upload has failed since the start.
     :ivar refused_since: since when it was refused at each try, in seconds of the clock; None if the last one ended
         in another way.
+    :ivar way: along which the call has come that has added it last, as far as this process knows.
     """
 
     record: PendingRecord
     times: int = 1
     failures: int = 0
     refused_since: float | None = None
+    way: Metadata = ()
+
+    def again(self) -> None:
+        """It was added once more."""
+        self.times += 1
+        self.way = way(forwarded())
 
 
 class Pending:
@@ -131,7 +139,7 @@ class Pending:
         """
         record = PendingRecord(digest, digest.size_bytes, self._time())
         if digest.key in self._entries:
-            self._entries[digest.key].times += 1
+            self._entries[digest.key].again()
             return []
         with self._write() as txn:
             if txn.get(digest.key, db=self._environment.blobs) is None:
@@ -164,7 +172,7 @@ class Pending:
                 records[packed] = PendingRecord(key, size_bytes, now)
             self._put(txn, records)
         if packed not in records:
-            self._entries[packed].times += 1
+            self._entries[packed].again()
         return self._added(records)
 
     def done(self, key: bytes) -> None:
@@ -196,7 +204,7 @@ class Pending:
 
     def _added(self, records: dict[bytes, PendingRecord]) -> list[bytes]:
         for key, record in records.items():
-            self._entries[key] = Entry(record)
+            self._entries[key] = Entry(record, way=way(forwarded()))
             self._size_bytes += record.size_bytes
         return list(records)
 

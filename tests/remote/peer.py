@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
-from gorego_tw.forwarding import Metadata
+from gorego_tw.forwarding import VIA, Metadata
 from gorego_tw.grpc.factory import GRPCFactory
 from gorego_tw.grpc.router import (
     Buffers,
@@ -42,6 +42,7 @@ from gorego_tw.remote.connections import MOST_IN_FLIGHT, Connections
 from gorego_tw.remote.link import Link
 from gorego_tw.remote.retry import Retrying
 from gorego_tw.remote.target import Target
+from gorego_tw.via import Station
 
 E = TypeVar("E", bound=Exception)
 
@@ -57,6 +58,7 @@ class ScriptedService:
     :ivar taken: how many messages of the last Read were sent, or taken of the last Write.
     :ivar answer_after: after how many messages a Write is answered.
     :ivar calls: of each call its path and chosen metadata.
+    :ivar ways: of each call through which daemons it has come.
     :ivar cancelled: how many calls were cancelled by the client.
     """
 
@@ -69,6 +71,7 @@ class ScriptedService:
         self.taken = 0
         self.answer_after: int | None = None
         self.calls: list[tuple[str, str | None, str | None]] = []
+        self.ways: list[str | None] = []
         self.cancelled = 0
         self.written = b""
         self.result: pb.ActionResult | None = None
@@ -143,6 +146,7 @@ class ScriptedService:
 
     async def _begin(self, call: Call) -> None:
         self.calls.append((call.path, call.metadata("static"), call.metadata("own")))
+        self.ways.append(call.metadata(VIA))
         if self.held:
             self._waiting.append(Deferred())
             try:
@@ -213,6 +217,7 @@ class PeerTestCase(TestCase):
         return Link(
             self.connections,
             headers=headers,
+            station=Station("front", "1"),
             breaker=self.breaker,
             retrying=Retrying(retries, clock=clock, random=Random(1)),
             timeout_seconds=seconds,

@@ -11,6 +11,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 
 from gorego_tw.errors import Aborted, NotFound, ResourceExhausted, Unavailable
+from gorego_tw.forwarding import VIA
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
 from gorego_tw.pb.google.bytestream.bytestream_pb2 import ReadRequest, WriteRequest
 from gorego_tw.remote.breaker import FAILURES, CircuitOpen, State
@@ -43,6 +44,13 @@ class UnaryTests(PeerTestCase):
         await link.unary(GET_ACTION_RESULT, REQUEST, metadata=(("own", "mine"),))
         seen = [call[1:] for call in self.service.calls]
         self.assertEqual(seen, [("always", "static"), ("always", "mine")])
+
+    async def test_way(self) -> None:
+        """Every call says through which daemons it has come, the last of them this one."""
+        link = self.link()
+        await link.unary(GET_ACTION_RESULT, REQUEST)
+        await link.unary(GET_ACTION_RESULT, REQUEST, metadata=((VIA, "first#0"),))
+        self.assertEqual(self.service.ways, ["front#1", "first#0, front#1"])
 
     async def test_failure(self) -> None:
         """A failure is ours, with its details, and says where it was."""

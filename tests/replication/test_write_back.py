@@ -20,6 +20,7 @@ from gorego_tw.errors import (
     Unavailable,
     Unimplemented,
 )
+from gorego_tw.forwarding import VIA
 from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.replication.copying import Copying
 from gorego_tw.replication.presence import Presence
@@ -196,6 +197,12 @@ class UploadTests(WriteBackTestCase):
         call.run(self.add, 1)
         call.run(self.turn)
         self.assertEqual(self.backing.metadata, [()])
+
+    def test_way(self) -> None:
+        """An upload tells the way of the call that has added it, so that none goes round for ever."""
+        carrying(("authorization", "secret"), (VIA, "first#1")).run(self.add, 1)
+        self.turn()
+        self.assertEqual(self.backing.metadata, [((VIA, "first#1"),)])
 
     def test_many_that_end_at_once(self) -> None:
         """What ends at once does not keep the reactor from its turns."""

@@ -8,6 +8,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 
 from gorego_tw.digest import Digest, DigestFunction
 from gorego_tw.errors import ResourceExhausted, Unavailable
+from gorego_tw.forwarding import VIA, carrying
 from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.storage.local import action_key
 from gorego_tw.storage.pending import Pending
@@ -65,6 +66,15 @@ class PendingTests(PendingTestCase):
         action = self.put_action(1)
         pending.add_action(action, 6, ())
         self.assertEqual(list(self.again()), [*keys, action_key(action)])
+
+    def test_way(self) -> None:
+        """An entry has the way of the call that has added it last, and nothing else of that call."""
+        digest, _ = self.put(10)
+        for came in ("a#1", "b#2"):
+            context = carrying((("authorization", "x"), (VIA, came)))
+            context.run(self.pending.add_blob, digest)
+            self.assertEqual(self.pending[digest.key].way, ((VIA, came),))
+        self.assertEqual(self.again()[digest.key].way, ())
 
     def test_age_when_the_clock_goes_back(self) -> None:
         """After the clock was set back ages go on from the latest time that is known."""
