@@ -85,8 +85,8 @@ class Location(NamedTuple):
         if (self.folder / "version").exists():
             return
         exists = self.folder.exists()
-        if may_make and (not any(self.folder.iterdir()) if exists else self.is_configured):
-            return
+        if may_make and (exists or self.is_configured):
+            return  # whether it may become one, or has begun to, is known where it is made
         what = "is no cache of gorego" if exists else "does not exist"
         hint = "name one by --folder, or the daemon's configuration by --config"
         if may_make and not exists:

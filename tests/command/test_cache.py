@@ -96,8 +96,17 @@ class FolderTests(CommandTestCase):
         """A folder with something else in it is left alone."""
         self.other.mkdir()
         (self.other / "file").touch()
-        self.fail_with(3, "is no cache of gorego", "put", __file__, folder=self.other)
+        self.fail_with(3, "is no cache of gorego", "stat", folder=self.other)
+        self.fail_with(3, "is no cache folder of gorego", "put", __file__, folder=self.other)
         self.assertEqual([path.name for path in self.other.iterdir()], ["file"])
+
+    def test_begun(self) -> None:
+        """A folder that was to become a cache when the disk was full, or the process was killed, becomes one."""
+        for name in ("cas", "index", "trash", "uploads"):
+            (self.other / name).mkdir(parents=True)
+        (self.other / "lock").touch()
+        self.fail_with(3, "is no cache of gorego", "stat", folder=self.other)
+        self.succeed("put", __file__, folder=self.other)
 
     def test_of_another_version(self) -> None:
         """What the daemon would say of the folder is said here too."""
