@@ -5,11 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from struct import Struct, error
 
+from gorego_tw.digest import DigestFunction
 from gorego_tw.storage.environment import Environment
 from gorego_tw.storage.records import BlobRecord
 
 _NAME = b"doubt"
 _DOUBT = Struct("<QQ?H")
+
+#: All folders that blobs may be in, as the first two bytes of their keys, in the order of these.
+FOLDERS = tuple(
+    bytes([function, first]) for function in sorted(DigestFunction) for first in range(256)
+)
 
 
 @dataclass

@@ -55,6 +55,7 @@ class Inventory:
     :ivar doubt: what is not known of the files at the moment; None if they are as the index says.
     :ivar is_unreadable: whether the disk could not read the file of a blob, and may not be able to.
     :ivar filed: told of each blob that has become a file.
+    :ivar placing: told of the key of each new file while others may be there that are not known.
     """
 
     _log = make_logger()
@@ -75,6 +76,7 @@ class Inventory:
         self.damaged = 0
         self.doubt: Doubt | None = None
         self.filed: Callable[[Digest], object] = bool
+        self.placing: Callable[[bytes], object] = bool
         self.is_unreadable: Callable[[Digest], bool] = lambda _: False
 
     def find(self, digest: Digest) -> tuple[BlobRecord, bytes | None] | None:
@@ -151,6 +153,8 @@ class Inventory:
         with telling():
             self._files.placing.note(digest.key)
             known = self.record(digest.key) is not None
+            if self.doubt is not None and not known:
+                self.placing(digest.key)
             record = self._place(digest, temporary, known=known)
         self._verified.put(version_of(digest.key, record), sums)
         self.filed(digest)

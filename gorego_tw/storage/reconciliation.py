@@ -18,18 +18,25 @@ from twisted.internet.task import deferLater
 from txaio.tx import make_logger
 
 from gorego_tw.concurrency import Periodic
-from gorego_tw.digest import DigestFunction
 from gorego_tw.seldom import Seldom
 from gorego_tw.storage.disk_threads import DiskThreads
-from gorego_tw.storage.doubt import Doubt
+from gorego_tw.storage.doubt import FOLDERS, Doubt
 from gorego_tw.storage.environment import Environment
 from gorego_tw.storage.failures import PASSING, status_of
 from gorego_tw.storage.files import BlobFiles
 from gorego_tw.storage.index import Index
 from gorego_tw.storage.inventory import Inventory
 from gorego_tw.storage.last_use import LastUse
-from gorego_tw.storage.records import COMPRESSED, FILE, BlobRecord, DamagedRecord, unpack_blob
+from gorego_tw.storage.records import (
+    COMPRESSED,
+    FILE,
+    BlobRecord,
+    DamagedRecord,
+    disk_bytes,
+    unpack_blob,
+)
 from gorego_tw.storage.stored_file import DamagedFile, apparent_size, recognized_record
+from gorego_tw.storage.unknown_files import UnknownFiles
 from gorego_tw.storage.unreadable import PASSING_SECONDS
 
 #: How often is looked whether there is something to compare, in seconds.
@@ -47,11 +54,6 @@ TELL_SECONDS = 60.0
 #: How long a folder is come back to in vain, in seconds, after another one was for PASSING_SECONDS.
 IMPATIENT_SECONDS = 5.0
 
-#: All folders that blobs may be in, as the first two bytes of their keys.
-FOLDERS = tuple(
-    bytes([function, first]) for function in sorted(DigestFunction) for first in range(256)
-)
-
 T = TypeVar("T")
 
 
@@ -60,6 +62,11 @@ class Unknown(NamedTuple):
 
     key: bytes
     record: BlobRecord
+
+    @property
+    def disk_bytes(self) -> int:
+        """What it takes of the disk, in bytes."""
+        return disk_bytes(self.record.stored_bytes)
 
 
 class Survey(NamedTuple):
@@ -89,6 +96,7 @@ class Reconciliation(Periodic):
         inventory: Inventory,
         *,
         files: BlobFiles,
+        unknown: UnknownFiles,
         last_use: LastUse,
         threads: DiskThreads,
         clock: IReactorTime,
@@ -101,6 +109,8 @@ class Reconciliation(Periodic):
         self._index = index
         self._inventory = inventory
         self._files = files
+        self._unknown = unknown
+        self._estimated: Doubt | None = None
         self._last_use = last_use
         self._threads = threads
         self._clock = clock
@@ -108,6 +118,12 @@ class Reconciliation(Periodic):
         self._patience_seconds = PASSING_SECONDS
         self._lines = Seldom(TELL_SECONDS, clock, at_once=False)
         self._notes = Seldom(NOTE_SECONDS, clock, at_once=False)
+
+    def startService(self) -> None:
+        """Begin, at once if there is something to compare: until then nobody knows how much room it takes."""
+        super().startService()
+        if self._inventory.doubt is not None:
+            self.wake()
 
     @property
     def progress(self) -> float:
@@ -120,8 +136,13 @@ class Reconciliation(Periodic):
             if doubt.position >= len(FOLDERS):
                 doubt.end(self._environment)
                 self._inventory.doubt = None
+                self._unknown.end()
                 self._tell("index and files are in step")
                 return
+            if doubt is not self._estimated:
+                await self._unknown.estimate(doubt.position, self._threads, lambda: self.running)
+                self._estimated = doubt
+                continue
             await self._compare_folder(doubt, FOLDERS[doubt.position])
             if not self.running:  # it may not have come to its end
                 return
@@ -132,6 +153,7 @@ class Reconciliation(Periodic):
 
     async def _compare_folder(self, doubt: Doubt, prefix: bytes) -> None:
         survey = await self._threads.run(self._survey, doubt, prefix)
+        self._unknown.surveyed(prefix, sum(file.disk_bytes for file in survey.unknown))
         for keys in _slices(survey.lost):
             self.lost += self._inventory.drop_lost(keys)
             await deferLater(self._clock, 0)
@@ -143,9 +165,11 @@ class Reconciliation(Periodic):
                 if not self.running:
                     return
                 await self._verify(unknown)
+                self._unknown.settled(unknown.disk_bytes)
         else:
             for some in _slices(survey.unknown):
                 self._adopt(some)
+                self._unknown.settled(sum(file.disk_bytes for file in some))
                 await deferLater(self._clock, 0)
 
     def _survey(self, doubt: Doubt, prefix: bytes) -> Survey:  # in a thread

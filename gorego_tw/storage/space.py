@@ -69,6 +69,7 @@ class Space:
     :param stored: how much is taken by what is stored, in bytes.
     :param in_files: how much of that is in files, which eviction gives back to the file system, in bytes. What it
         takes out of the index leaves free pages, which the index's file keeps.
+    :param unknown: how much is taken by files that are not known yet, and cannot be evicted, in bytes: an estimate.
     :param free: how much the file system has left, in bytes. It may raise OSError.
     :ivar reserved_bytes: what is promised to writes under way.
     :ivar partial_bytes: what is taken by uploads that nobody goes on with at the moment.
@@ -88,6 +89,7 @@ class Space:
         stored: Callable[[], int],
         in_files: Callable[[], int],
         free: Callable[[], int],
+        unknown: Callable[[], int] = int,
         clock: IReactorTime,
     ) -> None:
         self.limit_bytes = limit_bytes
@@ -105,6 +107,7 @@ class Space:
         self._in_files = in_files
         self._nothing_to_evict = False
         self._free = free
+        self._unknown = unknown
         self._clock = clock
         self._free_bytes = 0
         self._free_until = float("-inf")
@@ -112,7 +115,7 @@ class Space:
     @property
     def used_bytes(self) -> int:
         """What everything kept takes, in bytes."""
-        return self._stored() + self.partial_bytes
+        return self._stored() + self.partial_bytes + self._unknown()
 
     @property
     def free_bytes(self) -> int:
@@ -223,7 +226,13 @@ class Space:
     @property
     def _over_limit_bytes(self) -> int:
         taken = self.used_bytes + self.reserved_bytes + self.wanted_bytes
-        return taken - (self.limit_bytes - self.headroom_bytes)
+        over_limit = taken - (self.limit_bytes - self.headroom_bytes)
+        if unknown := self._unknown():
+            # What was written last is not to go for files that cannot: it waits until more of them are known.
+            over_limit = min(
+                over_limit, max(over_limit - unknown, self._stored() - self.headroom_bytes)
+            )
+        return over_limit
 
     def made_room(self, *, nothing_left: bool = False) -> None:
         """Eviction has done what it could: forget what was wanted, and ask the file system again.
@@ -245,8 +254,10 @@ class Space:
                 f"local tier: {size_bytes} bytes will never fit: the limit is {self.limit_bytes}"
             )
         self.wanted_bytes = max(self.wanted_bytes, size_bytes)
+        unknown = self._unknown()
         raise no_room(
-            f"local tier: no room for {size_bytes} bytes now: {self.used_bytes} of "
-            f"{self.limit_bytes} are used, {self.reserved_bytes} promised to writes under way; "
+            f"local tier: no room for {size_bytes} bytes now: {self.used_bytes} of {self.limit_bytes} are used"
+            f"{f' (some {unknown} of them by files that the index does not know yet)' if unknown else ''}, "
+            f"{self.reserved_bytes} promised to writes under way; "
             f"the file system has {self.free_bytes} left, {self.free_reserve_bytes} of it reserved"
         )

@@ -34,9 +34,10 @@ from gorego_tw.storage.reconciliation import Reconciliation
 from gorego_tw.storage.salvage import Salvage
 from gorego_tw.storage.scrub import Scrub
 from gorego_tw.storage.set_aside import SetAside
-from gorego_tw.storage.space import Space
+from gorego_tw.storage.space import Space, headroom_bytes
 from gorego_tw.storage.stable_storage import boot_id
 from gorego_tw.storage.trimming import Trimming
+from gorego_tw.storage.unknown_files import UnknownFiles
 from gorego_tw.storage.unreadable import Unreadable
 from gorego_tw.storage.uploads import Uploads
 from gorego_tw.storage.verified_files import VerifiedFiles
@@ -255,12 +256,14 @@ class LocalTier:
         index = Index(environment)
         files = BlobFiles(folder)
         set_aside = SetAside()
+        unknown = UnknownFiles(index, files, limit_bytes - headroom_bytes(limit_bytes))
         space = Space(
             limit_bytes,
             free_reserve_bytes,
             stored=lambda: index.stored_bytes() + set_aside.size_bytes,
             in_files=lambda: index.file_bytes + set_aside.size_bytes,
             free=files.free_bytes,
+            unknown=lambda: unknown.size_bytes,
             clock=clock,
         )
         files.doomed = space.doom
@@ -270,6 +273,7 @@ class LocalTier:
         inventory = Inventory(index, files, last_use, space, verified)
         unreadable = Unreadable(inventory, files, threads, clock)
         inventory.is_unreadable = unreadable.is_noted
+        inventory.placing = unknown.replaced
         inventory.doubt = opened.doubt
         return cls(
             folder=folder,
@@ -301,6 +305,7 @@ class LocalTier:
                 index,
                 inventory,
                 files=files,
+                unknown=unknown,
                 last_use=last_use,
                 threads=threads,
                 clock=clock,

@@ -9,6 +9,7 @@ from random import Random
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs, formatEvent
+from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from gorego_tw.digest import Digest
@@ -28,6 +29,7 @@ from gorego_tw.eviction.janitor import (
 from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.storage.disk_threads import HeldDiskThreads
 from gorego_tw.storage.pending import Pending
+from gorego_tw.storage.records import disk_bytes
 from gorego_tw.storage.tier import LocalTier
 from gorego_tw.storage.uploads import ABANDONED_SECONDS
 from tests.storage.tiers import LIMIT_BYTES, TierTestCase, blob, open_files, put, read
@@ -280,6 +282,73 @@ class BurstTests(JanitorTestCase):
         self.work(0)
         self.successResultOf(put(self.tier.blobs, large, data))
         self.assertEqual(self.tier.space.wanted_bytes, 0)
+
+
+class UnknownFilesTests(JanitorTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.pass_through(50)
+        self.successResultOf(self.janitor.stopService())
+        self.close_tier(self.tier)
+        (self.folder / "index" / "data.mdb").write_bytes(b"")
+        self.threads = HeldDiskThreads()
+        self.employ(self.open_tier(LIMIT, self.threads))
+        self.tier.reconciliation.startService()
+        self.addCleanup(self.compare)
+        while not self.tier.reconciliation.progress:
+            self.step()
+
+    def step(self) -> None:
+        """Let index and files be compared a little, and the janitor do what it has to."""
+        if self.threads.held:
+            self.threads.held.pop(0)()
+        self.work()
+
+    def compare(self) -> None:
+        """Compare them to the end."""
+        while self.tier.inventory.doubt is not None:
+            self.step()
+        self.successResultOf(self.tier.reconciliation.stopService())
+
+    def try_to_put(self, seed: int) -> Digest | None:
+        """Put another blob, and let the comparison go on meanwhile; None if it is refused."""
+        self.tier.last_use.now += 1
+        digest, data = blob(90_000, seed)
+        kept = Deferred.fromCoroutine(put(self.tier.blobs, digest, data))
+        while not kept.called:
+            self.step()
+        if isinstance(kept.result, Failure):
+            self.failureResultOf(kept, ResourceExhausted)
+            self.step()
+            return None
+        return digest
+
+    @property
+    def taken_bytes(self) -> int:
+        """What all files of blobs take of the disk."""
+        return sum(
+            disk_bytes(path.stat().st_size)
+            for path in (self.folder / "cas").rglob("*")
+            if path.is_file()
+        )
+
+    def test_limit(self) -> None:
+        """While an index is made anew the limit is kept, and what is written is not evicted for what is not known."""
+        written: list[Digest] = []
+        refused = 0
+        for seed in range(1000, 1400):
+            digest = self.try_to_put(seed)
+            self.assertLessEqual(self.taken_bytes, LIMIT)
+            if digest is None:
+                refused += 1
+            else:
+                written.append(digest)
+                self.assertEqual(self.missing(written[-2:]), [])
+        self.assertGreater(len(written), 20)
+        self.assertLess(refused, 200)
+        self.compare()
+        self.assertEqual(self.missing(written[-20:]), [])
+        self.assertIsNotNone(self.try_to_put(2000))
 
 
 class SliceTests(JanitorTestCase):

@@ -17,12 +17,12 @@ from gorego_tw.errors import NotFound
 from gorego_tw.storage import index_opening
 from gorego_tw.storage.checkpoint_record import CheckpointRecord
 from gorego_tw.storage.disk_threads import HeldDiskThreads, NoDiskThreads
-from gorego_tw.storage.doubt import Doubt
+from gorego_tw.storage.doubt import FOLDERS, Doubt
 from gorego_tw.storage.folder import FolderError
 from gorego_tw.storage.index_check import IndexCheck
 from gorego_tw.storage.index_opening import LONG_LOOK_SECONDS, SUSPICIOUS_STARTS, Ending
 from gorego_tw.storage.lmdb_pages import newest_meta
-from gorego_tw.storage.reconciliation import FOLDERS, NOTE_SECONDS
+from gorego_tw.storage.reconciliation import NOTE_SECONDS
 from gorego_tw.storage.set_aside import MOST_SET_ASIDE
 from gorego_tw.storage.tier import LocalTier
 from tests.storage.test_local import failing

@@ -14,10 +14,10 @@ from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.storage.checkpoint_record import CheckpointRecord
 from gorego_tw.storage.checkpoints import Checkpoints
 from gorego_tw.storage.disk_threads import NoDiskThreads
+from gorego_tw.storage.doubt import FOLDERS
 from gorego_tw.storage.index_check import IndexCheck
 from gorego_tw.storage.index_opening import Ending
 from gorego_tw.storage.lmdb_pages import DamagedPage
-from gorego_tw.storage.reconciliation import FOLDERS
 from gorego_tw.storage.tier import LocalTier
 from tests.storage.power_cut import leave
 from tests.storage.tiers import LIMIT_BYTES, TierTestCase, blob, put, read

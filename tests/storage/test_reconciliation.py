@@ -6,8 +6,8 @@ import errno
 import os
 
 from gorego_tw.storage.disk_threads import NoDiskThreads
-from gorego_tw.storage.doubt import Doubt
-from gorego_tw.storage.reconciliation import FOLDERS, Unknown
+from gorego_tw.storage.doubt import FOLDERS, Doubt
+from gorego_tw.storage.reconciliation import Unknown
 from gorego_tw.storage.records import COMPRESSED
 from tests.storage.compression import CompressingTestCase
 from tests.storage.test_local import failing

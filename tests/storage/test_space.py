@@ -15,7 +15,7 @@ PAGE = 4096
 
 class SpaceTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.stored = self.in_files = 0
+        self.stored = self.in_files = self.unknown = 0
         self.free = 1000 * PAGE
         self.asked = 0
         self.crowds = 0
@@ -26,6 +26,7 @@ class SpaceTests(SynchronousTestCase):
             stored=lambda: self.stored,
             in_files=lambda: self.in_files,
             free=self.ask,
+            unknown=lambda: self.unknown,
             clock=self.clock,
         )
         self.space.crowded = self.crowd
@@ -212,3 +213,17 @@ class SpaceTests(SynchronousTestCase):
         self.assertEqual(self.space.excess_bytes, 30 * PAGE)
         self.space.doomed_bytes = 10 * PAGE
         self.assertEqual(self.space.excess_bytes, 20 * PAGE)
+
+    def test_unknown(self) -> None:
+        """What is not known counts like what is, and cannot be evicted: of what is known a headroom's worth stays."""
+        self.unknown = 150 * PAGE
+        for stored, excess in ((0, 0), (10, 0), (12, 2), (20, 10), (170, 160)):
+            self.stored = stored * PAGE
+            self.assertEqual(self.space.used_bytes, (150 + stored) * PAGE)
+            self.assertEqual(max(0, self.space.excess_bytes), excess * PAGE, stored)
+        self.stored = 10 * PAGE
+        self.assertIn(f"some {150 * PAGE} of them by files", self.refused(1))
+        self.unknown = 100 * PAGE
+        self.space.made_room()
+        self.stored = 55 * PAGE
+        self.assertEqual(self.space.excess_bytes, 5 * PAGE)
