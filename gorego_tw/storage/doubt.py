@@ -40,6 +40,10 @@ class Doubt:
         """Whether the content of that file is to be verified, whatever its stamp."""
         return record.is_file and self.since <= record.stamp < self.until
 
+    def may_be_lost(self, key: bytes) -> bool:
+        """Whether the file of that blob may be gone: its folder has not been compared yet."""
+        return self.position < len(FOLDERS) and key[:2] >= FOLDERS[self.position]
+
     def joined(self, since: int, until: int) -> Doubt:
         """This doubt and another one, all to be found out from the first folder on."""
         if not self.until:

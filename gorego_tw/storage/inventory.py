@@ -86,7 +86,7 @@ class Inventory:
         except DamagedRecord:
             self.drop(digest.key, "unreadable record")
             return None
-        if self.doubt is not None and self.drop_lost([digest.key]):
+        if self.doubt is not None and self.drop_lost(self.doubted([digest.key])):
             return None
         return found if found is not None and found[0].size_bytes == digest.size_bytes else None
 
@@ -112,10 +112,8 @@ class Inventory:
         return record is not None and record.is_file and not self.holds(digest)
 
     def missing(self, digests: Collection[Digest]) -> list[Digest]:
-        """Those that are absent, in that order, each once; the others are used now."""
+        """Those that are absent by the index, in that order, each once; the others are used now."""
         keys = [key for key, _ in digests]
-        if self.doubt is not None:
-            self.drop_lost(keys)
         present: list[bytes] = []
         missing: list[Digest] = []
         for digest, value in zip(digests, self._index.blobs(keys), strict=True):
@@ -240,16 +238,26 @@ class Inventory:
         """Whether a file is to be hashed before any of it is given out, whatever its stamp."""
         return self.doubt is not None and self.doubt.covers(record)
 
-    def drop_lost(self, keys: Iterable[bytes]) -> int:
-        """Take out those whose files are gone.
+    def doubted(self, keys: Iterable[bytes]) -> list[bytes]:
+        """Those whose files may be gone, as far as can be told without a look at them."""
+        doubt = self.doubt
+        return [] if doubt is None else [key for key in keys if doubt.may_be_lost(key)]
 
-        :returns: how many.
-        """
+    def lost(self, keys: Iterable[bytes]) -> list[bytes]:
+        """Those that have an entry whose file is gone. It may take long; any thread may."""
         lost = []
         for key in keys:
             record = self.record(key)
             if record is not None and record.is_file and not self._files.exists(key):
                 lost.append(key)
+        return lost
+
+    def drop_lost(self, keys: Iterable[bytes]) -> int:
+        """Take out those whose files are gone.
+
+        :returns: how many.
+        """
+        lost = self.lost(keys)
         if lost:
             self.evict(lost)
         return len(lost)

@@ -46,6 +46,10 @@ from gorego_tw.storage.verified_files import VerifiedFiles, version_of
 #: Without O_NONBLOCK, a pipe that somebody put in the place of a blob would stop the reactor.
 _READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 
+#: For so many blobs a thread looks whether their files are there, before it is somebody else's turn: half a
+#: second, where each takes a cold disk 2 ms.
+LOOKED_AT_ONCE = 256
+
 _ACTIONS_PREFIX = bytes([ACTIONS])
 
 
@@ -115,7 +119,11 @@ class LocalBlobs:
             await self._put_file(digest, body)
 
     async def find_missing(self, digests: Collection[Digest]) -> list[Digest]:
-        """Those that are absent by the index; no file is looked at."""
+        """Those that are absent by the index; only files that may be gone are looked at."""
+        doubted = self._inventory.doubted(key for key, _ in digests)
+        for start in range(0, len(doubted), LOOKED_AT_ONCE):
+            keys = doubted[start : start + LOOKED_AT_ONCE]
+            self._inventory.drop_lost(await self._threads.run(self._inventory.lost, keys))
         return self._inventory.missing(digests)
 
     def _inline(self, digest: Digest, data: bytes) -> IBlobBody:

@@ -343,11 +343,11 @@ class UnknownFilesTests(JanitorTestCase):
                 refused += 1
             else:
                 written.append(digest)
-                self.assertEqual(self.missing(written[-2:]), [])
+                self.assertEqual(self.tier.inventory.missing(written[-2:]), [])
         self.assertGreater(len(written), 20)
         self.assertLess(refused, 200)
         self.compare()
-        self.assertEqual(self.missing(written[-20:]), [])
+        self.assertEqual(self.tier.inventory.missing(written[-20:]), [])
         self.assertIsNotNone(self.try_to_put(2000))
 
 

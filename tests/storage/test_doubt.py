@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gorego_tw.storage.doubt import ALWAYS, NO_DOUBT, Doubt
+from gorego_tw.storage.doubt import ALWAYS, FOLDERS, NO_DOUBT, Doubt
 from gorego_tw.storage.records import FILE, INLINE, BlobRecord
 from tests.storage.tiers import TierTestCase
 
@@ -19,6 +19,13 @@ class DoubtTests(TierTestCase):
         self.assertFalse(doubt.covers(self.record(15, INLINE)))
         self.assertFalse(NO_DOUBT.covers(self.record(0)))
         self.assertTrue(Doubt(10, ALWAYS, verify=True).covers(self.record(1 << 62)))
+
+    def test_may_be_lost(self) -> None:
+        """Files may be gone from the folder that is compared next on, and none when all have been."""
+        keys = [prefix + bytes(31) for prefix in FOLDERS]
+        for position in (0, 7, 256, len(FOLDERS)):
+            doubt = Doubt(10, 20, verify=True, position=position)
+            self.assertEqual([key for key in keys if doubt.may_be_lost(key)], keys[position:])
 
     def test_joined(self) -> None:
         """Two doubts are one from the beginning of the first to the end of the last, all to do again."""

@@ -15,6 +15,7 @@ from gorego_tw.body import BytesBody
 from gorego_tw.digest import Digest
 from gorego_tw.errors import DataLoss, NotFound, ResourceExhausted, Unavailable
 from gorego_tw.interfaces import ActionKey, StoredActionResult
+from gorego_tw.storage import local
 from gorego_tw.storage.disk_threads import HeldDiskThreads
 from gorego_tw.storage.file_body import FIRST_CHUNK
 from gorego_tw.storage.local import action_key
@@ -361,6 +362,49 @@ class DamageTests(TierTestCase):
         with self.tier.index.write() as txn:
             txn.put_action(action_key(key), packed[:6])
         self.failureResultOf(self.tier.action_results.get(key), NotFound)
+
+
+class DoubtedFilesTests(TierTestCase):
+    """FindMissingBlobs while files are compared with the index."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.digests = [self.put(5000, seed)[0] for seed in range(6)]
+        self.threads = HeldDiskThreads()
+        self.reopen(threads=self.threads)
+        self.gone = self.digests[2]
+        self.path(self.gone).unlink()
+        self.tier.distrust(0)
+        self.patch(local, "LOOKED_AT_ONCE", 4)
+        self.lstat = self.patch(os, "lstat", failing(errno.ENOENT))
+
+    def test_looked_at_in_a_thread(self) -> None:
+        """Files are looked at in threads, some at a time; those that are gone are missing."""
+        asked = Deferred.fromCoroutine(self.tier.blobs.find_missing(self.digests))
+        self.assertEqual(len(self.threads.held), 1)
+        self.lstat.restore()
+        self.threads.held.pop()()
+        self.assertNoResult(asked)
+        self.threads.held.pop()()
+        self.assertEqual(self.successResultOf(asked), [self.gone])
+        self.assertIsNone(self.tier.inventory.record(self.gone.key))
+
+    def test_compared_already(self) -> None:
+        """Files are not looked at whose folder was compared already."""
+        doubt = self.tier.inventory.doubt
+        assert doubt is not None
+        doubt.position = 256
+        asked = self.tier.blobs.find_missing(self.digests)
+        self.assertEqual(self.successResultOf(asked), [])
+        self.lstat.restore()
+
+    def test_small_ones(self) -> None:
+        """Blobs that are no files are not looked for among them."""
+        digest, _ = self.put(100)
+        asked = Deferred.fromCoroutine(self.tier.blobs.find_missing([digest]))
+        self.threads.release()
+        self.assertEqual(self.successResultOf(asked), [])
+        self.lstat.restore()
 
 
 class RoomTests(TierTestCase):
