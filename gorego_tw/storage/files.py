@@ -191,11 +191,11 @@ class BlobFiles:
     def empty_trash(self) -> None:
         """Delete what is in the trash. It takes long; any thread may.
 
-        What cannot be deleted stays for the next time.
+        What cannot be deleted stays for the next time; if need be all of it.
         """
         try:
             names = os.listdir(self._trash)
-        except FileNotFoundError:  # it is made when something goes there
+        except OSError:  # if it is not there, it is made when something goes there
             return
         for name in names:
             if name in self._held:
@@ -204,11 +204,11 @@ class BlobFiles:
                 _delete(f"{self._trash}/{name}")
 
     def arriving(self) -> list[tuple[str, os.stat_result]]:
-        """The files in the folder of uploads: their names and what they are."""
+        """The files in the folder of uploads: their names and what they are, if that can be read."""
         found = []
         with os.scandir(self._uploads) as entries:
             for entry in entries:
-                with suppress(FileNotFoundError):
+                with suppress(OSError):
                     found.append((entry.name, entry.stat(follow_symlinks=False)))
         return found
 

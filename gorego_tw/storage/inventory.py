@@ -301,13 +301,16 @@ class Inventory:
 
         :param killed: whether the index is as the process before has left it.
         """
-        with telling():
+        try:
             gone = [key for key in self._files.discarded() if not self._files.exists(key)]
             self.evict(gone)
             # In an index that has gone back, or is being made, there may be nothing yet of a good file.
             key = self._files.placing.noted() if killed and self.doubt is None else None
             if key is not None and self._index.blobs([key]) == [None]:
                 self._files.discard(key)
+        except OSError as error:  # no reason not to start
+            self._log.warn("what is out of step is looked for in all files: {error}", error=error)
+            self.doubt = self.doubt or Doubt(0, 0, verify=True)
 
     def _touch(self, keys: list[bytes]) -> None:
         # In such pieces that as many uses are written as come, if there are too many.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from hashlib import sha256
 
 from twisted.internet.interfaces import IReactorTime
+from txaio.tx import make_logger
 from zope.interface import implementer
 
 from gorego_tw.digest import Digest
@@ -96,6 +98,8 @@ class Uploads:
     :ivar abandoned: how many were deleted because nobody went on with them.
     """
 
+    _log = make_logger()
+
     def __init__(
         self,
         inventory: Inventory,
@@ -142,14 +146,18 @@ class Uploads:
     def restore(self, *, whole: bool = True) -> None:
         """Count what an earlier process left; delete what no later call asks for.
 
+        What the disk does not let be deleted stays there: it is of no use, and no reason not to start.
+
         :param whole: whether what was written is there; else all of it is deleted.
-        :raises OSError: the folder cannot be read.
         """
-        for name, status in self._files.arriving():
-            if name.startswith(TEMPORARY) or not whole:
-                self._files.delete(self._files.partial(name))
-            else:
-                self._space.partial_bytes += disk_bytes(status.st_size)
+        try:
+            for name, status in self._files.arriving():
+                is_temporary = name.startswith(TEMPORARY)
+                is_gone = (is_temporary or not whole) and self._try_to_delete(name)
+                if not is_gone and not is_temporary:
+                    self._space.partial_bytes += disk_bytes(status.st_size)
+        except OSError as error:
+            self._log.warn("the folder of uploads cannot be read: {error}", error=error)
 
     async def drop_abandoned(self) -> None:
         """Delete what nobody went on with for ABANDONED_SECONDS.
@@ -159,7 +167,8 @@ class Uploads:
         before = self._clock.seconds() - ABANDONED_SECONDS
         for since, name in await self._idle():
             if since < before:
-                self._forget(name)
+                with suppress(OSError):  # it is tried again
+                    self._forget(name)
 
     async def make_room(self) -> None:
         """Delete, as long as there is too much, what hardly anybody will go on with: before anything goes that is
@@ -173,7 +182,8 @@ class Uploads:
             is_crowded = space.partial_bytes > space.limit_bytes // PARTIAL_SHARE
             if space.evictable_bytes <= 0 or not (since < before or is_crowded):
                 break
-            self._forget(name)
+            with suppress(OSError):
+                self._forget(name)
 
     async def close(self) -> None:
         """Keep what is active for a later process."""
@@ -189,6 +199,14 @@ class Uploads:
             for name, status in found
             if not name.startswith(TEMPORARY) and name not in self._active
         )
+
+    def _try_to_delete(self, name: str) -> bool:
+        try:
+            self._files.delete(self._files.partial(name))
+        except OSError as error:
+            self._log.warn("what was left of an upload cannot be deleted: {error}", error=error)
+            return False
+        return True
 
     def _forget(self, name: str) -> None:
         size = self._files.partial_size(name)

@@ -109,6 +109,30 @@ class RecoveryTests(TierTestCase):
         patch.restore()
         self.assertEqual(self.successResultOf(read(self.tier.blobs, digest)), data)
 
+    def test_unreadable_trash(self) -> None:
+        """A trash that cannot be read is no reason not to start; what is in it is missed by a look at all files."""
+        digest, _ = self.put(5000)
+        self.tier.files.discard(digest.key)
+        listdir = os.listdir
+
+        def fail(path: str | Path) -> list[str]:
+            if str(path).endswith("/trash"):
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return listdir(path)
+
+        self.patch(os, "listdir", fail)
+        self.reopen()
+        self.assertEqual(self.successResultOf(self.tier.blobs.find_missing([digest])), [digest])
+
+    def test_unindexed_file_that_cannot_be_moved(self) -> None:
+        """Nor is a file that was never indexed, and cannot be moved away."""
+        digest = self.place()
+        self.close_tier(self.tier)
+        self.patch(os, "rename", failing(errno.EIO))
+        self.reopen_after()
+        self.assertIsNotNone(self.tier.inventory.doubt)
+        self.assertTrue(self.path(digest).exists())
+
     def test_strange_files(self) -> None:
         """What somebody else has put into the trash is deleted."""
         (self.folder / "trash" / "readme").write_bytes(b"")

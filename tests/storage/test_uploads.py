@@ -100,6 +100,43 @@ class RestartTests(UploadsTestCase):
         self.assertEqual(self.left_behind(), [])
         self.assertEqual(self.tier.space.partial_bytes, 0)
 
+    def test_bad_leftovers(self) -> None:
+        """What the disk does not let be deleted is no reason not to start, nor that others are not."""
+        folder = self.folder / "uploads"
+        self.suspended(1_000_000, 600_000)
+        (name,) = (path.name for path in self.partials())
+        for number in range(5):
+            (folder / f"put-1.{number}").write_bytes(b"x" * 10_000)
+        unlink = os.unlink
+
+        def fail(path: str | Path) -> None:
+            if str(path).endswith(("put-1.2", name)):
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            unlink(path)
+
+        self.close_tier(self.tier)
+        self.patch(os, "unlink", fail)
+        self.open_tier()
+        self.assertEqual(set(self.left_behind()), {"put-1.2", name})
+        self.assertEqual(self.tier.space.partial_bytes, disk_bytes(600_000))
+        self.tier.uploads.restore(whole=False)
+        self.assertEqual(self.tier.space.partial_bytes, 2 * disk_bytes(600_000))
+
+    def test_unreadable_folder(self) -> None:
+        """Nor is a folder of uploads that cannot be read."""
+        self.suspended(1_000_000, 600_000)
+        self.close_tier(self.tier)
+        scandir = os.scandir
+
+        def fail(path: str | Path) -> Iterator[os.DirEntry[str]]:
+            if str(path).endswith("/uploads"):
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return scandir(path)
+
+        self.patch(os, "scandir", fail)
+        self.open_tier()
+        self.assertEqual(self.tier.space.partial_bytes, 0)
+
 
 class AbandonedTests(UploadsTestCase):
     def age(self) -> None:
@@ -116,6 +153,24 @@ class AbandonedTests(UploadsTestCase):
         self.assertEqual(self.left_behind(), [])
         self.assertEqual(self.tier.space.partial_bytes, 0)
         self.assertEqual(self.tier.uploads.abandoned, 1)
+
+    def test_bad_ones_are_left(self) -> None:
+        """One that cannot be deleted keeps its room, and no others from being deleted."""
+        for name in ("one", "two", "three"):
+            self.suspended(1_000_000, 600_000, name)
+        self.age()
+        bad = self.partials()[1]
+        unlink = os.unlink
+
+        def fail(path: str) -> None:
+            if path == str(bad):
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            unlink(path)
+
+        self.patch(os, "unlink", fail)
+        self.successResultOf(self.tier.uploads.drop_abandoned())
+        self.assertEqual(self.left_behind(), [bad.name])
+        self.assertEqual(self.tier.space.partial_bytes, disk_bytes(600_000))
 
     def test_younger_ones_are_kept(self) -> None:
         """What is younger than a day is not deleted."""
