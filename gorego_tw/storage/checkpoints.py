@@ -46,9 +46,13 @@ from gorego_tw.storage.lmdb_pages import DamagedPage, newest_meta
 from gorego_tw.storage.rewriting import write_again
 from gorego_tw.storage.stable_storage import sync_file_system
 
-#: So many times of what makes a checkpoint due may be held for the last one, and the index grow by that:
-#: 2 GiB, or a quarter of a small cache. What comes then has to wait.
-BEHIND_PARTS = 16
+#: So many times of what makes a checkpoint due may be held for the last one, and the index grow by that, while
+#: the next ones fail: 2 GiB, or a quarter of a small cache. What comes then has to wait.
+FAILING_PARTS = 16
+
+#: The same if none has failed since: the disk may only be slow, or have much of others to write. 8 GiB, or as
+#: much as a small cache: room for some 30 small blobs in each MiB.
+SLOW_PARTS = 64
 
 #: After so many commits those pages are counted. The largest ones free some 200.
 _COUNT_EVERY = 64
@@ -70,7 +74,7 @@ class Checkpoints:
     :param folder: of the index.
     :ivar taken: how many there were.
     :ivar behind: whether so much is held for the last one that the index should not grow before the next:
-        the disk is slow, or fails.
+        the disk fails, or is very slow.
     :ivar wanted: called when one has become due.
     :ivar distrust: told from when on, in nanoseconds since the epoch, what was written to files may not
         come to the disk any more: the kernel tells once that it could not, and forgets what it was.
@@ -88,6 +92,7 @@ class Checkpoints:
         self._last: Checkpoint | None = None
         self._starts = 0
         self._whole = False
+        self._has_failed = False
         self._lock = DeferredLock()
         self._unsettled = folder / "unsettled"
         # Kept open, because trouble with the disk is told once to each who has it open.
@@ -161,10 +166,14 @@ class Checkpoints:
             await threads.run(self._bring_home, point, clean)
         except BaseException as error:
             point.reader.abort()
-            if isinstance(error, StatusError) and self._last is not None:
-                self.distrust(self._last.since)
+            if isinstance(error, StatusError):
+                self._has_failed = True
+                self.behind = self._is_behind(self._held_bytes())
+                if self._last is not None:
+                    self.distrust(self._last.since)
             raise
         self.taken += 1
+        self._has_failed = False
         self._whole = True
         self.behind = False
         self._release()
@@ -178,13 +187,17 @@ class Checkpoints:
         except (OSError, DamagedPage):
             return inf  # the next checkpoint will tell what is wrong
 
+    def _is_behind(self, held_bytes: float) -> bool:
+        parts = FAILING_PARTS if self._has_failed else SLOW_PARTS
+        return parts * self._environment.growth_bytes <= held_bytes < inf
+
     def _look(self) -> None:
         """Something was committed."""
         self._uncounted += 1
         if self._uncounted >= _COUNT_EVERY:
             self._uncounted = 0
             held, growth = self._held_bytes(), self._environment.growth_bytes
-            self.behind = BEHIND_PARTS * growth <= held < inf
+            self.behind = self._is_behind(held)
             if held >= growth or not self._whole:
                 self.wanted()
 

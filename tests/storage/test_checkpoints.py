@@ -17,7 +17,7 @@ from gorego_tw.errors import NotFound, ResourceExhausted, Unavailable
 from gorego_tw.storage import checkpoints, last_use, stable_storage
 from gorego_tw.storage.checkpoint_record import CheckpointRecord
 from gorego_tw.storage.checkpoint_schedule import WELL_SECONDS, CheckpointSchedule
-from gorego_tw.storage.checkpoints import BEHIND_PARTS
+from gorego_tw.storage.checkpoints import FAILING_PARTS
 from gorego_tw.storage.disk_threads import HeldDiskThreads
 from gorego_tw.storage.doubt import Doubt
 from gorego_tw.storage.environment import LEAST_GROWTH_BYTES, MOST_GROWTH_BYTES, growth_bytes
@@ -242,7 +242,7 @@ class CheckpointsTests(CheckpointsTestCase):
         """
         self.reopen(1 << 28)
         patch = self.patch(checkpoints, "sync_file_system", no_disk)
-        most = self.tier.environment.growth_bytes * (BEHIND_PARTS + 2)
+        most = self.tier.environment.growth_bytes * (FAILING_PARTS + 2)
         number = 0
         while not self.tier.checkpoints.behind:
             self.put(3000, number)
@@ -259,6 +259,30 @@ class CheckpointsTests(CheckpointsTestCase):
         patch.restore()
         self.successResultOf(self.tier.checkpoint())
         self.put(3000, number)
+
+    def test_slow(self) -> None:
+        """A disk that takes long over a checkpoint is given more time than one that fails, until it does."""
+        self.patch(checkpoints, "FAILING_PARTS", 2)
+        self.patch(checkpoints, "SLOW_PARTS", 8)
+        self.reopen(1 << 20)
+        self.successResultOf(self.tier.checkpoint())
+        growth, size = self.tier.environment.growth_bytes, self.file_bytes
+        threads = HeldDiskThreads()
+        self.put(3000, -1)
+        taking = Deferred.fromCoroutine(self.tier.checkpoints.take(threads))
+        number = 0
+        while not self.tier.checkpoints.behind:
+            self.put(100, number)
+            number += 1
+        self.assertGreater(self.file_bytes - size, 7 * growth)
+        threads.release()
+        self.successResultOf(taking)
+        self.put(100, number)
+        self.patch(checkpoints, "sync_file_system", no_disk)
+        taking = Deferred.fromCoroutine(self.tier.checkpoints.take(threads))
+        threads.release()
+        self.failureResultOf(taking, Unavailable)
+        self.assertTrue(self.tier.checkpoints.behind)
 
     def test_due_after_few_commits(self) -> None:
         """Commits that change much count for more than those that change little."""
