@@ -60,7 +60,7 @@ class Inspection:
         self._run = tier.threads.run
 
     async def open(self, digest: Digest) -> IBlobBody:
-        """A blob.
+        """A blob that was listed; its size is another one where that was a guess.
 
         :raises NotFound: it is absent.
         :raises DataLoss: it is damaged.
@@ -71,7 +71,10 @@ class Inspection:
         except NotFound as error:
             if error.reason == "corrupt" or self._inventory.damage:
                 raise DataLoss(f"blob {digest}: {self._inventory.damage}") from None
-            raise
+            record = self._inventory.record(digest.key)
+            if record is None or not record.stamp or record.size_bytes == digest.size_bytes:
+                raise
+            return await self._blobs.get(digest._replace(size_bytes=record.size_bytes))
         finally:
             self._uses.forget(digest.key)
 
@@ -99,6 +102,7 @@ class Inspection:
         hasher, size = digest.function.hasher(), 0
         try:
             body = await self.open(digest)
+            size_bytes = body.size_bytes
             async with closing(body.chunks()) as pieces:
                 async for piece in pieces:
                     await self.hash(hasher, piece)
@@ -108,6 +112,6 @@ class Inspection:
             return None
         except DataLoss as error:
             return self._inventory.damage or error.message
-        if size != digest.size_bytes:
+        if size != size_bytes:
             return f"{size} bytes"
         return None if hasher.digest() == digest.key[1:] else "wrong hash"

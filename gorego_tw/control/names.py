@@ -54,11 +54,12 @@ def found(name: BlobName, entries: Entries) -> Digest:
     if record is None:
         raise NotFound(f"no blob {digest.hash} here")
     try:
-        stored = Digest(digest.key, unpack_blob(digest.key, record).size_bytes)
+        blob = unpack_blob(digest.key, record)
     except DamagedRecord as error:
         raise NotFound(f"no blob {digest.hash} here: {error}") from None
-    if name.size_bytes >= 0 and name.size_bytes != stored.size_bytes:
+    size_bytes = blob.size_bytes if name.size_bytes < 0 else name.size_bytes
+    if blob.of_size(size_bytes) is None:
         raise NotFound(
-            f"no blob {digest.hash}/{name.size_bytes} here, but one of {stored.size_bytes} bytes"
+            f"no blob {digest.hash}/{size_bytes} here, but one of {blob.size_bytes} bytes"
         )
-    return stored
+    return Digest(digest.key, size_bytes)

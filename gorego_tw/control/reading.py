@@ -45,6 +45,7 @@ class Reading:
         digest = found(name, self._entries)
         try:
             body = await self._inspection.open(digest)
+            digest = digest._replace(size_bytes=body.size_bytes)
             yield ReadResponse(name=message_of(digest))
             hasher = digest.function.hasher()
             async with closing(body.chunks()) as pieces:
@@ -79,15 +80,16 @@ class Reading:
 
     async def _whole(self, digest: Digest) -> AsyncIterator[ReadAllResponse]:
         """Nothing of a blob that has gone by now."""
-        name = message_of(digest)
         try:
             body = await self._inspection.open(digest)
         except NotFound:
             return
         except DataLoss as error:
             self._inspection.tell(digest, error.message)
-            yield ReadAllResponse(name=name, damage=error.message)
+            yield ReadAllResponse(name=message_of(digest), damage=error.message)
             return
+        digest = digest._replace(size_bytes=body.size_bytes)
+        name = message_of(digest)
         hasher, done = digest.function.hasher(), 0
         damage = f"blob {shown(digest)}: wrong hash"
         try:

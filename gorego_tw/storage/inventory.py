@@ -32,6 +32,7 @@ from gorego_tw.storage.records import (
     DamagedRecord,
     disk_bytes,
     entry_name,
+    may_be_of,
     unpack_size,
 )
 from gorego_tw.storage.space import Space
@@ -88,7 +89,9 @@ class Inventory:
             return None
         if self.doubt is not None and self.drop_lost(self.doubted([digest.key])):
             return None
-        return found if found is not None and found[0].size_bytes == digest.size_bytes else None
+        if found is None or (record := found[0].of_size(digest.size_bytes)) is None:
+            return None
+        return record, found[1]
 
     def holds(self, digest: Digest) -> bool:
         """Whether a blob need not be kept that is sent again: what is here is as it was found right.
@@ -122,7 +125,7 @@ class Inventory:
                 is_here = value is not None and unpack_size(value)[0] == size_bytes
             except struct.error:  # a damaged record: it goes when the blob is asked for, or comes
                 is_here = False
-            if is_here:
+            if is_here or may_be_of(key, value, size_bytes):
                 present.append(key)
             else:
                 missing.append(digest)

@@ -175,6 +175,8 @@ class LocalBlobs:
         if self._is_current(digest, record):
             with suppress(StatusError):  # on a full disk it is hashed again the next time
                 self._inventory.restamp(digest.key, right)
+        if right.size_bytes != digest.size_bytes:  # it was a guess that it might be this one
+            raise _absent(digest)
         return right
 
     def _is_current(self, digest: Digest, record: BlobRecord) -> bool:

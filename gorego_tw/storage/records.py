@@ -92,6 +92,17 @@ class BlobRecord(NamedTuple):
         """The length of the file, or of the value in the index, in bytes."""
         return self.compressed_bytes or self.size_bytes
 
+    def of_size(self, size_bytes: int) -> BlobRecord | None:
+        """The record of a blob of that size, in bytes, with the same hash; None if this is not of it.
+
+        A file that looks like frames and was not hashed yet may be a blob as it is, which is such a file itself.
+        """
+        if self.size_bytes == size_bytes:
+            return self
+        if self.location != COMPRESSED or self.stamp or self.compressed_bytes != size_bytes:
+            return None
+        return self._replace(location=FILE, size_bytes=size_bytes, compressed_bytes=0)
+
 
 class Tally(NamedTuple):
     """How many entries there are, and what their files take of the disk, in bytes."""
@@ -180,6 +191,14 @@ def _checksum(key: bytes, packed: bytes | memoryview) -> int:
 
 #: The size alone, from the value of a blob's key, which may be too short: ``unpack_size(value)[0]``.
 unpack_size = Struct("<5xQ").unpack_from
+
+
+def may_be_of(key: bytes, value: bytes | None, size_bytes: int) -> bool:
+    """Whether a record of another size, if there is one, may be of a blob of that size, in bytes, all the same."""
+    try:
+        return value is not None and unpack_blob(key, value).of_size(size_bytes) is not None
+    except DamagedRecord:
+        return False
 
 
 def unpack_last_used(value: bytes | memoryview) -> int:

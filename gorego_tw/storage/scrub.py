@@ -18,7 +18,7 @@ from gorego_tw.storage.inventory import Inventory
 from gorego_tw.storage.pace import Pace
 from gorego_tw.storage.reading import read_without_trace
 from gorego_tw.storage.records import ACTIONS, BlobRecord, DamagedRecord, damage_of_action
-from gorego_tw.storage.stored_file import ContentHash, DamagedFile
+from gorego_tw.storage.stored_file import ContentHash, DamagedFile, verified_record
 from gorego_tw.storage.unreadable import MayPass
 
 #: How long after the end of a pass the next one begins, in seconds, and the first one after the start.
@@ -178,7 +178,20 @@ class Scrub(Periodic):
             if not self._may_pass(digest, record, error):
                 self._damaged(key, record, str(error.strerror))
         except DamagedFile as error:
-            self._damaged(key, record, f"{error}, found by scrub")
+            if not await self._is_another(digest, record, fd):
+                self._damaged(key, record, f"{error}, found by scrub")
+
+    async def _is_another(self, digest: Digest, record: BlobRecord, fd: int) -> bool:
+        """Whether the size of the blob was guessed, and is another one."""
+        if record.stamp:
+            return False
+        try:
+            right, _ = await self._threads.run(verified_record, fd, digest, record)
+        except (OSError, DamagedFile):
+            return False
+        if self._inventory.record(digest.key) == record:
+            self._inventory.restamp(digest.key, right)
+        return True
 
     def _damaged(self, key: bytes, record: BlobRecord, damage: str) -> None:
         # It may have been evicted meanwhile, and put again; or only used.

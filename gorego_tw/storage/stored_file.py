@@ -158,9 +158,23 @@ def verified_record(fd: int, digest: Digest, record: BlobRecord) -> tuple[BlobRe
     """The record of an open file that is found to be the blob, and the file's checksums. It takes long; any
     thread may.
 
+    Where the size was only guessed, it may turn out to be another one: the stamp of such a record is 0.
+
     :raises DamagedFile: it is not the blob.
     :raises OSError: it cannot be read.
     """
+    try:
+        return _as_sized(fd, digest, record)
+    except DamagedFile:
+        if not record.stamp:
+            length = os.fstat(fd).st_size
+            for size_bytes in {apparent_size(fd, length), length} - {digest.size_bytes}:
+                with suppress(DamagedFile):
+                    return _as_sized(fd, digest._replace(size_bytes=size_bytes), record)
+        raise
+
+
+def _as_sized(fd: int, digest: Digest, record: BlobRecord) -> tuple[BlobRecord, bytes]:
     stamp = os.fstat(fd).st_ctime_ns
     content = ContentHash(fd, digest)
     while content.take():
@@ -168,6 +182,7 @@ def verified_record(fd: int, digest: Digest, record: BlobRecord) -> tuple[BlobRe
     content.check()
     right = record._replace(
         location=COMPRESSED if content.is_compressed else FILE,
+        size_bytes=digest.size_bytes,
         stamp=stamp,
         compressed_bytes=content.file_bytes if content.is_compressed else 0,
     )
@@ -190,18 +205,24 @@ def recognized_record(fd: int, key: bytes, last_used: int) -> BlobRecord:
     :raises DamagedFile: it is not the blob, in any form.
     :raises OSError: it cannot be read.
     """
-    length = os.fstat(fd).st_size
-    for size_bytes in (apparent_size(fd, length), length):
-        with suppress(DamagedFile):
-            record = BlobRecord(last_used, FILE, size_bytes, 0)
-            return verified_record(fd, Digest(key, size_bytes), record)[0]
-    raise DamagedFile("wrong hash")
+    size_bytes = apparent_size(fd, os.fstat(fd).st_size)
+    guess = BlobRecord(last_used, FILE, size_bytes, 0)
+    return verified_record(fd, Digest(key, size_bytes), guess)[0]
 
 
 def apparent_size(fd: int, file_bytes: int) -> int:
-    """The size of the blob that a file seems to be the frames of; that of the file if of none."""
+    """The size of the blob that a file seems to be the frames of; that of the file if of none.
+
+    It seems so if that would be what we make of the blob. The blob may still be the file as it is.
+    """
     foot = os.pread(fd, FOOT_BYTES, max(0, file_bytes - FOOT_BYTES))
     length = length_by_foot(foot)
     if length is None or length >= file_bytes:
         return file_bytes
-    return size_by_table(os.pread(fd, length, file_bytes - length))
+    table = os.pread(fd, length, file_bytes - length)
+    size_bytes = size_by_table(table)
+    try:
+        FrameTable(table, size_bytes, file_bytes)
+    except DamagedFrames:
+        return file_bytes
+    return max(size_bytes, file_bytes)

@@ -86,7 +86,8 @@ class Unreadable(Periodic):
                 return False
             damage = str(error.strerror)
         except DamagedFile as error:
-            damage = str(error)
+            # Of a file that was not hashed yet nobody knows what it is; who reads it finds out.
+            damage = str(error) if record.stamp else ""
         del self._noted[digest]
         now = self._inventory.record(digest.key)
         if damage and now is not None and now.stamp == record.stamp:

@@ -32,7 +32,7 @@ from gorego_tw.pb.gorego.control.v1 import control_pb2 as pb
 from gorego_tw.storage.inventory import Inventory
 from gorego_tw.storage.local import LocalBlobs, action_key
 from gorego_tw.storage.pending import Pending
-from gorego_tw.storage.records import Tally, pack_tally
+from gorego_tw.storage.records import COMPRESSED, BlobRecord, Tally, pack_tally
 from tests.storage.tiers import PiecesBody, TierTestCase, blob, read
 
 
@@ -366,6 +366,30 @@ class BlobTests(ControlTestCase):
                 found[name] = found.get(name, b"") + reply.data
         self.assertEqual(found, {d.key[1:]: data for d, data in (small, large)})
         self.assertEqual(list(damages), [damaged[0].key[1:]])
+
+    def guess_size(self) -> tuple[Digest, bytes]:
+        """Keep a blob that looks as if it were compressed, and let it be taken for that."""
+        digest, data = self.put(5000)
+        guess = BlobRecord(self.tier.last_use.now, COMPRESSED, 20_000, 0, len(data))
+        self.tier.inventory.restamp(digest.key, guess)
+        return digest, data
+
+    def test_guessed_size(self) -> None:
+        """A blob of which only a guess is known is read, exported and verified as what it is."""
+        for size in (5000, -1):
+            digest, data = self.guess_size()
+            asked = pb.BlobName(digest_function=1, hash=digest.key[1:], size_bytes=size)
+            first, *rest = self.successResultOf(self.read(asked))
+            self.assertEqual(first.name, message_of(digest))
+            self.assertEqual(b"".join(reply.data for reply in rest), data)
+        digest, data = self.guess_size()
+        replies = self.stream(self.control.read_all(pb.ReadAllRequest(), None))
+        self.assertEqual([reply.name for reply in replies], [message_of(digest)])
+        self.assertEqual(b"".join(reply.data for reply in replies), data)
+        self.guess_size()
+        replies = self.stream(self.control.verify(pb.VerifyRequest(repair=True), None))
+        self.assertEqual([d for reply in replies for d in reply.damages], [])
+        self.assertEqual(self.successResultOf(read(self.tier.blobs, digest)), data)
 
     def test_write(self) -> None:
         """A blob in pieces is kept; one that is there already is not taken again."""
