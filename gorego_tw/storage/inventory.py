@@ -265,40 +265,6 @@ class Inventory:
             self.evict(lost)
         return len(lost)
 
-    def doubt_content(self, keys: Iterable[bytes]) -> None:
-        """Let those files be hashed before any of them is given out the next time."""
-        with self._index.write() as txn:
-            for key in keys:
-                record = self.record(key)
-                if record is not None and self.is_doubted(record):
-                    txn.put_blob(key, record._replace(stamp=0))
-
-    def adopt(self, entries: Iterable[tuple[bytes, BlobRecord]]) -> int:
-        """Know files that are in their places, and of which nothing is known.
-
-        :returns: how many those are.
-        """
-        adopted = 0
-        with self._index.write() as txn:
-            for key, record in entries:
-                if self.record(key) is None and self._files.exists(key):
-                    txn.put_blob(key, record)
-                    adopted += 1
-        return adopted
-
-    def refuse(self, key: bytes, damage: str) -> bool:
-        """Throw a file away that is not what its name says, unless it is known by now.
-
-        :returns: whether that was done.
-        """
-        if self.record(key) is not None:
-            return False
-        self.damaged += 1
-        self._log.warn("threw {entry} away: {damage}", entry=entry_name(key), damage=damage)
-        with suppress(OSError):
-            self._files.discard(key)
-        return True
-
     def recover(self, *, killed: bool) -> None:
         """Bring index and files in step after a crash.
 

@@ -19,6 +19,7 @@ from txaio.tx import make_logger
 
 from gorego_tw.concurrency import Periodic
 from gorego_tw.seldom import Seldom
+from gorego_tw.storage.adoption import Adoption
 from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.doubt import FOLDERS, Doubt
 from gorego_tw.storage.environment import Environment
@@ -108,6 +109,7 @@ class Reconciliation(Periodic):
         self._environment = environment
         self._index = index
         self._inventory = inventory
+        self._adoption = Adoption(index, files, inventory)
         self._files = files
         self._unknown = unknown
         self._estimated: Doubt | None = None
@@ -158,7 +160,7 @@ class Reconciliation(Periodic):
             self.lost += self._inventory.drop_lost(keys)
             await deferLater(self._clock, 0)
         for keys in _slices(survey.doubted):
-            self._inventory.doubt_content(keys)
+            self._adoption.doubt(keys)
             await deferLater(self._clock, 0)
         if doubt.verify:
             for unknown in survey.unknown:
@@ -234,10 +236,10 @@ class Reconciliation(Periodic):
         for file in files:
             if not file.record.size_bytes:
                 self._refuse(file.key, "empty")
-        self.adopted += self._inventory.adopt(file for file in files if file.record.size_bytes)
+        self.adopted += self._adoption.adopt(file for file in files if file.record.size_bytes)
 
     def _refuse(self, key: bytes, damage: str) -> None:
-        if self._inventory.refuse(key, damage):
+        if self._adoption.refuse(key, damage):
             self.refused += 1
 
     def _note_sometimes(self, doubt: Doubt) -> None:

@@ -111,7 +111,7 @@ class FlightsTestCase(TierTestCase):
         self.assertEqual(list(self.flights.outcomes.elements()), list(outcomes))
         self.assertEqual(self.flights.started, len(outcomes))
         self.assertEqual(self.tier.space.reserved_bytes, 0)
-        self.assertEqual(self.left_behind(), [])
+        self.assertEqual(self.left_for_good(), [])
         gc.collect()
         self.assertEqual(open_files(), self.before)
         self.assertEqual(self.clock.getDelayedCalls(), [])
