@@ -50,9 +50,9 @@ from gorego_tw.storage.stable_storage import sync_file_system
 #: the next ones fail: 2 GiB, or a quarter of a small cache. What comes then has to wait.
 FAILING_PARTS = 16
 
-#: The same if none has failed since: the disk may only be slow, or have much of others to write. 8 GiB, or as
-#: much as a small cache: room for some 30 small blobs in each MiB.
-SLOW_PARTS = 64
+#: The same if none has failed since: the disk may only be slow, or have much of others to write. 4 GiB, or
+#: half of a small cache: room for some 30 small blobs in each MiB.
+SLOW_PARTS = 32
 
 #: After so many commits those pages are counted. The largest ones free some 200.
 _COUNT_EVERY = 64
