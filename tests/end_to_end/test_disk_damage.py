@@ -64,24 +64,39 @@ class DiskDamageTestCase(DaemonTestCase):
 
 class DiskDamageTests(DiskDamageTestCase):
     def test_wrong_byte(self) -> None:
-        """Wherever one byte of a blob is wrong, and whatever part of it is asked for, nobody gets the end."""
+        """Wherever one byte of a blob is wrong, nobody gets the end of it, nor a part that it is in."""
 
         def whole(client: Client, data: bytes) -> bytes:
             return client.read(read_name(digest_of(data)))
 
-        def part(client: Client, data: bytes) -> bytes:
-            return client.read(read_name(digest_of(data)), offset=1000, limit=10)
+        def first(client: Client, data: bytes) -> bytes:
+            return client.read(read_name(digest_of(data)), offset=1, limit=10)
+
+        def last(client: Client, data: bytes) -> bytes:
+            return client.read(read_name(digest_of(data)), offset=len(data) - 11, limit=10)
 
         for size in (5000, 70_000, 3_000_000):
             data = random.Random(size).randbytes(size)
             self.client.batch_update(data)
-            for read in (whole, part):
-                for position in (0, size - 1):
-                    before = self.path(data).stat()
-                    self.disk.damage(self.path(data), position)
-                    self.assertEqual(self.path(data).stat().st_ctime_ns, before.st_ctime_ns)
-                    self.assert_refused(data, read)
+            for read, position in ((whole, 0), (whole, size - 1), (first, 0), (last, size - 1)):
+                before = self.path(data).stat()
+                self.disk.damage(self.path(data), position)
+                self.assertEqual(self.path(data).stat().st_ctime_ns, before.st_ctime_ns)
+                self.assert_refused(data, read)
         self.assertNotIn("Traceback", self.daemon.log)
+
+    def test_brought_to_memory_by_others(self) -> None:
+        """Nobody gets it either when another program has read the file before, or the daemon was killed."""
+        data = random.Random(1).randbytes(660_000)
+        self.client.batch_update(data)
+        for is_killed in (False, True):
+            self.disk.damage(self.path(data), len(data) - 1)
+            self.assertNotEqual(self.path(data).read_bytes(), data)
+            if is_killed:
+                self.daemon.kill()
+                self.daemon.start()
+                self.client = self.connect(self.daemon)
+            self.assert_refused(data, lambda client, data: client.read(read_name(digest_of(data))))
 
 
 class CompressedTests(DiskDamageTestCase):
