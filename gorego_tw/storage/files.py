@@ -219,6 +219,10 @@ class BlobFiles:
         except FileNotFoundError:
             return None
 
+    def touch_partial(self, name: str) -> None:
+        """Somebody has asked for an upload, and goes on with it presumably."""
+        os.utime(self.partial(name))
+
     def try_to_write(self, *, to_stable_storage: bool = False) -> None:
         """Write a page and delete it. It may take long; any thread may."""
         path = self.temporary()

@@ -26,8 +26,10 @@ ABANDONED_SECONDS = 86400
 #: So long at least, while there is too much: a client that lost its connection is back by then, in seconds.
 RESUMED_SECONDS = 600
 
-#: If they take more than that part of the limit together, the oldest go however young they are.
+#: If they take more than that part of the limit together, those go, too, that nobody went on with, or asked for,
+#: for so many seconds.
 PARTIAL_SHARE = 16
+ASKED_SECONDS = 10
 
 
 @implementer(IUpload)
@@ -137,7 +139,10 @@ class Uploads:
                 if partial.active:
                     return await partial.secure()
         with telling():
-            return self._files.partial_size(file_name) or 0
+            size = self._files.partial_size(file_name)
+            if size is not None:
+                self._files.touch_partial(file_name)
+            return size or 0
 
     async def is_needless(self, digest: Digest) -> bool:
         """Whether the blob is here already, as far as can be told without reading it. It is used then."""
@@ -177,10 +182,11 @@ class Uploads:
         :raises OSError: the folder cannot be read.
         """
         space = self._space
-        before = self._clock.seconds() - RESUMED_SECONDS
+        now = self._clock.seconds()
         for since, name in await self._idle() if space.partial_bytes else ():
             is_crowded = space.partial_bytes > space.limit_bytes // PARTIAL_SHARE
-            if space.evictable_bytes <= 0 or not (since < before or is_crowded):
+            kept_seconds = ASKED_SECONDS if is_crowded else RESUMED_SECONDS
+            if space.evictable_bytes <= 0 or since > now - kept_seconds:
                 break
             with suppress(OSError):
                 self._forget(name)

@@ -250,6 +250,8 @@ class JanitorTests(JanitorTestCase):
             upload = self.successResultOf(self.tier.uploads.open(f"{number}", digest))
             self.successResultOf(upload.write(data[:150_000]))
             self.successResultOf(upload.suspend())
+            for path in (self.folder / "uploads").iterdir():
+                os.utime(path, (0, self.clock.seconds() - 20))
             self.work()
         self.assertEqual(self.missing(digests), [])
         self.assertGreater(self.tier.uploads.abandoned, 3)

@@ -195,6 +195,7 @@ class MakingRoomTests(UploadsTestCase):
         super().setUp()
         self.clock.advance(time.time() - self.clock.seconds())
         self.reopen(limit_bytes=32_000_000)
+        self.names: dict[str, Path] = {}
 
     def crowd(self) -> None:
         """Have 1 MB too much."""
@@ -203,15 +204,19 @@ class MakingRoomTests(UploadsTestCase):
     def make_room(self) -> list[str]:
         """Whose uploads are left."""
         self.successResultOf(self.tier.uploads.make_room())
-        return [name for name in "abcd" if self.size(name)]
+        left = self.partials()
+        return [name for name, path in self.names.items() if path in left]
 
     def suspend_some(self, size_bytes: int) -> None:
         """Suspend four, one after the other."""
-        for age, name in zip((900, 800, 700, 0), "abcd", strict=True):
-            before = set(self.partials())
-            self.suspended(size_bytes, size_bytes - 1, name)
-            (path,) = set(self.partials()) - before
-            os.utime(path, (0, self.clock.seconds() - age))
+        for age, name in zip((900, 800, 700, 20), "abcd", strict=True):
+            self.suspend_one(name, size_bytes, age)
+
+    def suspend_one(self, name: str, size_bytes: int, age: float) -> None:
+        before = set(self.partials())
+        self.suspended(size_bytes, size_bytes - 1, name)
+        (self.names[name],) = set(self.partials()) - before
+        os.utime(self.names[name], (0, self.clock.seconds() - age))
 
     def test_with_room(self) -> None:
         """With room enough all stay."""
@@ -234,8 +239,16 @@ class MakingRoomTests(UploadsTestCase):
         self.crowd()
         self.tier.space.wanted_bytes = 1 << 30
         self.assertEqual(self.make_room(), ["d"])
-        self.suspended(2_000_000, 1_900_000, "c")
-        self.assertEqual(self.make_room(), ["c"])
+        self.suspend_one("e", 2_000_000, 0)
+        self.assertEqual(self.make_room(), ["e"])
+
+    def test_asked_for(self) -> None:
+        """One that a client has just asked for can be gone on with, whatever they take."""
+        self.suspend_some(1_500_000)
+        self.crowd()
+        self.tier.space.wanted_bytes = 1 << 30
+        self.assertEqual(self.size("b"), 1_499_999)
+        self.assertEqual(self.make_room(), ["b"])
 
     def test_active_ones(self) -> None:
         """What somebody goes on with stays."""
