@@ -31,9 +31,9 @@ _OLDER = {"1": VERSION, "2": COMPRESSED_VERSION, "3": VERSION, "4": COMPRESSED_V
 _WITHOUT_CHECKPOINT = frozenset({"1", "2"})
 
 #: Whatever may be in a folder of ours that has no version: the process that made it was killed, or somebody has
-#: deleted that file.
+#: deleted that file. ``unverified`` is of older ones.
 _OURS = frozenset(
-    {"index", "cas", "uploads", "trash", "lock", "version.new", "ballast", "crash"}
+    {"index", "cas", "uploads", "trash", "lock", "version.new", "ballast", "unverified", "crash"}
     | {"reuse.json", "reuse.json.new", "control", "lost+found"}
 )
 _OURS_SET_ASIDE = "index.damaged-"
