@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from hashlib import sha256
+from typing import NamedTuple
 
 from twisted.internet.interfaces import IReactorTime
 from txaio.tx import make_logger
@@ -30,6 +31,14 @@ RESUMED_SECONDS = 600
 #: for so many seconds.
 PARTIAL_SHARE = 16
 ASKED_SECONDS = 10
+
+
+class _Idle(NamedTuple):
+    """What is held of an upload that nobody goes on with, and since when, in seconds since the epoch."""
+
+    since: float
+    name: str
+    size_bytes: int
 
 
 @implementer(IUpload)
@@ -140,8 +149,9 @@ class Uploads:
                     return await partial.secure()
         with telling():
             size = self._files.partial_size(file_name)
-            if size is not None:
-                self._files.touch_partial(file_name)
+            if size:
+                with suppress(OSError):  # where nothing can be written it can be told all the same
+                    self._files.touch_partial(file_name)
             return size or 0
 
     async def is_needless(self, digest: Digest) -> bool:
@@ -170,10 +180,9 @@ class Uploads:
         :raises OSError: the folder cannot be read.
         """
         before = self._clock.seconds() - ABANDONED_SECONDS
-        for since, name in await self._idle():
-            if since < before:
-                with suppress(OSError):  # it is tried again
-                    self._forget(name)
+        for upload in await self._idle():
+            if upload.since < before:
+                self._forget(upload)
 
     async def make_room(self) -> None:
         """Delete, as long as there is too much, what hardly anybody will go on with: before anything goes that is
@@ -183,13 +192,12 @@ class Uploads:
         """
         space = self._space
         now = self._clock.seconds()
-        for since, name in await self._idle() if space.partial_bytes else ():
+        for upload in await self._idle() if space.partial_bytes else ():
             is_crowded = space.partial_bytes > space.limit_bytes // PARTIAL_SHARE
             kept_seconds = ASKED_SECONDS if is_crowded else RESUMED_SECONDS
-            if space.evictable_bytes <= 0 or since > now - kept_seconds:
+            if space.evictable_bytes <= 0 or upload.since > now - kept_seconds:
                 break
-            with suppress(OSError):
-                self._forget(name)
+            self._forget(upload)
 
     async def close(self) -> None:
         """Keep what is active for a later process."""
@@ -197,14 +205,20 @@ class Uploads:
             async with partial.lock:
                 await partial.keep()
 
-    async def _idle(self) -> list[tuple[float, str]]:
-        """Those that nobody goes on with, oldest first: since when, in seconds since the epoch, and their names."""
+    async def _idle(self) -> list[_Idle]:
+        """Those that nobody goes on with, oldest first."""
         found = await self._threads.run(self._files.arriving)
         return sorted(
-            (status.st_mtime, name)
+            _Idle(status.st_mtime, name, status.st_size)
             for name, status in found
             if not name.startswith(TEMPORARY) and name not in self._active
         )
+
+    def _forget(self, upload: _Idle) -> None:
+        with suppress(OSError):  # it is tried again
+            self._files.delete(self._files.partial(upload.name))
+            self._space.partial_bytes -= disk_bytes(upload.size_bytes)
+            self.abandoned += 1
 
     def _try_to_delete(self, name: str) -> bool:
         try:
@@ -213,13 +227,6 @@ class Uploads:
             self._log.warn("what was left of an upload cannot be deleted: {error}", error=error)
             return False
         return True
-
-    def _forget(self, name: str) -> None:
-        size = self._files.partial_size(name)
-        if size is not None and name not in self._active:
-            self._files.delete(self._files.partial(name))
-            self._space.partial_bytes -= disk_bytes(size)
-            self.abandoned += 1
 
     async def _start(self, file_name: str, digest: Digest) -> IUpload:
         partial = Partial(

@@ -270,6 +270,12 @@ class CountTests(UploadsTestCase):
         files = list(Path(self.tier.folder.uploads).iterdir())
         self.assertEqual([file.read_bytes() for file in files], [data[:100_000]])
 
+    def test_told_where_nothing_can_be_written(self) -> None:
+        """That it was asked for cannot be noted on every disk; what is held is told all the same."""
+        self.suspended(1_000_000, 600_000)
+        self.patch(os, "utime", failing(errno.EROFS))
+        self.assertEqual(self.size(), 600_000)
+
 
 class DamagedBlobTests(UploadsTestCase):
     """What is sent of a blob is kept where the blob that is here is no good."""
