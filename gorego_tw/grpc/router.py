@@ -51,6 +51,10 @@ class Call(Protocol):
         """The seconds until the caller's deadline, None if it set none."""
 
 
+#: Answers a call, given the request or the iterator of requests: with an awaitable reply or an iterator of replies.
+Handle: TypeAlias = Callable[[Any, Call], Any]
+
+
 class Method(NamedTuple):
     """One method of a service.
 
@@ -62,7 +66,7 @@ class Method(NamedTuple):
     streams_requests: bool
     streams_replies: bool
     request_type: type[Message]
-    handle: Callable[[Any, Call], Any]
+    handle: Handle
     refused: Callable[[Call, StatusError], None] | None = None
 
 
@@ -101,6 +105,14 @@ def bidirectional(
 ) -> Method:
     """A method of a stream of requests and a stream of replies."""
     return Method(True, True, request_type, handle)
+
+
+def wrapped(service: IRPCService, wrap: Callable[[Handle], Handle]) -> Mapping[str, Method]:
+    """The methods of a service, each with a handle that is made of its own."""
+    return {
+        path: method._replace(handle=wrap(method.handle))
+        for path, method in service.methods().items()
+    }
 
 
 class Router:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from zope.interface import implementer
 
 from gorego_tw.forwarding import Metadata, source
-from gorego_tw.grpc.router import Call, IRPCService, Method
+from gorego_tw.grpc.router import Call, Handle, IRPCService, Method, wrapped
 
 #: What a client says of itself travels on up to so many bytes: a server of gRPC refuses a call with
 #: more than 8 KiB of metadata in all, which may be one for many clients.
@@ -51,12 +51,9 @@ class ForwardingMetadata:
 
     def methods(self) -> Mapping[str, Method]:
         """Those of the service."""
-        return {
-            path: method._replace(handle=self._wrapped(method.handle))
-            for path, method in self._base.methods().items()
-        }
+        return wrapped(self._base, self._wrapped)
 
-    def _wrapped(self, handle: Callable[[Any, Call], Any]) -> Callable[[Any, Call], Any]:
+    def _wrapped(self, handle: Handle) -> Handle:
         names = self._names
 
         def handle_with_metadata(request: Any, call: Call) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from txaio.tx import make_logger
@@ -10,7 +10,7 @@ from zope.interface import implementer
 
 from gorego_tw.errors import FailedPrecondition
 from gorego_tw.forwarding import VIA
-from gorego_tw.grpc.router import Call, IRPCService, Method
+from gorego_tw.grpc.router import Call, Handle, IRPCService, Method, wrapped
 from gorego_tw.seldom import Seldom
 from gorego_tw.via import Station
 
@@ -37,12 +37,9 @@ class RefusingRings:
 
     def methods(self) -> Mapping[str, Method]:
         """Those of the service; each raises FailedPrecondition of such a call."""
-        return {
-            path: method._replace(handle=self._wrapped(method.handle))
-            for path, method in self._base.methods().items()
-        }
+        return wrapped(self._base, self._wrapped)
 
-    def _wrapped(self, handle: Callable[[Any, Call], Any]) -> Callable[[Any, Call], Any]:
+    def _wrapped(self, handle: Handle) -> Handle:
         ring = self._station.ring
 
         def handle_once(request: Any, call: Call) -> Any:

@@ -27,6 +27,7 @@ from gorego_tw.errors import StatusError
 from gorego_tw.storage.backlog import Backlog, noted
 from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.failures import telling
+from gorego_tw.storage.files import FREED_AT_ONCE_BYTES
 from gorego_tw.storage.frame_file import FrameFile, WrongContent
 from gorego_tw.storage.records import FILE, BlobRecord
 from gorego_tw.storage.stored_file import DamagedFile, verified_file
@@ -47,9 +48,6 @@ _TURN_BLOBS = 64
 
 #: In the place of a number of checkpoints: the blob may be on stable storage.
 _ANOTHER_PROCESS = -1
-
-#: Files of up to that many bytes are closed at once: to free their blocks takes less than a thread.
-_CLOSED_AT_ONCE = 1 << 20
 
 
 class _Waiting(NamedTuple):
@@ -233,7 +231,7 @@ class Compressing(Service):
             self._file = None
             with suppress(OSError):  # deleted at the next start
                 files.delete(path)
-            if digest.size_bytes > _CLOSED_AT_ONCE:
+            if digest.size_bytes > FREED_AT_ONCE_BYTES:
                 await run(file.close)
             else:
                 file.close()

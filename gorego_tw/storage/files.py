@@ -21,9 +21,9 @@ from gorego_tw.storage.records import BLOCK_BYTES, FILE, INLINE, BlobRecord, dis
 #: Names in the folder of uploads that no later process asks for begin so; those in the trash that are no blobs, too.
 TEMPORARY = "put-"
 
-#: Files of up to that many bytes are deleted at once. Larger ones are moved to the trash: to free their blocks
-#: takes 50 ms and more for each GiB.
-_DELETED_AT_ONCE = 1 << 20
+#: The blocks of a file of up to that many bytes are freed at once, and of a larger one by a thread: it takes 50 ms
+#: and more for each GiB.
+FREED_AT_ONCE_BYTES = 1 << 20
 
 
 class BlobFiles:
@@ -130,7 +130,7 @@ class BlobFiles:
             size = os.lstat(path).st_size
         except FileNotFoundError:
             return
-        if size > _DELETED_AT_ONCE:
+        if size > FREED_AT_ONCE_BYTES:
             with suppress(OSError):  # a full disk may have no room for its name there
                 os.rename(path, f"{self._trash}/{self._own_name()}")
                 self.doomed(disk_bytes(size))
@@ -229,8 +229,8 @@ class BlobFiles:
         try:
             with open(path, "wb") as file:
                 file.write(bytes(BLOCK_BYTES))
-                file.flush()
                 if to_stable_storage:
+                    file.flush()
                     os.fsync(file.fileno())
         finally:
             _delete(path)

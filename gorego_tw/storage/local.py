@@ -224,7 +224,8 @@ class LocalBlobs:
             async with closing(body.chunks()) as pieces:
                 async for piece in pieces:
                     await writer.append(piece)
-            await writer.finish(to_stable_storage=self._inventory.is_replaced(digest))
+            is_replaced = path is not None and self._inventory.is_replaced(digest)
+            await writer.finish(to_stable_storage=is_replaced)
             return writer.sums.digest()
         finally:
             writer.close()

@@ -171,6 +171,17 @@ class Space:
         needed = self.free_reserve_bytes + self.reserved_bytes + self.wanted_bytes
         return needed - self.free_bytes - self.doomed_bytes
 
+    @property
+    def _over_limit_bytes(self) -> int:
+        taken = self.used_bytes + self.reserved_bytes + self.wanted_bytes
+        over_limit = taken - (self.limit_bytes - self.headroom_bytes)
+        if unknown := self._unknown():
+            # What was written last is not to go for files that cannot: it waits until more of them are known.
+            over_limit = min(
+                over_limit, max(over_limit - unknown, self._stored() - self.headroom_bytes)
+            )
+        return over_limit
+
     def reserve(self, size_bytes: int) -> Reservation:
         """Promise room for a blob of that size.
 
@@ -222,17 +233,6 @@ class Space:
     def doom(self, size_bytes: int) -> None:
         """What takes so much is in the trash, no longer counted as used."""
         self.doomed_bytes += size_bytes
-
-    @property
-    def _over_limit_bytes(self) -> int:
-        taken = self.used_bytes + self.reserved_bytes + self.wanted_bytes
-        over_limit = taken - (self.limit_bytes - self.headroom_bytes)
-        if unknown := self._unknown():
-            # What was written last is not to go for files that cannot: it waits until more of them are known.
-            over_limit = min(
-                over_limit, max(over_limit - unknown, self._stored() - self.headroom_bytes)
-            )
-        return over_limit
 
     def made_room(self, *, nothing_left: bool = False) -> None:
         """Eviction has done what it could: forget what was wanted, and ask the file system again.

@@ -24,9 +24,7 @@ _SHARED_BYTES = 2000
 
 def blob_bytes(size_bytes: int) -> int:
     """What a blob of that size takes, in bytes, if it is not compressed."""
-    if size_bytes > INLINE_LIMIT:
-        return disk_bytes(size_bytes) + RECORD_BYTES
-    return _in_index(size_bytes) + RECORD_BYTES
+    return _with_record(size_bytes, is_file=size_bytes > INLINE_LIMIT)
 
 
 def taken_bytes(index: Index) -> Callable[[bytes], int | None]:
@@ -51,9 +49,11 @@ def _of_blob(index: Index, key: bytes) -> int | None:
     if found is None:
         return None
     record = found[0]
-    if record.is_file:
-        return disk_bytes(record.stored_bytes) + RECORD_BYTES
-    return _in_index(record.size_bytes) + RECORD_BYTES
+    return _with_record(record.stored_bytes, is_file=record.is_file)
+
+
+def _with_record(size_bytes: int, *, is_file: bool) -> int:
+    return RECORD_BYTES + (disk_bytes(size_bytes) if is_file else _in_index(size_bytes))
 
 
 def _in_index(size_bytes: int) -> int:

@@ -52,13 +52,12 @@ class VerifiedFiles:
 
     def sums(self, file: FileVersion) -> bytes | None:
         """Its checksums, if they are known."""
-        known = self._young.get(file.key)
-        if known is None:
-            known = self._old.get(file.key)
-            if known is None:
-                return None
+        known = self._young.get(file.key) or self._old.get(file.key, b"")
+        if not known.startswith(file.state):
+            return None
+        if file.key not in self._young:
             self._keep(file.key, known)
-        return known[_STATE.size :] if known.startswith(file.state) else None
+        return known[_STATE.size :]
 
     def put(self, file: FileVersion, sums: bytes) -> None:
         """It was found right, with those checksums."""

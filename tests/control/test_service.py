@@ -64,6 +64,15 @@ class ControlTestCase(TierTestCase):
         super().setUp()
         self.control = Control(self.tier, Random(1), no_pause)
 
+    def waiting_control(self) -> tuple[Control, list[float]]:
+        """Another one, and how long it waits each time, in seconds."""
+        waits: list[float] = []
+
+        async def pause(seconds: float) -> None:
+            waits.append(seconds)
+
+        return Control(self.tier, Random(1), pause), waits
+
     def stream(self, replies: AsyncIterator[Any]) -> list[Any]:
         """What comes."""
         found: list[Any] = self.successResultOf(all_of(replies))
@@ -106,12 +115,7 @@ class StatTests(ControlTestCase):
     def test_turns(self) -> None:
         """Others have their turn while entries are looked at for their ages."""
         self.put(10)
-        waits: list[float] = []
-
-        async def pause(seconds: float) -> None:
-            waits.append(seconds)
-
-        control = Control(self.tier, Random(1), pause)
+        control, waits = self.waiting_control()
         self.successResultOf(control.stat(pb.StatRequest(), None))
         self.assertEqual(waits, [0.0] * 8)
 
@@ -260,25 +264,15 @@ class VerifyTests(ControlTestCase):
 
     def test_pace(self) -> None:
         """A bound on the speed is kept by waiting."""
-        waits: list[float] = []
-
-        async def pause(seconds: float) -> None:
-            waits.append(seconds)
-
         self.put(5000)
-        control = Control(self.tier, Random(1), pause)
+        control, waits = self.waiting_control()
         self.stream(control.verify(pb.VerifyRequest(bytes_per_second=1000), None))
         self.assertEqual(sum(waits), 5)
 
     def test_pace_within_a_blob(self) -> None:
         """A large blob is waited for piece by piece, and not when all of it was read."""
-        waits: list[float] = []
-
-        async def pause(seconds: float) -> None:
-            waits.append(seconds)
-
         self.put(10_000_000)
-        control = Control(self.tier, Random(1), pause)
+        control, waits = self.waiting_control()
         self.stream(control.verify(pb.VerifyRequest(bytes_per_second=1_000_000), None))
         self.assertAlmostEqual(sum(waits), 10)
         self.assertLess(max(waits), 2)
@@ -289,12 +283,7 @@ class VerifyTests(ControlTestCase):
             key = ActionKey("", blob(3, number)[0])
             result = StoredActionResult(bytes(100_000), ())
             self.successResultOf(self.tier.action_results.put(key, result))
-        waits: list[float] = []
-
-        async def pause(seconds: float) -> None:
-            waits.append(seconds)
-
-        control = Control(self.tier, Random(1), pause)
+        control, waits = self.waiting_control()
         self.stream(control.verify(pb.VerifyRequest(), None))
         self.assertEqual(waits, [0.0] * 3)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Callable
 from random import Random
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -25,14 +26,14 @@ class Entries:
         self.renewed: dict[bytes, int] = {}
         self.samples = 0
         self.pinned: set[bytes] = set()
-        self.policy = self.new_policy()
+        self.policy = self.new_policy(self.pinned.__contains__)
 
-    def new_policy(self) -> SampledLRU:
+    def new_policy(self, pinned: Callable[[bytes], bool]) -> SampledLRU:
         return SampledLRU(
             tallies=self.tallies,
             neighbours=self.neighbours,
             latest=self.latest,
-            pinned=self.pinned.__contains__,
+            pinned=pinned,
             random=self.random,
         )
 
@@ -146,9 +147,12 @@ class WalkTests(SynchronousTestCase):
         """Each entry of each kind is looked at once, a sample at each step."""
         entries = Entries((0, 70), (1, 300), (6, 32), (9, 1))
         looked: list[bytes] = []
-        entries.pinned = Looking(looked)  # type: ignore[assignment]  # a set that nothing is in
-        entries.policy = entries.new_policy()
-        steps = list(entries.policy.walk())
+
+        def look(key: bytes) -> bool:
+            looked.append(key)
+            return False
+
+        steps = list(entries.new_policy(look).walk())
         self.assertEqual(sorted(looked), sorted(entries.last_used))
         self.assertEqual(steps.count(True), 3 + 10 + 1 + 1)
 
@@ -165,17 +169,6 @@ class WalkTests(SynchronousTestCase):
     def test_nothing(self) -> None:
         """Where there is nothing there is nothing to look at."""
         self.assertEqual(list(Entries().policy.walk()), [False])
-
-
-class Looking:
-    """Takes note of what is looked for in it."""
-
-    def __init__(self, looked: list[bytes]) -> None:
-        self._looked = looked
-
-    def __contains__(self, key: bytes) -> bool:
-        self._looked.append(key)
-        return False
 
 
 class LookAheadTests(SynchronousTestCase):
