@@ -9,6 +9,7 @@ from contextlib import suppress
 from gorego_tw.digest import Digest, DigestFunction, Hasher, digest_of
 from gorego_tw.errors import DigestMismatch
 from gorego_tw.storage.block_sums import BlockSums, Summing
+from gorego_tw.storage.closing import close
 from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.failures import telling
 
@@ -180,7 +181,7 @@ class BlobWriter:
         """Close the file. What was not flushed is lost."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            os.close(fd)
+            close(fd)
 
     def _drain(self) -> None:  # in a thread
         self._put(self._buffer)

@@ -27,7 +27,6 @@ from gorego_tw.errors import StatusError
 from gorego_tw.storage.backlog import Backlog, noted
 from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.failures import telling
-from gorego_tw.storage.files import FREED_AT_ONCE_BYTES
 from gorego_tw.storage.frame_file import FrameFile, WrongContent
 from gorego_tw.storage.records import FILE, BlobRecord
 from gorego_tw.storage.stored_file import DamagedFile, verified_file
@@ -231,10 +230,7 @@ class Compressing(Service):
             self._file = None
             with suppress(OSError):  # deleted at the next start
                 files.delete(path)
-            if digest.size_bytes > FREED_AT_ONCE_BYTES:
-                await run(file.close)
-            else:
-                file.close()
+            file.close()
 
     def _replace(
         self, digest: Digest, record: BlobRecord, path: str, length: int, sums: bytes

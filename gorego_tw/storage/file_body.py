@@ -9,6 +9,7 @@ from zope.interface import implementer
 
 from gorego_tw.errors import DataLoss, StatusError
 from gorego_tw.interfaces import IBlobBody
+from gorego_tw.storage.closing import close
 from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.failures import PASSING, status_of
 from gorego_tw.storage.reading import read_now
@@ -69,7 +70,7 @@ class FileBody:
         """Close the file."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            os.close(fd)
+            close(fd)
 
     async def read(self, into: memoryview, offset: int) -> int:
         """Read what comes at once, or what the disk gives if nothing does.

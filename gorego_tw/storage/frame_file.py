@@ -6,6 +6,7 @@ import os
 
 from gorego_tw.digest import Digest
 from gorego_tw.storage.block_sums import BlockSums
+from gorego_tw.storage.closing import close
 from gorego_tw.storage.reading import read_without_trace
 from gorego_tw.storage.records import disk_bytes
 from gorego_tw.zstd.seekable import FRAME_BYTES, FrameCompressor, pack_table
@@ -65,10 +66,10 @@ class FrameFile:
         os.fsync(self._fd)
 
     def close(self) -> None:
-        """Close both files. It may take long, if the blob's has been replaced: its blocks are freed then."""
+        """Close both files. That of the blob may have been replaced."""
         for fd in (self._source, self._fd):
             if fd >= 0:
-                os.close(fd)
+                close(fd)
         self._source = self._fd = -1
 
     def _compress(self) -> tuple[list[int] | None, bytes]:

@@ -23,6 +23,7 @@ from gorego_tw.interfaces import (
     StoredActionResult,
 )
 from gorego_tw.storage.blob_writer import BlobWriter, check_size, verified
+from gorego_tw.storage.closing import close
 from gorego_tw.storage.disk_threads import DiskThreads
 from gorego_tw.storage.failures import NOT_OURS, status_of
 from gorego_tw.storage.files import BlobFiles
@@ -144,7 +145,7 @@ class LocalBlobs:
             try:
                 record = await self._verify(digest, record, fd, found)
             except BaseException:
-                os.close(fd)
+                close(fd)
                 raise
         return body_of(
             fd,
