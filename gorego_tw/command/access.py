@@ -67,6 +67,7 @@ class Location(NamedTuple):
             known = tier.inventory.doubt is None
             if not known:
                 click.echo(f"{self.folder}: {_INCOMPLETE}", err=True)
+                finished(tier.reconciliation.estimate())
             try:
                 service = Control(tier, Random(), sleep)  # noqa: S311 - samples
                 began = tier.environment.last_transaction

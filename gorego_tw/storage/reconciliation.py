@@ -8,7 +8,7 @@ index was lost, all files are without an entry.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import NamedTuple, TypeVar
@@ -133,6 +133,15 @@ class Reconciliation(Periodic):
         doubt = self._inventory.doubt
         return 1.0 if doubt is None else doubt.position / len(FOLDERS)
 
+    async def estimate(self, is_wanted: Callable[[], object] = lambda: True) -> None:
+        """Find out about how much the files take that are not known yet, so that it counts.
+
+        :param is_wanted: whether to go on.
+        """
+        doubt = self._inventory.doubt
+        if doubt is not None:
+            await self._unknown.estimate(doubt.position, self._threads, is_wanted)
+
     async def _compare(self) -> None:
         while self.running and (doubt := self._inventory.doubt) is not None:
             if doubt.position >= len(FOLDERS):
@@ -142,7 +151,7 @@ class Reconciliation(Periodic):
                 self._tell("index and files are in step")
                 return
             if doubt is not self._estimated:
-                await self._unknown.estimate(doubt.position, self._threads, lambda: self.running)
+                await self.estimate(lambda: self.running)
                 self._estimated = doubt
                 continue
             await self._compare_folder(doubt, FOLDERS[doubt.position])

@@ -142,6 +142,13 @@ class IncompleteTests(CommandTestCase):
             self.fail_with(1, "the index was damaged", *command)  # as long as no daemon was there
         self.assertIn("the index was damaged", self.run_command("stat").output)
 
+    def test_files_count_that_are_not_known(self) -> None:
+        """What is brought into a folder whose index was lost finds no more room than is left beside its files."""
+        before = json.loads(self.succeed("stat", "--json"))["used_bytes"]
+        os.truncate(self.folder / "index" / "data.mdb", 20_000)
+        after = json.loads(self.succeed("stat", "--json"))["used_bytes"]
+        self.assertEqual((before // 100_000, after // 100_000), (1, 1))
+
 
 class StreamTests(CommandTestCase):
     def test_numbers_that_are_too_large(self) -> None:
