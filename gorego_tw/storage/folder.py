@@ -137,7 +137,9 @@ class Folder:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise FolderInUse(f"{self.path}: in use by another daemon") from None
+            raise FolderInUse(
+                f"{self.path}: in use by another daemon, or by a gorego cache command"
+            ) from None
         except OSError as error:
             raise FolderError(f"{self.path}: cannot be locked: {error.strerror}") from error
 
@@ -154,7 +156,8 @@ class Folder:
         if found not in {VERSION, COMPRESSED_VERSION}:
             raise FolderError(
                 f"{self.path}: has the form {found[:20]!r}, this program knows {VERSION!r} and "
-                f"{COMPRESSED_VERSION!r}; name another folder or delete this one"
+                f"{COMPRESSED_VERSION!r}; go on with the version of gorego that has made it so, name another "
+                "folder, or delete this one"
             )
         self._version = found
 
