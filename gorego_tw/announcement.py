@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 from socket import gethostname
 
@@ -27,6 +27,8 @@ class Announcement(Service):
     :param folder: where the cache is.
     :param limit_bytes: how large it may grow, in bytes.
     :param port: where they are served.
+    :param used: how large it is, in bytes: more than the limit, where that was lowered.
+    :param web: where the pages for operators are, if they are anywhere.
     """
 
     _log = make_logger()
@@ -38,12 +40,17 @@ class Announcement(Service):
         folder: str,
         limit_bytes: int,
         port: Port,
+        *,
+        used: Callable[[], int],
+        web: Port | None,
     ) -> None:
         self._health = health
         self._services = ["", *services]
         self._folder = folder
         self._limit_bytes = limit_bytes
+        self._used = used
         self._port = port
+        self._web = web
 
     def startService(self) -> None:
         """From now on all services are serving."""
@@ -51,10 +58,13 @@ class Announcement(Service):
         for service in self._services:
             self._health.set_status(service, True)
         self._log.info(
-            "the cache is in {folder} and may grow to {limit_gb:.6g} GB",
+            "the cache is in {folder}, has {used_gb:.3g} GB and may grow to {limit_gb:.6g} GB",
             folder=self._folder,
+            used_gb=self._used() / GB,
             limit_gb=self._limit_bytes / GB,
         )
+        if self._web is not None:
+            self._log.info("metrics are on {page}", page=metrics_page(self._web.address))
         self._log.info("ready; for Bazel: {flags}", flags=bazel_flags(self._port.address))
 
     def stopService(self) -> None:
@@ -71,6 +81,15 @@ def bazel_flags(address: object) -> str:
     if isinstance(address, UNIXAddress) and address.name:
         return f"--remote_cache=grpc://localhost --remote_proxy=unix:{os.fsdecode(address.name)}"
     return f"--remote_cache=grpc://HOST:PORT (listening on {address})"
+
+
+def metrics_page(address: object) -> str:
+    """Where to look for metrics of a server that listens on ``address``."""
+    if isinstance(address, IPv4Address | IPv6Address):
+        return f"http://{_reachable(address.host)}:{address.port}/metrics"
+    if isinstance(address, UNIXAddress) and address.name:
+        return f"/metrics of unix:{os.fsdecode(address.name)}"
+    return f"/metrics of {address}"
 
 
 def _reachable(host: str) -> str:

@@ -140,12 +140,18 @@ def assemble(
         traces.tracing.kept,
         {"level": LevelControl(log), "access_log_ratio": traces.access_log},
     )
-    yield from web_ports(configuration, shown, reactor)
+    yield from (web := list(web_ports(configuration, shown, reactor)))
     yield control_port(tier, reactor)
     yield (port := grpc_port(configuration, server, reactor))
     yield SettledHeap()
     yield Announcement(
-        health, service_names(services), str(tier.folder.path), size.limit_bytes, port
+        health,
+        service_names(services),
+        str(tier.folder.path),
+        size.limit_bytes,
+        port,
+        used=lambda: tier.space.used_bytes,
+        web=web[0] if web else None,
     )
     yield Readiness(checks, health, reactor)
 
