@@ -24,6 +24,7 @@ _RESULT = "ac/"
 _BLOB = "cas/"
 _END = "end"
 _COMPRESSED = ".zst"
+_MAGIC = bytes.fromhex("28b52ffd")
 _FUNCTIONS = {function.name.lower(): function for function in DigestFunction}
 
 #: Of action results in an archive, in bytes: gRPC messages are no longer.
@@ -36,14 +37,16 @@ class ArchiveError(Exception):
 
 @contextmanager
 def source(file: str) -> Iterator[IO[bytes]]:
-    """The file, or standard input for "-", unpacked if its name ends in .zst."""
+    """The file, or standard input for "-", unpacked if it begins as zstd does: a pipe has no name that tells."""
     with ExitStack() as stack:
         raw = sys.stdin.buffer if file == "-" else stack.enter_context(Path(file).open("rb"))
-        if file.endswith(_COMPRESSED):
-            reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
+        head = raw.read(len(_MAGIC))
+        whole: Any = _Begun(head, raw)
+        if head == _MAGIC:
+            reader = zstandard.ZstdDecompressor().stream_reader(whole, read_across_frames=True)
             yield cast("IO[bytes]", stack.enter_context(reader))
         else:
-            yield raw
+            yield whole
 
 
 @contextmanager
@@ -58,6 +61,22 @@ def target(file: str) -> Iterator[IO[bytes]]:
                 yield cast("IO[bytes]", writer)
         else:
             yield raw
+
+
+class _Begun:
+    """A file of which the beginning has been read.
+
+    :param head: that beginning.
+    """
+
+    def __init__(self, head: bytes, file: IO[bytes]) -> None:
+        self._head = head
+        self._file = file
+
+    def read(self, size: int) -> bytes:
+        """So many bytes or less; none at the end."""
+        head, self._head = self._head, b""
+        return head or self._file.read(size)
 
 
 class _Pieces:

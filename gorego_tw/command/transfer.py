@@ -114,9 +114,9 @@ def _every_result(connection: Connection) -> Generator[pb.ListActionResultsRespo
 def import_(location: Location, file: str, as_json: bool) -> None:
     """Keep what is in FILE, an archive made by export, beside what is stored.
 
-    Without FILE, or for -, from standard input. Everything is verified. What is imported counts as
-    used now. How many were kept is told also where the archive ends too early. Exit code 1 if
-    something was refused: it is damaged, or there is no room for it.
+    Without FILE, or for -, from standard input; compressed with zstd or not. Everything is verified.
+    What is imported counts as used now. How many were kept is told also where the archive ends too
+    early. Exit code 1 if something was refused: it is damaged, or there is no room for it.
     """
     try:
         # In this order: an archive that is not there is no reason to make a folder.

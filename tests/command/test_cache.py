@@ -389,6 +389,16 @@ class TransferTests(CommandTestCase):
         self.succeed("import", path, folder=self.other)
         self.check_other()
 
+    def test_compressed_without_its_name(self) -> None:
+        """One that comes through a pipe, or under another name, is unpacked all the same."""
+        path = Path(f"{self.mktemp()}.tar.zst")
+        self.archive(str(path))
+        self.succeed("import", folder=self.other, data=path.read_bytes())
+        renamed = str(path.rename(path.with_suffix("")))
+        result = self.run_command("import", "--json", renamed, folder=self.other)
+        self.assertEqual(json.loads(result.stderr)["existed"], 3)
+        self.check_other()
+
     def test_again(self) -> None:
         """What is there already does no harm."""
         result = self.run_command("import", "--json", data=self.archive())
