@@ -23,6 +23,10 @@ KINDS = {"action_result": "action results", "blob": "blobs"}
 OLD_SECONDS = 4 * WRITE_SECONDS
 
 
+#: With less of them in its sample an estimate may be anything: all are hits until one of the sample is missed.
+FEW_SAMPLES = 300
+
+
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
@@ -51,7 +55,11 @@ def read_reuse(folder: Path) -> dict[str, Any] | None:
             | {kind: None if limit[kind] is None else float(limit[kind]) for kind in KINDS}
             for limit in found["limits"]
         ]
-        made = {"updated": float(found["updated"]), "limit_bytes": int(found["limit_bytes"])}
+        made = {
+            "updated": float(found["updated"]),
+            "limit_bytes": int(found["limit_bytes"]),
+            "samples": int(found["samples"]),
+        }
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None
     return {**made, "limits": limits}
@@ -104,6 +112,9 @@ def as_text(
                 f"{size(limit['limit_bytes'])} {limit[store]:.1%}" for limit in hits
             )
     if reuse is not None:
+        if any(limit[store] is not None for limit in reuse["limits"] for store in KINDS):
+            few = ", too few to say much" if reuse["samples"] < FEW_SAMPLES else ""
+            yield f"  estimated from {reuse['samples']} entries{few}"
         if reuse["limit_bytes"] != response.limit_bytes:
             yield f"  estimated for a limit of {size(reuse['limit_bytes'])}"
         if now - reuse["updated"] > OLD_SECONDS:

@@ -57,7 +57,8 @@ def _observe_evictions(observed: Observed, janitor: Janitor) -> None:
     )
     observed.gauge(
         "gorego_pinned_bytes",
-        "What blobs take of the disk that builds were told of lately, and that go after all others",
+        "What blobs take of the disk that builds were told of lately, and that go after all others;"
+        " those of the last minute are not counted, and a restart forgets all",
         lambda: janitor.in_progress.size_bytes,
     )
     observed.counter(

@@ -21,7 +21,8 @@ def observe_reuse(observed: Observed, sketch: Sketch) -> None:
     )
     observed.gauge(
         "gorego_estimate_samples",
-        "Entries from which the hit ratio is estimated",
+        "Entries from which the hit ratio is estimated; with less than a few hundred it may be anything,"
+        " and is 1 until one of them was missed",
         lambda: len(sketch),
     )
 

@@ -211,20 +211,28 @@ class StatTests(CommandTestCase):
         self.assertIn("hits of blobs: 500 kB 50.0%, 1 MB 50.0%, 1.5 MB 50.0%, 2 MB 50.0%", printed)
         self.assertNotIn("hits of action results", printed)
         self.assertIn("estimated for a limit of 1 MB", printed)
+        self.assertIn("estimated from 1 entries, too few to say much", printed)
         found = json.loads(self.succeed("stat", "--json"))["reuse"]
         self.assertEqual(
             found["limits"][0], {"limit_bytes": 500_000, "action_result": None, "blob": 0.5}
         )
-        self.assertEqual(found["limit_bytes"], 1_000_000)
+        self.assertEqual((found["limit_bytes"], found["samples"]), (1_000_000, 1))
 
     def test_an_old_estimate(self) -> None:
         """How old it is is told when no daemon can have made it lately."""
         response = StatResponse(limit_bytes=10)
-        reuse = {"limits": [], "limit_bytes": 10, "updated": 1000.0}
+        reuse = {"limits": [], "limit_bytes": 10, "updated": 1000.0, "samples": 0}
         for age, told in ((60, False), (3 * 86400, True)):
             text = list(as_text(self.folder, response, reuse, 1000.0 + age))
             self.assertEqual("  estimated 3 d ago" in text, told, text)
             self.assertFalse(any("for a limit" in line for line in text))
+
+    def test_an_estimate_from_many(self) -> None:
+        """No doubt is cast on an estimate from some hundred entries."""
+        limits = [{"limit_bytes": 10, "action_result": None, "blob": 0.5}]
+        reuse = {"limits": limits, "limit_bytes": 10, "updated": 1000.0, "samples": 300}
+        text = list(as_text(self.folder, StatResponse(limit_bytes=10), reuse, 1000.0))
+        self.assertEqual(text[-1], "  estimated from 300 entries")
 
     def test_an_estimate_that_is_none(self) -> None:
         """A file that says something else is passed over."""
