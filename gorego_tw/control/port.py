@@ -93,7 +93,10 @@ class ControlPort(Service):
         super().stopService()
         if self._port is not None:
             port, self._port = self._port, None
-            await maybeDeferred(port.stopListening)
+            with suppress(
+                FileNotFoundError
+            ):  # somebody has removed the socket, or moved the folder
+                await maybeDeferred(port.stopListening)
             await self._drain()
 
 

@@ -175,7 +175,7 @@ class Environment:
         try:
             return taken_bytes(self.file)
         except FileNotFoundError as error:
-            self.damage.note("its file was removed")
+            self.damage.note(f"{self.file} was removed, or the folder moved or unmounted")
             raise status_of(error) from error
         except OSError as error:
             raise status_of(error) from error

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
+from twisted.internet import reactor
 from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IReactorUNIX
 from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactor
 from twisted.logger import capturedLogs
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from gorego_tw.control.port import NAME, ControlPort, socket_path
 
@@ -59,6 +62,27 @@ class ControlPortTests(SynchronousTestCase):
             self.successResultOf(port.startService())
         self.assertEqual([event["log_level"].name for event in events], ["warn"])
         self.successResultOf(port.stopService())
+
+
+class RemovedTests(TestCase):
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+        self.drains = 0
+
+    async def drain(self) -> None:
+        self.drains += 1
+
+    def move(self) -> None:
+        self.folder.rename(self.folder.with_name("moved"))
+
+    async def test_stop(self) -> None:
+        """A socket that somebody has removed, or moved with its folder, keeps no daemon from its end."""
+        port = ControlPort(self.folder, Factory(), self.drain, cast("IReactorUNIX", reactor))
+        await port.startService()
+        self.move()
+        await port.stopService()
+        self.assertEqual(self.drains, 1)
 
 
 class PathTests(SynchronousTestCase):

@@ -100,7 +100,7 @@ class IndexDamageTests(SynchronousTestCase):
         """A file that was removed is found by whoever asks how much it takes."""
         self.environment.file.unlink()
         self.assertRaises(Unavailable, lambda: self.environment.file_bytes)
-        self.assertIn("removed", self.met[0])
+        self.assertIn(f"{self.environment.file} was removed, or the folder moved", self.met[0])
 
     def test_given_up(self) -> None:
         """That LMDB does nothing any more is told, and is no damage of the file."""
