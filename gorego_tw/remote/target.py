@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
@@ -51,23 +52,23 @@ def parse_target(text: str) -> Target:
     if text.startswith("unix:"):
         path = text.removeprefix("unix:").removeprefix("//")
         if not path.startswith("/"):
-            raise ValueError(f"{text!r}: the path of a unix socket begins with a slash")
+            raise ValueError(f"{_shown(text)!r}: the path of a unix socket begins with a slash")
         return Target("unix", path)
     url, port = _split(text)
     if url.scheme not in _GRPC and url.scheme not in _HTTP_PORTS:
-        raise ValueError(f"{text!r} has no scheme that is known")
+        raise ValueError(f"{_shown(text)!r} has no scheme that is known")
     if not url.hostname:
-        raise ValueError(f"{text!r} names no host")
+        raise ValueError(f"{_shown(text)!r} names no host")
     if url.username is not None or url.query or url.fragment:
         raise ValueError(
-            f"{text!r}: a user, a query or a fragment is out of place; credentials are headers"
+            f"{_shown(text)!r}: a user, a query or a fragment is out of place; credentials are headers"
         )
     host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
     if url.scheme in _GRPC:
         if port is None:
-            raise ValueError(f"{text!r} names no port")
+            raise ValueError(f"{_shown(text)!r} names no port")
         if url.path not in {"", "/"}:
-            raise ValueError(f"{text!r}: a path is out of place; see instance_name")
+            raise ValueError(f"{_shown(text)!r}: a path is out of place; see instance_name")
         return Target(url.scheme, f"{host}:{port}")
     return Target(url.scheme, f"{host}:{port or _HTTP_PORTS[url.scheme]}", url.path.rstrip("/"))
 
@@ -77,5 +78,10 @@ def _split(text: str) -> tuple[SplitResult, int | None]:
         url = urlsplit(text)
         port = url.port
     except ValueError as error:
-        raise ValueError(f"{text!r}: {error}") from None
+        raise ValueError(f"{_shown(text)!r}: {error}") from None
     return url, port
+
+
+def _shown(text: str) -> str:
+    """What was written, for messages, without what may be a password or a token: they come to logs."""
+    return re.sub(r"\?.*", "?…", re.sub(r"//[^/]*@", "//…@", text))
