@@ -115,6 +115,11 @@ class Location(NamedTuple):
 
     @contextmanager
     def _daemon(self) -> Iterator[Connection]:
+        if not (self.folder / NAME).exists():
+            raise Unusable(
+                f"{self.folder}: in use by another gorego cache command, or by a daemon that starts or stops, for there "
+                f"is no {NAME!r} in it: try again when that is done"
+            )
         remote = Remote(socket_path(self.folder))
         try:
             remote.greet()
@@ -124,7 +129,7 @@ class Location(NamedTuple):
                 raise  # it has answered
             raise Unusable(
                 f"{self.folder}: in use by a process that does not answer at {self.folder / NAME} "
-                f"(a daemon that starts or stops, or another gorego cache): {error.message}"
+                f"(a daemon that stands still or stops, or another gorego cache): {error.message}"
             ) from error
         finally:
             remote.close()

@@ -83,6 +83,12 @@ class FolderTests(CommandTestCase):
         self.other.mkdir()
         self.succeed("put", __file__, folder=self.other)
 
+    def test_held(self) -> None:
+        """A folder that another command holds is said to be so, and nothing of a socket that there cannot be."""
+        self.open_tier()
+        self.fail_with(3, "in use by another gorego cache command, or", "stat")
+        self.assertNotIn("connect", self.run_command("stat").output)
+
     def test_configured(self) -> None:
         """A folder that is configured is made, as the daemon would make it, but not for an archive that is absent."""
         variables = {"GOREGO_LOCAL_CACHE_DIR": str(self.other)}
