@@ -114,6 +114,7 @@ class BlobFiles:
         :returns: its stamp from now on (st_ctime_ns).
         """
         path = self.path(key)
+        self._name_replaced(path)
         try:
             os.rename(temporary, path)
         except FileNotFoundError:
@@ -123,6 +124,16 @@ class BlobFiles:
             self.discard(key)
             os.rename(temporary, path)
         return os.stat(path).st_ctime_ns
+
+    def _name_replaced(self, path: str) -> None:
+        """Give a large file that another one takes the place of a name in the trash, so that its blocks are not
+        freed at once.
+        """
+        with suppress(OSError):  # most of the time there is none
+            found = os.lstat(path)
+            if stat.S_ISREG(found.st_mode) and found.st_size > FREED_AT_ONCE_BYTES:
+                os.link(path, f"{self._trash}/{self._own_name()}")
+                self.doomed(disk_bytes(found.st_size))
 
     def delete(self, path: str) -> None:
         """Delete what is there, if anything is; what is large, when the trash is emptied."""

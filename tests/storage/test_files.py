@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from tests.storage.test_local import failing
-from tests.storage.tiers import TierTestCase
+from tests.storage.tiers import TierTestCase, put, read
 
 LARGE = 2_000_000
 
@@ -49,3 +49,27 @@ class DeletionTests(TierTestCase):
         """What is in the trash when the process ends is no blob for the next one."""
         self.tier.files.delete(str(self.file(LARGE)))
         self.assertEqual(list(self.tier.files.discarded()), [])
+
+
+class ReplacementTests(TierTestCase):
+    def test_large(self) -> None:
+        """A large file that is replaced waits in the trash, and is counted there, until a thread deletes it."""
+        digest, data = self.put(LARGE)
+        self.path(digest).chmod(0o600)
+        self.successResultOf(put(self.tier.blobs, digest, data))
+        (replaced,) = self.left_behind()
+        self.assertEqual((self.folder / "trash" / replaced).read_bytes(), data)
+        self.assertGreaterEqual(self.tier.space.doomed_bytes, LARGE)
+        self.successResultOf(self.tier.empty_trash())
+        self.assertEqual(self.left_behind(), [])
+        self.assertEqual(self.successResultOf(read(self.tier.blobs, digest)), data)
+
+    def test_small(self) -> None:
+        """A small one is gone at once; and so is one that the trash has no room for."""
+        for size in (10_000, LARGE):
+            digest, data = self.put(size)
+            self.path(digest).chmod(0o600)
+            self.patch(os, "link", failing(errno.ENOSPC))
+            self.successResultOf(put(self.tier.blobs, digest, data))
+            self.assertEqual(self.left_behind(), [])
+            self.assertEqual(self.tier.space.doomed_bytes, 0)
