@@ -55,6 +55,7 @@ class Inspection:
             threads=tier.threads,
             verified=verified,
             may_pass=may_pass,
+            clock=tier.clock,
         )
         self._tell = tier.inventory.leave
         self._run = tier.threads.run

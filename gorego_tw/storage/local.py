@@ -9,6 +9,7 @@ from hashlib import sha256
 from os import stat_result
 from stat import S_ISREG
 
+from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from gorego_tw.body import BytesBody
@@ -40,9 +41,10 @@ from gorego_tw.storage.records import (
     unpack_action,
 )
 from gorego_tw.storage.space import Space
-from gorego_tw.storage.stored_file import DamagedFile, body_of, verified_record
+from gorego_tw.storage.stored_file import DamagedFile, Found, Verification, body_of
 from gorego_tw.storage.unreadable import MayPass
 from gorego_tw.storage.verified_files import VerifiedFiles, version_of
+from gorego_tw.storage.waiting_line import WaitingLine
 
 #: Without O_NONBLOCK, a pipe that somebody put in the place of a blob would stop the reactor.
 _READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
@@ -81,6 +83,7 @@ class LocalBlobs:
         threads: DiskThreads,
         verified: VerifiedFiles,
         may_pass: MayPass,
+        clock: IReactorTime,
     ) -> None:
         self._inventory = inventory
         self._verified = verified
@@ -90,12 +93,16 @@ class LocalBlobs:
         self._last_use = last_use
         self._touch = last_use.touch
         self._threads = threads
+        self._clock = clock
+        self._hashed: dict[bytes, WaitingLine] = {}  # now, and who waits for that
 
     async def get(self, digest: Digest) -> IBlobBody:
         """The blob; at once, unless its file was touched by somebody else.
 
         What turns out damaged is dropped, and absent.
         """
+        while (line := self._hashed.get(digest.key)) is not None:
+            await line.join()
         found = self._inventory.find(digest)
         if found is None:
             raise _absent(digest)
@@ -141,12 +148,16 @@ class LocalBlobs:
                 raise status_of(error) from error
             raise self._damaged(digest, record, error) from error
         found = os.fstat(fd)
-        if not record.is_of(found) or self._inventory.is_doubted(record):
+        if self._is_to_be_hashed(digest, record, found):
+            line = self._hashed[digest.key] = WaitingLine(self._clock)
             try:
                 record = await self._verify(digest, record, fd, found)
             except BaseException:
                 close(fd)
                 raise
+            finally:
+                del self._hashed[digest.key]
+                line.call()
         return body_of(
             fd,
             record,
@@ -157,17 +168,22 @@ class LocalBlobs:
             verified=self._verified,
         )
 
+    def _is_to_be_hashed(self, digest: Digest, record: BlobRecord, found: stat_result) -> bool:
+        """Whether somebody has touched a file, or it is in doubt and was not hashed since."""
+        if not record.is_of(found):
+            return True
+        if not self._inventory.is_doubted(record):
+            return False
+        return self._verified.sums(version_of(digest.key, record)) is None
+
     async def _verify(
         self, digest: Digest, record: BlobRecord, fd: int, found: stat_result
     ) -> BlobRecord:
-        """Hash a file that somebody has touched, before any of it is given out."""
+        """Hash such a file before any of it is given out."""
         if not S_ISREG(found.st_mode):
             raise self._damaged(digest, record, "no file")
-        if self._inventory.is_doubted(record):
-            # What is in memory may be other than what is on the disk.
-            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
         try:
-            right, sums = await self._threads.run(verified_record, fd, digest, record)
+            right, sums = await self._hash(digest, record, fd)
         except (OSError, DamagedFile) as error:
             if isinstance(error, OSError) and self._may_pass(digest, record, error):
                 raise status_of(error) from error
@@ -179,6 +195,15 @@ class LocalBlobs:
         if right.size_bytes != digest.size_bytes:  # it was a guess that it might be this one
             raise _absent(digest)
         return right
+
+    async def _hash(self, digest: Digest, record: BlobRecord, fd: int) -> Found:
+        if self._inventory.is_doubted(record):
+            # What is in memory may be other than what is on the disk. What was not written yet is on its way first.
+            await self._threads.run(os.posix_fadvise, fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        verification = Verification(fd, digest, record)
+        while (found := await self._threads.run(verification.go_on)) is None:
+            pass
+        return found
 
     def _is_current(self, digest: Digest, record: BlobRecord) -> bool:
         """Whether the entry is still the one that was found, and no later one."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
+from typing import TypeAlias
 
 from gorego_tw.digest import Digest
 from gorego_tw.interfaces import IBlobBody
@@ -29,6 +30,13 @@ from gorego_tw.zstd.seekable import (
 
 #: How much of a plain file is taken in at once, in bytes.
 _PLAIN_BYTES = 256 * 1024
+
+#: So many pieces of a file, each of which is as much of the blob or a frame, are taken in before others have the
+#: thread: 10 ms.
+_TURN_PIECES = 16
+
+#: The record of a file that is found to be the blob, and the file's checksums.
+Found: TypeAlias = tuple[BlobRecord, bytes]
 
 
 class DamagedFile(Exception):
@@ -154,31 +162,63 @@ def body_of(
     )
 
 
-def verified_record(fd: int, digest: Digest, record: BlobRecord) -> tuple[BlobRecord, bytes]:
-    """The record of an open file that is found to be the blob, and the file's checksums. It takes long; any
-    thread may.
+class Verification:
+    """Finds out what the record of an open file is, if that is the blob. One call at a time, in any thread.
 
     Where the size was only guessed, it may turn out to be another one: the stamp of such a record is 0.
+
+    :raises DamagedFile: by the method, it is not the blob.
+    :raises OSError: it cannot be read.
+    """
+
+    def __init__(self, fd: int, digest: Digest, record: BlobRecord) -> None:
+        self._pieces = _verified(fd, digest, record)
+
+    def go_on(self) -> Found | None:
+        """Take some of it in.
+
+        :returns: what was found; None if that was not all yet.
+        """
+        try:
+            for _ in range(_TURN_PIECES):
+                next(self._pieces)
+        except StopIteration as end:
+            found: Found = end.value
+            return found
+        return None
+
+
+def verified_record(fd: int, digest: Digest, record: BlobRecord) -> Found:
+    """The same at once. It takes long; any thread may.
 
     :raises DamagedFile: it is not the blob.
     :raises OSError: it cannot be read.
     """
+    verification = Verification(fd, digest, record)
+    while (found := verification.go_on()) is None:
+        pass
+    return found
+
+
+def _verified(fd: int, digest: Digest, record: BlobRecord) -> Generator[None, None, Found]:
     try:
-        return _as_sized(fd, digest, record)
+        return (yield from _as_sized(fd, digest, record))
     except DamagedFile:
         if not record.stamp:
             length = os.fstat(fd).st_size
             for size_bytes in {apparent_size(fd, length), length} - {digest.size_bytes}:
                 with suppress(DamagedFile):
-                    return _as_sized(fd, digest._replace(size_bytes=size_bytes), record)
+                    return (
+                        yield from _as_sized(fd, digest._replace(size_bytes=size_bytes), record)
+                    )
         raise
 
 
-def _as_sized(fd: int, digest: Digest, record: BlobRecord) -> tuple[BlobRecord, bytes]:
+def _as_sized(fd: int, digest: Digest, record: BlobRecord) -> Generator[None, None, Found]:
     stamp = os.fstat(fd).st_ctime_ns
     content = ContentHash(fd, digest)
     while content.take():
-        pass
+        yield
     content.check()
     right = record._replace(
         location=COMPRESSED if content.is_compressed else FILE,

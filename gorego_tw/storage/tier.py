@@ -200,6 +200,7 @@ class LocalTier:
             until = self.checkpoints.file_system_time()
         doubt = (self.inventory.doubt or NO_DOUBT).joined(since, until)
         self.inventory.doubt = doubt
+        self.verified.forget()
         with suppress(StatusError):  # it is kept in memory
             doubt.write(self.environment)
 
@@ -296,6 +297,7 @@ class LocalTier:
                 threads=threads,
                 verified=verified,
                 may_pass=unreadable.may_pass,
+                clock=clock,
             ),
             action_results=LocalActionResults(index, inventory, space, last_use),
             uploads=Uploads(inventory, files=files, space=space, threads=threads, clock=clock),

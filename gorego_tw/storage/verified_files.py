@@ -63,6 +63,10 @@ class VerifiedFiles:
         """It was found right, with those checksums."""
         self._keep(file.key, file.state + sums)
 
+    def forget(self) -> None:
+        """Whatever was found right may be so in memory only."""
+        self._young, self._old, self._young_bytes = {}, {}, 0
+
     async def learn(self, file: FileVersion, verify: Callable[[], Awaitable[bytes]]) -> bytes:
         """Its checksums, found out if need be: once for all who want to know at the same time.
 

@@ -216,6 +216,82 @@ class DamageTests(TierTestCase):
         self.assertEqual(self.reports(), [])
         self.assertEqual(self.successResultOf(read(self.tier.blobs, self.digest)), self.data)
 
+    def test_touched_and_asked_for_by_many(self) -> None:
+        """Who asks for a file while it is hashed waits for that; also if its first reader goes away."""
+        self.change(lambda path: path.chmod(0o600))
+        threads = HeldDiskThreads()
+        self.reopen(threads=threads)
+        first, *others = [
+            Deferred.fromCoroutine(read(self.tier.blobs, self.digest)) for _ in range(5)
+        ]
+        first.cancel()
+        self.assertEqual(len(threads.held), 1)
+        threads.held.pop()()
+        self.failureResultOf(first, CancelledError)
+        self.assertEqual(len(threads.held), 1)
+        threads.release()
+        self.assertEqual([self.successResultOf(reading) for reading in others], 4 * [self.data])
+
+    def test_damaged_and_asked_for_by_many(self) -> None:
+        """What turns out damaged is absent for all of them, and dropped once."""
+        self.change(lambda path: path.write_bytes(self.data[::-1]))
+        threads = HeldDiskThreads()
+        self.reopen(threads=threads)
+        readings = [Deferred.fromCoroutine(read(self.tier.blobs, self.digest)) for _ in range(3)]
+        threads.release()
+        for reading in readings:
+            self.failureResultOf(reading, NotFound)
+        self.assert_gone(self.digest)
+
+    def test_touched_and_large(self) -> None:
+        """A large file lets others have the thread again and again, and is not hashed on for who has left."""
+        digest, _ = self.put(5_000_000)
+        self.path(digest).chmod(0o600)
+        threads = HeldDiskThreads()
+        self.reopen(threads=threads)
+        getting = Deferred.fromCoroutine(self.tier.blobs.get(digest))
+        threads.held.pop()()
+        self.assertNoResult(getting)
+        self.assertEqual(len(threads.held), 1)
+        getting.cancel()
+        threads.held.pop()()
+        self.failureResultOf(getting, CancelledError)
+        self.assertEqual(threads.held, [])
+
+    def test_in_doubt(self) -> None:
+        """A file in doubt is hashed once, from the disk, and again when it is in doubt once more."""
+        threads = HeldDiskThreads()
+        self.reopen(threads=threads)
+        disk = ColdDisk(self, self.path(self.digest))
+        for _ in range(2):
+            self.tier.distrust(0)
+            disk.warm(0, len(self.data))
+            reading = Deferred.fromCoroutine(read(self.tier.blobs, self.digest))
+            self.assertNoResult(reading)
+            threads.release()
+            self.assertEqual(self.successResultOf(reading), self.data)
+            again = read(self.tier.blobs, self.digest)
+            self.assertEqual(self.successResultOf(again), self.data)
+        disk.damage(200_000)
+        self.tier.distrust(0)
+        getting = Deferred.fromCoroutine(self.tier.blobs.get(self.digest))
+        threads.release()
+        self.failureResultOf(getting, NotFound)
+
+    def test_forgotten_in_a_thread(self) -> None:
+        """What is in memory of a file in doubt is let go of in a thread: what was not written yet is written first."""
+        threads = HeldDiskThreads()
+        self.reopen(threads=threads)
+        self.tier.distrust(0)
+        advised: list[int] = []
+        patch = self.patch(os, "posix_fadvise", lambda *advice: advised.append(advice[-1]))
+        getting = Deferred.fromCoroutine(self.tier.blobs.get(self.digest))
+        self.assertEqual(advised, [])
+        threads.release()
+        patch.restore()
+        self.successResultOf(getting).discard()
+        self.assertEqual(advised, [os.POSIX_FADV_DONTNEED])
+
     def test_dropped_while_hashed(self) -> None:
         """A blob that was evicted while it was hashed is served, and does not come back."""
         threads = HeldDiskThreads()

@@ -47,6 +47,14 @@ class VerifiedFilesTests(SynchronousTestCase):
         self.assertEqual(self.verified.sums(changed), b"others")
         self.assertIsNone(self.verified.sums(FILE_1))
 
+    def test_forgotten(self) -> None:
+        """Nothing is known of any file when all are forgotten, until it is found right again."""
+        self.verified.put(FILE_1, b"sums")
+        self.verified.forget()
+        self.assertIsNone(self.verified.sums(FILE_1))
+        self.verified.put(FILE_1, b"sums")
+        self.assertEqual(self.verified.sums(FILE_1), b"sums")
+
     def test_bounded(self) -> None:
         """What was not asked for goes when there is too much, the last one never; what is asked for stays."""
         verified = VerifiedFiles(Clock(), most_bytes=20_000)
