@@ -11,6 +11,7 @@ from zope.interface.verify import verifyObject
 
 from gorego_tw.errors import DataLoss
 from gorego_tw.interfaces import IBlobBody
+from gorego_tw.storage import content
 from gorego_tw.storage.block_sums import SUMMED_BYTES
 from gorego_tw.storage.checked_body import CheckedBody
 from gorego_tw.storage.file_body import FIRST_CHUNK, READ_CHUNK
@@ -225,6 +226,19 @@ class CheckedBodyTests(ColdFileTestCase):
             self.successResultOf(reading)
             self.assertEqual(data, self.data[offset:])
         self.assertEqual(self.verified.hashed_bytes, SIZE)
+
+    def test_part_of_a_large_file(self) -> None:
+        """For a part of a large file others have the thread again and again, and nothing is hashed for who has left."""
+        self.patch(content, "_PIECE_BYTES", 64 * 1024)
+        reading, _ = self.start(1000)
+        self.threads.held.pop()()
+        self.assertNoResult(reading)
+        self.assertEqual(len(self.threads.held), 1)
+        reading.cancel()
+        self.threads.held.pop()()
+        self.failureResultOf(reading, CancelledError)
+        self.assertEqual(self.threads.held, [])
+        self.assertLess(self.verified.hashed_bytes, SIZE)
 
     def test_part_from_the_disk_again(self) -> None:
         """What has gone from memory after all was hashed is compared when it comes again."""

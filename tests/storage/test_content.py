@@ -35,10 +35,10 @@ class ContentTests(SynchronousTestCase):
         self.assertEqual(found, self.data)
         self.assertTrue(are_of(content.sums(), memoryview(self.data), 0))
 
-    def test_taken_at_once(self) -> None:
+    def test_taken_for_nobody(self) -> None:
         """All of it has the same checksums, those of what is behind it with it."""
         content = self.content(self.data)
-        content.take_all()
+        self.assertEqual(content.take_some(), SIZE)
         self.assertTrue(content.is_whole)
         self.assertTrue(are_of(content.sums(b"rest"), memoryview(self.data + b"rest"), 0))
 
@@ -48,10 +48,28 @@ class ContentTests(SynchronousTestCase):
         memory = memoryview(bytearray(SIZE - 1))
         self.assertEqual(content.take(memory), SIZE - 1)
         self.assertRaises(DigestMismatch, content.take, memory)
-        self.assertRaises(DigestMismatch, self.content(self.data[::-1]).take_all)
+        self.assertRaises(DigestMismatch, self.content(self.data[::-1]).take_some)
+
+    def test_nothing(self) -> None:
+        """Nothing at all is a mismatch, too."""
+        fd = os.open(os.devnull, os.O_RDONLY)
+        self.addCleanup(os.close, fd)
+        content = Content(fd, self.digest, 0, self.digest.function.hasher())
+        self.assertRaises(DigestMismatch, content.take_some)
 
     def test_short(self) -> None:
         """A file that ends too early ends so, or is a mismatch for who wants all."""
         content, memory = self.content(self.data[:100]), memoryview(bytearray(SIZE))
         self.assertEqual([content.take(memory) for _ in range(2)], [100, 0])
-        self.assertRaises(DigestMismatch, self.content(self.data[:100]).take_all)
+        self.assertRaises(DigestMismatch, self.content(self.data[:100]).take_some)
+
+    def test_some_of_much(self) -> None:
+        """Of a large file only some is taken in at once."""
+        self.path.touch()
+        os.truncate(self.path, 1 << 30)
+        fd = os.open(self.path, os.O_RDONLY)
+        self.addCleanup(os.close, fd)
+        content = Content(fd, self.digest, 1 << 30, self.digest.function.hasher())
+        taken = [content.take_some() for _ in range(3)]
+        self.assertEqual(content.taken_bytes, sum(taken))
+        self.assertTrue(all(0 < count <= 1 << 20 for count in taken))
