@@ -31,7 +31,7 @@ from gorego_tw.storage.frame_file import FrameFile, WrongContent
 from gorego_tw.storage.records import FILE, BlobRecord
 from gorego_tw.storage.stored_file import DamagedFile, verified_file
 from gorego_tw.storage.tier import LocalTier
-from gorego_tw.zstd.seekable import FrameCompressor
+from gorego_tw.zstd.seekable import MOST_FRAMES, FrameCompressor, frame_count
 
 #: How many blobs may wait, some 200 bytes each. Those beyond stay as they are; a queue that long
 #: means that more arrives, for minutes, than one processor can compress.
@@ -119,7 +119,7 @@ class Compressing(Service):
         return self._working.addCallback(self._let_go)
 
     def _add(self, digest: Digest) -> None:
-        if digest.size_bytes < LEAST_BYTES:
+        if digest.size_bytes < LEAST_BYTES or frame_count(digest.size_bytes) > MOST_FRAMES:
             return
         if len(self._queue) >= MOST_WAITING:
             self.passed_over += 1

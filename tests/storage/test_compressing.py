@@ -24,6 +24,7 @@ from gorego_tw.storage.index_write import IndexWrite
 from gorego_tw.storage.records import COMPRESSED, FILE, BlobRecord, disk_bytes
 from gorego_tw.storage.tier import LocalTier
 from gorego_tw.zstd.compression import zstd_chunks
+from gorego_tw.zstd.seekable import FRAME_BYTES
 from tests.storage import contract
 from tests.storage.cold_disk import ColdDisk
 from tests.storage.compression import CompressingTestCase, text
@@ -111,6 +112,13 @@ class KeepingTests(CompressingTestCase):
         digest, _ = self.put_text(LEAST_BYTES - 1)
         self.assertEqual(self.record(digest).location, FILE)
         self.assertEqual(self.record(self.put_text(LEAST_BYTES)[0]).location, COMPRESSED)
+
+    def test_too_large(self) -> None:
+        """A blob of too many frames stays as it is."""
+        self.patch(compressing, "MOST_FRAMES", 2)
+        digest, _ = self.put_text(2 * FRAME_BYTES + 1)
+        self.assertEqual(self.record(digest).location, FILE)
+        self.assertEqual(self.record(self.put_text(2 * FRAME_BYTES)[0]).location, COMPRESSED)
 
     def test_arrivals(self) -> None:
         """A blob that arrives is read as it is while it arrives, also after it was compressed."""

@@ -14,8 +14,15 @@ from gorego_tw.storage.checked_body import CheckedBody
 from gorego_tw.storage.compressed_body import CompressedBody
 from gorego_tw.storage.disk_threads import NoDiskThreads
 from gorego_tw.storage.records import COMPRESSED, FILE, BlobRecord
-from gorego_tw.storage.stored_file import DamagedFile, body_of, recognized_record, verified_record
+from gorego_tw.storage.stored_file import (
+    DamagedFile,
+    apparent_size,
+    body_of,
+    recognized_record,
+    verified_record,
+)
 from gorego_tw.storage.verified_files import VerifiedFiles
+from gorego_tw.zstd.seekable import FOOT_BYTES, pack_table
 from tests.storage.compression import text
 from tests.storage.test_compressed_body import make
 
@@ -114,6 +121,25 @@ class RecognitionTests(StoredFileTestCase):
         digest = digest_of(content, DigestFunction.SHA256)
         record = recognized_record(self.open(self.compressed), digest.key, 7)
         self.assertEqual((record.location, record.size_bytes), (FILE, self.length))
+
+    def test_blob_that_announces_a_long_table(self) -> None:
+        """Of a large file that ends as if most of it were a table nothing else is read to find out its size."""
+        size = 64 << 20
+        with self.plain.open("wb") as file:
+            file.truncate(size - FOOT_BYTES)
+            file.seek(0, os.SEEK_END)
+            count = size // 16
+            file.write(count.to_bytes(4, "little") + pack_table([1], 1)[4 - FOOT_BYTES :])
+        read: list[int] = []
+        pread = os.pread
+
+        def noted(fd: int, length: int, offset: int) -> bytes:
+            read.append(length)
+            return pread(fd, length, offset)
+
+        self.patch(os, "pread", noted)
+        self.assertEqual(apparent_size(self.open(self.plain), size), size)
+        self.assertEqual(read, [FOOT_BYTES])
 
     def test_damaged(self) -> None:
         """Whatever was done to either form, it is not taken for the blob."""

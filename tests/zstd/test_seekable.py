@@ -9,15 +9,19 @@ import zstandard
 from twisted.trial.unittest import SynchronousTestCase
 
 from gorego_tw.zstd.seekable import (
+    FOOT_BYTES,
     FRAME_BYTES,
     LONGEST_FRAME_BYTES,
+    MOST_FRAMES,
     DamagedFrames,
     FrameCompressor,
     FrameDecompressor,
     FrameTable,
     frame_count,
     frame_sizes,
+    length_by_foot,
     pack_table,
+    size_by_table,
     table_bytes,
 )
 
@@ -75,6 +79,17 @@ class TableTests(SynchronousTestCase):
         stream = b"".join((*frames, table_of(frames, len(data))))
         reader = zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
         self.assertEqual(reader.read(), data)
+
+    def test_foot(self) -> None:
+        """The foot tells the length of the table, unless it has more frames than anything is made into."""
+        for count in (1, 3, MOST_FRAMES):
+            size = count * FRAME_BYTES
+            packed = pack_table([30] * count, size)
+            self.assertEqual(length_by_foot(packed[-FOOT_BYTES:]), len(packed))
+            self.assertEqual(size_by_table(packed), size)
+        more = pack_table([30] * (MOST_FRAMES + 1), MOST_FRAMES * FRAME_BYTES + 1)
+        for foot in (more[-FOOT_BYTES:], pack_table([], 0)[-FOOT_BYTES:], b"", bytes(FOOT_BYTES)):
+            self.assertIsNone(length_by_foot(foot))
 
     def test_long_frame(self) -> None:
         """A table of frames that are longer than any is none: nobody takes memory for them."""
