@@ -12,7 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from gorego_tw.errors import DigestMismatch, ResourceExhausted
-from gorego_tw.storage.blob_writer import WRITE_CHUNK, BlobWriter, hash_file, verified
+from gorego_tw.storage.blob_writer import WRITE_CHUNK, BlobWriter, verified
 from gorego_tw.storage.disk_threads import HeldDiskThreads, NoDiskThreads
 from tests.storage.tiers import blob
 
@@ -149,13 +149,37 @@ class BlobWriterTests(SynchronousTestCase):
         self.failureResultOf(writer.append(b"x"), DigestMismatch)
         self.assertEqual(writer.size_bytes, 1000)
 
-    def test_hash_file(self) -> None:
-        """The hash of a file is that of its content, however long it is."""
-        for size_bytes in (0, 10, 3_000_000):
-            digest, data = blob(size_bytes)
-            self.path.write_bytes(data)
-            with self.path.open("rb") as file:
-                self.assertEqual(hash_file(file.fileno(), digest.function), digest.key[1:])
+    def test_resumed_in_turns(self) -> None:
+        """Of a large file that an earlier time left only some is hashed before others have the thread, and no more
+        for who has left.
+        """
+        digest, data = blob(3_000_000)
+        self.path.write_bytes(data[:-1])
+        threads = HeldDiskThreads()
+        left = BlobWriter(digest, str(self.path), threads)
+        self.addCleanup(left.close)
+        resuming = Deferred.fromCoroutine(left.resume())
+        threads.held.pop()()
+        self.assertEqual(len(threads.held), 1)
+        resuming.cancel()
+        threads.held.pop()()
+        self.failureResultOf(resuming, CancelledError)
+        self.assertEqual(threads.held, [])
+        writer = BlobWriter(digest, str(self.path), threads)
+        self.addCleanup(writer.close)
+        resuming = Deferred.fromCoroutine(writer.resume())
+        threads.release()
+        self.successResultOf(resuming)
+        self.assertEqual(writer.size_bytes, len(data) - 1)
+        finishing = Deferred.fromCoroutine(self.finish(writer, data[-1:]))
+        threads.release()
+        self.successResultOf(finishing)
+        self.assertEqual(self.path.read_bytes(), data)
+
+    async def finish(self, writer: BlobWriter, rest: bytes) -> None:
+        """Take the rest."""
+        await writer.append(rest)
+        await writer.finish()
 
     def test_messages(self) -> None:
         """What does not fit names the blob and what was found instead."""
