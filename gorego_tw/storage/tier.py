@@ -200,7 +200,7 @@ class LocalTier:
             until = self.checkpoints.file_system_time()
         doubt = (self.inventory.doubt or NO_DOUBT).joined(since, until)
         self.inventory.doubt = doubt
-        self.verified.forget()
+        self.verified.forget(since)
         with suppress(StatusError):  # it is kept in memory
             doubt.write(self.environment)
 

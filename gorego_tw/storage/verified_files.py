@@ -18,7 +18,11 @@ MOST_BYTES = 32 << 20
 #: What a file takes beside its checksums, in bytes.
 _FILE_BYTES = 240
 
-_STATE = Struct("<QQ")
+#: In the order of time.
+_STATE = Struct(">QQ")
+
+#: After all of them.
+_ANY = b"\xff"
 
 
 class FileVersion(NamedTuple):
@@ -47,12 +51,17 @@ class VerifiedFiles:
         # Two generations, each of half of that: of the old one, what is asked for becomes young.
         self._young: dict[bytes, bytes] = {}
         self._old: dict[bytes, bytes] = {}
+        self._old_before = _ANY  # what is not before that in the old one was forgotten
         self._young_bytes = 0
         self._lines: dict[FileVersion, WaitingLine] = {}
 
     def sums(self, file: FileVersion) -> bytes | None:
         """Its checksums, if they are known."""
-        known = self._young.get(file.key) or self._old.get(file.key, b"")
+        known = self._young.get(file.key)
+        if known is None:
+            known = self._old.get(file.key, b"")
+            if known >= self._old_before:
+                return None
         if not known.startswith(file.state):
             return None
         if file.key not in self._young:
@@ -63,9 +72,13 @@ class VerifiedFiles:
         """It was found right, with those checksums."""
         self._keep(file.key, file.state + sums)
 
-    def forget(self) -> None:
-        """Whatever was found right may be so in memory only."""
-        self._young, self._old, self._young_bytes = {}, {}, 0
+    def forget(self, since: int) -> None:
+        """What was written from then on, in nanoseconds since the epoch, may have been found right in memory only."""
+        # To look through all of it would take 50 ms, so the larger generation stays, and is looked at when it is asked.
+        if len(self._young) > len(self._old):
+            self._old, self._old_before = self._young, _ANY
+        self._old_before = min(self._old_before, _STATE.pack(since, 0))
+        self._young, self._young_bytes = {}, 0
 
     async def learn(self, file: FileVersion, verify: Callable[[], Awaitable[bytes]]) -> bytes:
         """Its checksums, found out if need be: once for all who want to know at the same time.
@@ -92,3 +105,4 @@ class VerifiedFiles:
         self._young[key] = known
         if self._young_bytes > self._most_bytes // 2:
             self._old, self._young, self._young_bytes = self._young, {}, 0
+            self._old_before = _ANY

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gorego_tw.errors import Unavailable
 from gorego_tw.storage.records import COMPRESSED, FILE, BlobRecord
-from gorego_tw.storage.verified_files import VerifiedFiles, version_of
+from gorego_tw.storage.verified_files import FileVersion, VerifiedFiles, version_of
 
 RECORD = BlobRecord(5, FILE, 100, 7)
 FILE_1 = version_of(b"1", RECORD)
@@ -48,12 +48,28 @@ class VerifiedFilesTests(SynchronousTestCase):
         self.assertIsNone(self.verified.sums(FILE_1))
 
     def test_forgotten(self) -> None:
-        """Nothing is known of any file when all are forgotten, until it is found right again."""
-        self.verified.put(FILE_1, b"sums")
-        self.verified.forget()
-        self.assertIsNone(self.verified.sums(FILE_1))
-        self.verified.put(FILE_1, b"sums")
-        self.assertEqual(self.verified.sums(FILE_1), b"sums")
+        """Of what was written since then nothing is known until it is found right again; most of the rest stays."""
+        files = [version_of(b"%d" % n, RECORD._replace(stamp=250 + n)) for n in range(6)]
+        for file in files:
+            self.verified.put(file, b"sums")
+        for first in (4, 5, 3):
+            self.verified.forget(250 + first)
+            self.assertEqual(self.known(files), list(range(min(first, 4))))
+        self.verified.put(files[5], b"sums")
+        self.assertEqual(self.known(files), [0, 1, 2, 5])
+
+    def test_forgotten_and_bounded(self) -> None:
+        """What was found right after others were forgotten is known however much of it there is."""
+        verified = VerifiedFiles(Clock(), most_bytes=20_000)
+        verified.forget(0)
+        for number in range(1000):
+            verified.put(version_of(b"%d" % number, RECORD), b"sums")
+            before = version_of(b"%d" % max(0, number - 10), RECORD)
+            self.assertEqual(verified.sums(before), b"sums")
+
+    def known(self, files: list[FileVersion]) -> list[int]:
+        """Which of them are known."""
+        return [n for n, file in enumerate(files) if self.verified.sums(file) is not None]
 
     def test_bounded(self) -> None:
         """What was not asked for goes when there is too much, the last one never; what is asked for stays."""
