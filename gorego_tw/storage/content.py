@@ -10,10 +10,14 @@ from gorego_tw.storage.blob_writer import check_hash
 from gorego_tw.storage.block_sums import Summing
 from gorego_tw.storage.reading import read_all
 
-#: How much of what is hashed for nobody who reads it now is read at once, in bytes; and so many times, before others
-#: have the thread: 3 ms, and as many times that as frames expand to more.
+#: How much of a blob is read at once for nobody who reads it now, in bytes; and so many times before others have the
+#: thread, whoever it is read for: 3 ms.
 _PIECE_BYTES = 256 * 1024
 _TURN_PIECES = 4
+
+#: Of what is compressed so much less is read as it is shorter, but as much as this, in bytes, which frames of zeros
+#: expand to 36 MiB.
+_LEAST_PIECE_BYTES = 4096
 
 
 class Content:
@@ -30,6 +34,8 @@ class Content:
         self._fd = fd
         self._digest = digest
         self._hasher = Summing(hasher)
+        as_short = _PIECE_BYTES * size_bytes // digest.size_bytes
+        self._piece_bytes = min(_PIECE_BYTES, max(_LEAST_PIECE_BYTES, as_short))
 
     @property
     def is_whole(self) -> bool:
@@ -42,7 +48,8 @@ class Content:
         :returns: how many bytes those are, 0 if there are none any more.
         :raises DigestMismatch: they are the last ones, and the file is not the blob.
         """
-        piece = into[: self.size_bytes - self.taken_bytes]
+        left = self.size_bytes - self.taken_bytes
+        piece = into[: min(left, _TURN_PIECES * self._piece_bytes)]
         count = os.preadv(self._fd, (piece,), self.taken_bytes)
         self._take_in(into[:count])
         if count and self.is_whole:
@@ -56,7 +63,7 @@ class Content:
         :raises DigestMismatch: the file is not the blob.
         """
         before = self.taken_bytes
-        memory = memoryview(bytearray(min(_PIECE_BYTES, self.size_bytes)))
+        memory = memoryview(bytearray(min(self._piece_bytes, self.size_bytes)))
         for _ in range(_TURN_PIECES):
             if self.is_whole:
                 break

@@ -10,7 +10,9 @@ import zstandard
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 
+from gorego_tw.digest import Digest, DigestFunction, digest_of
 from gorego_tw.errors import DataLoss
+from gorego_tw.storage import content
 from gorego_tw.storage.checked_frames import CheckedFrames
 from gorego_tw.storage.compressed_body import CompressedBody
 from gorego_tw.storage.verified_files import VerifiedFiles
@@ -44,11 +46,15 @@ class CheckedFramesTestCase(ColdFileTestCase):
     size_bytes = SIZE
 
     def setUp(self) -> None:
-        self.digest, self.data = text(self.size_bytes)
+        self.digest, self.data = self.blob()
         file = Path(self.mktemp())
         self.length = make(self.digest, self.data, file)
         self.kept = file.read_bytes()[: -table_bytes(self.size_bytes)]
         self.have(file)
+
+    def blob(self) -> tuple[Digest, bytes]:
+        """What is in the file."""
+        return text(self.size_bytes)
 
     def body(self) -> CompressedBody:
         file = CheckedFrames(
@@ -249,6 +255,31 @@ class OtherBlobTests(CheckedFramesTestCase):
         for asked in (frames(1000), plain(1000), plain(0, 10)):
             self.disk.forget()
             self.assertEqual(self.assert_kept_back(asked, "wrong hash"), b"")
+
+
+class ShortFramesTests(CheckedFramesTestCase):
+    """Frames of a few bytes, which expand to ten thousand times as much."""
+
+    size_bytes = 40 * FRAME_BYTES
+
+    def blob(self) -> tuple[Digest, bytes]:
+        """Zeros."""
+        data = bytes(self.size_bytes)
+        return digest_of(data, DigestFunction.SHA256), data
+
+    def test_in_turns(self) -> None:
+        """Others have the thread again and again, though there is little to be read."""
+        self.patch(content, "_LEAST_PIECE_BYTES", 50)
+        for asked in (frames(), frames(FRAME_BYTES), plain(0, 10)):
+            self.forget_all()
+            reading, data = self.start(asked)
+            turns = 0
+            while self.threads.held:
+                self.threads.held.pop()()
+                turns += 1
+            self.successResultOf(reading)
+            self.assertGreater(turns, 5)
+            self.assertTrue(data)
 
 
 class OneFrameTests(CheckedFramesTestCase):
