@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 from twisted.internet.interfaces import IReactorTime
 
+from gorego_tw.errors import DigestMismatch
 from gorego_tw.storage.records import BlobRecord
 from gorego_tw.storage.waiting_line import WaitingLine
+from gorego_tw.zstd.seekable import DamagedFrames
 
 #: How much the checksums may take in memory, in bytes: those of 130,000 files of up to 64 KiB, or of files of
 #: 256 GiB together. What was not read for longest is forgotten, and compared with its hash when it is read again.
@@ -37,6 +39,15 @@ def version_of(key: bytes, record: BlobRecord) -> FileVersion:
     return FileVersion(key, _STATE.pack(record.stamp, record.stored_bytes))
 
 
+class _Look(WaitingLine):
+    """Those who wait for a file to be hashed.
+
+    :ivar damage: what was found, if it is not the blob.
+    """
+
+    damage: Exception | None = None
+
+
 class VerifiedFiles:
     """The checksums of files, by what they are.
 
@@ -53,7 +64,7 @@ class VerifiedFiles:
         self._old: dict[bytes, bytes] = {}
         self._old_before = _ANY  # what is not before that in the old one was forgotten
         self._young_bytes = 0
-        self._lines: dict[FileVersion, WaitingLine] = {}
+        self._looks: dict[FileVersion, _Look] = {}
 
     def sums(self, file: FileVersion) -> bytes | None:
         """Its checksums, if they are known."""
@@ -83,20 +94,25 @@ class VerifiedFiles:
     async def learn(self, file: FileVersion, verify: Callable[[], Awaitable[bytes]]) -> bytes:
         """Its checksums, found out if need be: once for all who want to know at the same time.
 
-        :param verify: compares all of it with its hash. What it raises this does.
+        :param verify: compares all of it with its hash. What it raises this does; of damage for all of them.
         """
-        while (line := self._lines.get(file)) is not None:
-            await line.join()
+        while (look := self._looks.get(file)) is not None:
+            await look.join()
+            if look.damage is not None:
+                raise look.damage.with_traceback(None)
         sums = self.sums(file)
         if sums is not None:
             return sums
-        line = self._lines[file] = WaitingLine(self._clock)
+        look = self._looks[file] = _Look(self._clock)
         try:
             sums = await verify()
             self.put(file, sums)
+        except (DigestMismatch, DamagedFrames) as damage:
+            look.damage = damage
+            raise
         finally:
-            del self._lines[file]
-            line.call()
+            del self._looks[file]
+            look.call()
         return sums
 
     def _keep(self, key: bytes, known: bytes) -> None:

@@ -6,9 +6,10 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from gorego_tw.errors import Unavailable
+from gorego_tw.errors import DigestMismatch, Unavailable
 from gorego_tw.storage.records import COMPRESSED, FILE, BlobRecord
 from gorego_tw.storage.verified_files import FileVersion, VerifiedFiles, version_of
+from gorego_tw.zstd.seekable import DamagedFrames
 
 RECORD = BlobRecord(5, FILE, 100, 7)
 FILE_1 = version_of(b"1", RECORD)
@@ -108,3 +109,16 @@ class VerifiedFilesTests(SynchronousTestCase):
         self.failureResultOf(second, CancelledError)
         self.verifying[0].callback(b"sums")
         self.assertEqual(self.successResultOf(first), b"sums")
+
+    def test_damaged(self) -> None:
+        """Who waits for a file that turns out not to be the blob is told so, and nothing is hashed once more."""
+        for damage in (DigestMismatch("wrong hash"), DamagedFrames("wrong checksum")):
+            first, *others = [self.learn() for _ in range(3)]
+            self.verifying.pop().errback(damage)
+            for learning in (first, *others):
+                self.failureResultOf(learning, type(damage))
+            self.assertEqual(self.verifying, [])
+            last = self.learn()
+            self.verifying.pop().callback(b"sums")
+            self.assertEqual(self.successResultOf(last), b"sums")
+            self.verified.forget(0)
