@@ -15,7 +15,7 @@ from zope.interface import implementer
 from gorego_tw.body import BytesBody
 from gorego_tw.concurrency import closing
 from gorego_tw.digest import Digest, digest_of
-from gorego_tw.errors import DigestMismatch, NotFound, Reason, StatusError
+from gorego_tw.errors import DigestMismatch, NotFound, Reason, StatusError, Unavailable
 from gorego_tw.interfaces import (
     ActionKey,
     IActionResults,
@@ -121,8 +121,12 @@ class LocalBlobs:
         if digest.size_bytes <= INLINE_LIMIT:
             self._put_inline(digest, verified(digest, await body.read_all()))
         elif self._inventory.holds(digest):
-            await self._write(digest, body, None)
             self._touch(digest.key)
+            await self._write(digest, body, None)
+            if not self._inventory.holds(digest):
+                raise Unavailable(
+                    f"local tier: blob {digest} went while it came again; send it again"
+                )
         else:
             await self._put_file(digest, body)
 

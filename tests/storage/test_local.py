@@ -107,6 +107,20 @@ class KeepingTests(TierTestCase):
         self.assertEqual(self.successResultOf(reading), data)
         self.assertEqual(self.successResultOf(read(self.tier.blobs, digest)), data)
 
+    def test_evicted_while_put_again(self) -> None:
+        """A blob that is evicted while it is sent again is not said to be here."""
+        threads = HeldDiskThreads()
+        digest, data = self.put(700_000)
+        self.reopen(threads=threads)
+        putting = Deferred.fromCoroutine(put(self.tier.blobs, digest, data))
+        self.tier.inventory.evict([digest.key])
+        threads.release()
+        self.failureResultOf(putting, Unavailable)
+        putting = Deferred.fromCoroutine(put(self.tier.blobs, digest, data))
+        threads.release()
+        self.successResultOf(putting)
+        self.assertEqual(self.successResultOf(read(self.tier.blobs, digest)), data)
+
     def test_evicted_while_read(self) -> None:
         """A blob that is evicted while it is read is read to its end."""
         digest, data = self.put(300_000)
