@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from gorego_tw.forwarding import Metadata, forwarded
+from gorego_tw.forwarding import VIA, Metadata, forwarded
 from gorego_tw.grpc.router import Call, IRPCService, Method, unary
 from gorego_tw.reapi.forwarding_metadata import ForwardingMetadata, chosen
 from tests.reapi.fakes import FakeCall
@@ -61,6 +61,12 @@ class ForwardingMetadataTests(SynchronousTestCase):
         call = FakeCall({"authorization": "x" * 4000}, {"a-bin": b"x" * 2048, "b-bin": b"x" * 2049})
         names = [name for name, _ in chosen(call, ["authorization", "a-bin", "b-bin"])]
         self.assertEqual(names, ["authorization", "a-bin"])
+
+    def test_long_way(self) -> None:
+        """A way that no call has come does not travel on: it would be refused upstream, with the calls of others."""
+        for length, names in ((2048, [VIA]), (2049, [])):
+            call = FakeCall({VIA: "x" * length})
+            self.assertEqual([name for name, _ in chosen(call, [VIA])], names)
 
     def test_no_text(self) -> None:
         """Text that gRPC does not allow does not travel on."""
