@@ -178,9 +178,10 @@ class VerifyTests(ControlTestCase):
 
     def test_disk_away_for_a_moment(self) -> None:
         """What the disk cannot read for now is told, and dropped by nobody before it was looked at again."""
-        digest, data = self.put(5000)
-        other, _ = self.put(6000)
-        self.flip(other)
+        # What is damaged beside it is dropped, whether it is looked at before or after.
+        before, (digest, data), after = sorted(self.put(size) for size in (5000, 6000, 7000))
+        self.flip(before[0])
+        self.flip(after[0])
         opened, path = os.open, str(self.path(digest))
 
         def away(name: str, *arguments: int) -> int:
@@ -191,7 +192,7 @@ class VerifyTests(ControlTestCase):
         patch = self.patch(os, "open", away)
         self.assertEqual(
             sorted(self.verify(repair=True)),
-            [("[Errno 5] Input/output error", False), ("wrong hash", True)],
+            [("[Errno 5] Input/output error", False), ("wrong hash", True), ("wrong hash", True)],
         )
         patch.restore()
         self.assertTrue(self.tier.unreadable.is_noted(digest))
@@ -355,6 +356,19 @@ class BlobTests(ControlTestCase):
                 found[name] = found.get(name, b"") + reply.data
         self.assertEqual(found, {d.key[1:]: data for d, data in (small, large)})
         self.assertEqual(list(damages), [damaged[0].key[1:]])
+
+    def test_read_all_with_a_damaged_record(self) -> None:
+        """A blob whose record is damaged is told as such, and counted; the others come."""
+        key = b"\1" + bytes(32)
+        with self.tier.environment.begin(write=True) as txn:
+            txn.put(key, b"no record", db=self.tier.environment.blobs)
+        digest, data = self.put(10)
+        replies = self.stream(self.control.read_all(pb.ReadAllRequest(), None))
+        damages = {reply.name.hash: reply.damage for reply in replies if reply.damage}
+        self.assertEqual(list(damages), [key[1:]])
+        self.assertEqual(b"".join(reply.data for reply in replies), data)
+        self.assertIn(digest.key[1:], [reply.name.hash for reply in replies])
+        self.assertEqual(self.tier.inventory.damaged, 1)
 
     def guess_size(self) -> tuple[Digest, bytes]:
         """Keep a blob that looks as if it were compressed, and let it be taken for that."""
@@ -582,6 +596,7 @@ class FoundOnTheWayTests(ControlTestCase):
         self.assertEqual(named, {*others, digest.key[1:]})
         self.assertEqual(sum(len(reply.data) for reply in replies), 10 + 20 + len(data))
         self.assertEqual([reply.damage for reply in replies if reply.damage], ["wrong hash"])
+        self.assertEqual(self.tier.inventory.damaged, 1)
 
     def test_not_dropped(self) -> None:
         """What could not be dropped is not said to be."""

@@ -69,22 +69,23 @@ class ObservedTests(SynchronousTestCase):
 
     def test_unreadable(self) -> None:
         """A metric that cannot be read is left out and counted, told once in a while, and back when it can be read."""
-        broken = True
+        trouble: Exception | None = None
 
         def usage() -> float:
-            if broken:
-                raise Unavailable("index: broken")
+            if trouble is not None:
+                raise trouble
             return 7
 
         self.observed.gauge("usage", "Usage.", usage)
         self.observed.gauge("depth", "Depth.", lambda: 1)
         with capturedLogs() as told:
-            for count in (1, 2):
+            for count, error in enumerate((Unavailable("index: broken"), OSError("no disk")), 1):
+                trouble = error
                 self.assertEqual(self.samples(), {("depth", ""): 1})
                 self.assertEqual(self.observed.left_out, count)
             self.assertEqual([event["trouble"] for event in told], ["index: broken"])
             self.clock.advance(TELL_SECONDS)
             self.samples()
             self.assertEqual(len(told), 2)
-        broken = False
+        trouble = None
         self.assertEqual(self.samples(), {("usage", ""): 7, ("depth", ""): 1})
