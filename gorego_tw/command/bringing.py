@@ -10,6 +10,7 @@ from gorego_tw.command import archive
 from gorego_tw.command.blobs import PIECE_BYTES, send_blob
 from gorego_tw.command.connection import Connection, Refused
 from gorego_tw.command.digests import text_of
+from gorego_tw.command.printing import line
 from gorego_tw.errors import Code
 from gorego_tw.pb.gorego.control.v1 import control_pb2 as pb
 from gorego_tw.storage.records import entry_name
@@ -28,13 +29,15 @@ _HOPELESS = (Code.UNAVAILABLE,)
 class Bringing:
     """Brings blobs and action results, in their order.
 
+    :param as_json: whether what is refused is told to a program.
     :ivar counts: how many were kept (``blobs``, ``action_results``), were there (``existed``), or were
         ``refused``, which is told on standard error.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, as_json: bool = False) -> None:
         self.counts: Counter[str] = Counter()
         self._connection = connection
+        self._as_json = as_json
         self._waiting = pb.WriteSeveralRequest()
         self._waiting_bytes = 0
 
@@ -98,4 +101,7 @@ class Bringing:
             raise error
         self.counts["refused"] += 1
         shown = entry_name(subject) if isinstance(subject, bytes) else text_of(subject)
-        click.echo(f"refused: {shown}: {error.message}", err=True)
+        if self._as_json:
+            line({"entry": shown, "reason": error.message}, err=True)
+        else:
+            click.echo(f"refused: {shown}: {error.message}", err=True)

@@ -13,6 +13,7 @@ from gorego_tw.command import archive
 from gorego_tw.command.access import Location, refused
 from gorego_tw.command.bringing import Bringing
 from gorego_tw.command.connection import NOT_ALL_WELL, Connection, Refused
+from gorego_tw.command.digests import text_of
 from gorego_tw.command.output import STANDARD
 from gorego_tw.command.printing import bar, line
 from gorego_tw.pb.gorego.control.v1 import control_pb2 as pb
@@ -20,7 +21,12 @@ from gorego_tw.pb.gorego.control.v1 import control_pb2 as pb
 
 @click.command("export")
 @click.argument("file", default="-")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object, on standard error.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="A JSON object for each blob that is damaged, then one for all, on standard error.",
+)
 @click.pass_obj
 def export(location: Location, file: str, as_json: bool) -> None:
     """Write all blobs and action results to FILE, a tar archive.
@@ -30,16 +36,19 @@ def export(location: Location, file: str, as_json: bool) -> None:
     """
     try:
         with location.opened(all_of_it=True) as connection, archive.target(file) as stream:
-            counts = write_all(connection, archive.Writing(stream))
+            counts = write_all(connection, archive.Writing(stream), as_json=as_json)
     except Refused as error:
         refused(error)
     _tell(counts, as_json=as_json)
     _end(counts, "damaged")
 
 
-def write_all(connection: Connection, writing: archive.Writing) -> Counter[str]:
+def write_all(
+    connection: Connection, writing: archive.Writing, *, as_json: bool = False
+) -> Counter[str]:
     """All blobs and action results into an archive: how many there were, and how many were damaged.
 
+    :param as_json: whether what is damaged is told to a program.
     :raises Refused: they cannot be had.
     :raises OSError: the archive cannot be written.
     """
@@ -50,7 +59,10 @@ def write_all(connection: Connection, writing: archive.Writing) -> Counter[str]:
             for blob in _blobs(replies):
                 if blob.damage:
                     counts["damaged"] += 1
-                    click.echo(f"damaged: {blob.damage}", err=True)
+                    if as_json:
+                        line({"entry": text_of(blob.name), "reason": blob.damage}, err=True)
+                    else:
+                        click.echo(f"damaged: {blob.damage}", err=True)
                 else:
                     writing.blob(blob.name, iter(blob))
                     counts["blobs"] += 1
@@ -109,7 +121,12 @@ def _every_result(connection: Connection) -> Generator[pb.ListActionResultsRespo
 @click.argument(
     "file", type=click.Path(exists=True, dir_okay=False, allow_dash=True), default=STANDARD
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object, on standard error.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="A JSON object for each entry that is refused, then one for all, on standard error.",
+)
 @click.pass_obj
 def import_(location: Location, file: str, as_json: bool) -> None:
     """Keep what is in FILE, an archive made by export, beside what is stored.
@@ -136,7 +153,7 @@ def _import(connection: Connection, stream: IO[bytes], *, as_json: bool) -> Coun
 
     :returns: how many there were of each kind.
     """
-    bringing = Bringing(connection)
+    bringing = Bringing(connection, as_json=as_json)
     try:
         with bar("import", 1) as progress:
             try:

@@ -460,6 +460,24 @@ class TransferTests(CommandTestCase):
         self.fail_with(1, "refused", "import", folder=self.other, data=bytes(data))
         self.assertEqual(len(self.succeed("ls", folder=self.other).splitlines()), 1)
 
+    def test_wrong_entries_as_json(self) -> None:
+        """A program is told of each entry that is damaged or refused, and reads every line."""
+        archive = bytearray(self.archive())
+        for data in (self.small_data, self.large_data[:100]):
+            archive[archive.index(data)] ^= 1
+        self.damage(self.large)
+        export = self.run_command("export", self.mktemp(), "--json")
+        refused = self.run_command("import", "--json", folder=self.other, data=bytes(archive))
+        for result, wrong, end in (
+            (export, [self.large], {"blobs": 1, "action_results": 1, "damaged": 1}),
+            (refused, [self.large, self.small], {"blobs": 0, "action_results": 1, "refused": 2}),
+        ):
+            *lines, counts = map(json.loads, result.stderr.splitlines())
+            expected = {f"{digest.hash}/{digest.size_bytes}" for digest in wrong}
+            self.assertEqual({line["entry"] for line in lines}, expected)
+            self.assertNotIn("", [line["reason"] for line in lines])
+            self.assertEqual((counts, result.exit_code), (end, 1))
+
     def test_cut_off(self) -> None:
         """An archive that ends too early is told as such."""
         data = self.archive()
