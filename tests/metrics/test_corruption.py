@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 from gorego_tw.errors import DataLoss
 from gorego_tw.metrics.corruption import observe_corruption
 from gorego_tw.telemetry.observed import Observed
+from tests.metrics.reading import value
 from tests.storage.tiers import blob, read
 from tests.two_tiers import TwoTiersTestCase
 
@@ -37,3 +38,12 @@ class CorruptionTests(TwoTiersTestCase):
         observe_corruption(Observed(registry, self.clock), self.tier, None)
         self.assertEqual(self.value(registry, "local"), 0)
         self.assertIsNone(self.value(registry, "backing"))
+
+    def test_first_reads(self) -> None:
+        """What this process has not written is counted when it is read for the first time."""
+        digest, _ = self.put(100_000)
+        registry = CollectorRegistry()
+        observe_corruption(Observed(registry, self.clock), self.reopen(), None)
+        for _ in range(2):
+            self.successResultOf(read(self.tier.blobs, digest))
+            self.assertEqual(value(registry, "gorego_first_read_verified_bytes_total"), 100_000)
