@@ -49,7 +49,8 @@ class Bringing:
         """
         if isinstance(subject, bytes):
             if size_bytes > archive.MOST_RESULT_BYTES:
-                self._refused(subject, Refused(Code.RESOURCE_EXHAUSTED, f"{size_bytes} bytes"))
+                message = f"{size_bytes} bytes; allowed: {archive.MOST_RESULT_BYTES} at most"
+                self._refused(subject, Refused(Code.RESOURCE_EXHAUSTED, message))
                 return
             self._make_room(size_bytes)
             self._waiting.results.add(key=subject, value=data.read())

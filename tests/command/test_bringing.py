@@ -11,7 +11,7 @@ from random import Random
 import lmdb
 from google.protobuf.message import Message
 
-from gorego_tw.command.archive import Data
+from gorego_tw.command.archive import MOST_RESULT_BYTES, Data
 from gorego_tw.command.bringing import SMALL_BYTES, Bringing
 from gorego_tw.command.connection import Refused, ReplyT
 from gorego_tw.command.direct import Direct, sleep
@@ -137,6 +137,12 @@ class BringingTests(TierTestCase):
         self.assertEqual(self.bringing.counts, {"blobs": 2, "refused": 3})
         self.assertEqual(told.getvalue().count("refused: "), 3)
         self.assertEqual(self.missing(good), [])
+
+    def test_too_large(self) -> None:
+        """An action result that no message takes is refused before it is read, with what would be allowed."""
+        self.patch(sys, "stderr", told := StringIO())
+        self.bringing.take(bytes(33), MOST_RESULT_BYTES + 1, Data(BytesIO()))
+        self.assertIn(f": 67108865 bytes; allowed: {MOST_RESULT_BYTES} at most", told.getvalue())
 
     def test_nothing_more_will_be_kept(self) -> None:
         """When the disk fails the import ends at the first that was not kept."""
