@@ -121,12 +121,19 @@ class Location(NamedTuple):
                 f"is no {NAME!r} in it: try again when that is done"
             )
         remote = Remote(socket_path(self.folder))
+        has_greeted = False
         try:
             remote.greet()
+            has_greeted = True
             yield remote
         except Refused as error:
             if error.code is not Code.UNAVAILABLE or error.message.startswith("local tier"):
                 raise  # it has answered
+            if has_greeted:
+                raise Unusable(
+                    f"{self.folder}: the daemon there has ended before all was done, which can be tried again: "
+                    f"{error.message}"
+                ) from error
             raise Unusable(
                 f"{self.folder}: in use by a process that does not answer at {self.folder / NAME} "
                 f"(a daemon that stands still or stops, or another gorego cache): {error.message}"

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import grpc
 
+from gorego_tw.command.access import Location, Unusable
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as reapi
+from gorego_tw.pb.gorego.control.v1.control_pb2 import StatRequest, StatResponse
 from tests.end_to_end.client import digest_of, read_name
 from tests.end_to_end.daemon import CHECKOUT, DaemonTestCase
 
@@ -124,6 +126,15 @@ class CommandTests(DaemonTestCase):
         self.daemon.stop()
         self.assertFalse((self.daemon.cache_dir / "control").exists())
         self.assertEqual(self.run_command("ls"), entries)
+
+    def test_a_daemon_that_ends(self) -> None:
+        """That the daemon has ended meanwhile is told as that, and not as a folder that somebody else holds."""
+        location = Location(self.daemon.cache_dir, None, is_configured=True)
+        with self.assertRaises(Unusable) as caught, location.opened() as connection:
+            self.daemon.kill()
+            connection.ask("Stat", StatRequest(), StatResponse)
+        told = f"{self.daemon.cache_dir}: the daemon there has ended before all was done"
+        self.assertTrue(caught.exception.message.startswith(told), caught.exception.message)
 
     def test_no_room_for_what_it_writes(self) -> None:
         """That is told in a line, with a daemon and without one, and nothing fails after it."""
