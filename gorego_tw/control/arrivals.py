@@ -100,7 +100,7 @@ class Brought:
             raise InvalidArgument(f"action result {stored.key.hex()[:80]}: no key of one")
         try:
             result = unpack_action(stored.value)
-        except (DamagedRecord, KeyError, IndexError) as error:
+        except DamagedRecord as error:
             raise InvalidArgument(f"action result {stored.key.hex()}: {error}") from None
         here = self._tier.index.action(stored.key)
         if here is not None and damage_of_action(here) is None:

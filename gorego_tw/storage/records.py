@@ -56,6 +56,7 @@ _TALLY = Struct("<qq")
 _CHECKSUM = Struct("<I")
 _PENDING = Struct("<d?QQ")
 _KEY_BYTES = {function: 1 + function.hash_bytes for function in DigestFunction}
+_KEY_WIDTHS = frozenset(_KEY_BYTES.values())
 #: The lengths of blobs' keys by their first bytes, in bytes.
 _KEY_LENGTHS = {bytes([function]): length for function, length in _KEY_BYTES.items()}
 
@@ -233,19 +234,20 @@ def pack_action(result: StoredActionResult, last_used: int) -> bytes:
 def unpack_action(value: bytes) -> StoredActionResult:
     """The action result in that value.
 
-    :raises DamagedRecord: it does not have its checksum.
+    :raises DamagedRecord: it does not have its checksum, or its form, which who brings one may have got wrong.
     """
-    try:
-        _, checksum, count, width, mixed = _ACTION_HEAD.unpack_from(value)
-    except struct.error as error:
-        raise DamagedRecord(str(error)) from None
+    if len(value) < _ACTION_HEAD.size:
+        raise DamagedRecord(f"an action result of {len(value)} bytes")
+    _, checksum, count, width, mixed = _ACTION_HEAD.unpack_from(value)
     if crc32(value[_ACTION.size :]) != checksum:
         raise DamagedRecord("wrong checksum")
     slot = _slot(width)
     end = _ACTION_HEAD.size + count * slot.size
+    if end > len(value) or (count and width not in _KEY_WIDTHS):
+        raise DamagedRecord(f"{count} references of {width} bytes in {len(value)}")
     pairs = slot.iter_unpack(value[_ACTION_HEAD.size : end])
     if mixed:
-        pairs = ((key[: _KEY_BYTES[key[0]]], size_bytes) for key, size_bytes in pairs)
+        pairs = ((key[: _KEY_BYTES.get(key[0])], size_bytes) for key, size_bytes in pairs)
     return StoredActionResult(value[end:], tuple(map(_digest, pairs)))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import struct
+import zlib
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from random import Random
@@ -481,12 +483,18 @@ class ActionResultTests(ControlTestCase):
         self.assertEqual(found, StoredActionResult(b"result", (digest,)))
 
     def test_damaged(self) -> None:
-        """What does not have its checksum, or no key of an action result, is refused."""
+        """What does not have its checksum, its form, or a key of an action result, is refused."""
+
+        def sealed(covered: bytes) -> bytes:
+            return struct.pack("<II", 0, zlib.crc32(covered)) + covered
+
         self.put_result()
         (result,) = self.listed()
         for key, value in (
             (result.key, result.value[:-1]),
             (result.key, b""),
+            (result.key, sealed(b"\1\0\0\0\x21\0" + bytes(32))),  # one reference, cut short
+            (result.key, sealed(b"\1\0\0\0\0\0" + bytes(8))),  # one of no key
             (result.key[1:], result.value),
             (b"\1" + result.key[1:], result.value),
         ):

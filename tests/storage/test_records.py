@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import sys
+import zlib
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,6 +79,18 @@ class RecordTests(SynchronousTestCase):
         position = data.draw(st.integers(4, len(packed) - 1))
         packed[position] ^= data.draw(st.integers(1, 255))
         self.assertRaises(DamagedRecord, unpack_action, bytes(packed))
+
+    @given(st.integers(0, 4), st.integers(0, 66), st.booleans(), st.binary(max_size=200))
+    def test_made_up_actions(self, count: int, width: int, mixed: bool, rest: bytes) -> None:
+        """What has its checksum and another form is told from an action result, or all its references can be keys."""
+        covered = struct.pack("<IB?", count, width, mixed) + rest
+        try:
+            result = unpack_action(struct.pack("<II", 1, zlib.crc32(covered)) + covered)
+        except DamagedRecord:
+            return
+        self.assertEqual(len(result.references), count)
+        for digest in result.references:
+            self.assertIn(len(digest.key) - 1, {function.hash_bytes for function in DigestFunction})
 
     @given(st.binary(max_size=64))
     def test_garbage(self, garbage: bytes) -> None:
