@@ -26,7 +26,7 @@ from gorego_tw.grpc.health import Health
 from gorego_tw.grpc.reflection import Reflection
 from gorego_tw.grpc.router import IRPCService
 from gorego_tw.lifecycle import Lifecycle, Opened, StartError
-from gorego_tw.listen_address import endpoint_description
+from gorego_tw.listen_address import endpoint_description, leads_here
 from gorego_tw.local_tier import cache_size, compression, make_janitor, open_tier
 from gorego_tw.logging_controls import AccessLogControl, LevelControl
 from gorego_tw.metrics.catalogue import Counting, catalogue
@@ -262,11 +262,17 @@ def grpc_port(configuration: Configuration, server: GRPCFactory, reactor: Any) -
 def web_ports(configuration: Configuration, shown: Shown, reactor: Any) -> Iterator[Port]:
     """Where operators and their tools look, if they are to.
 
-    :raises StartError: the address is none.
+    :raises StartError: the address is none, or that of the build clients.
     """
     key, address = "telemetry.metrics_addr", configuration.settings.telemetry.metrics_addr
     if not address:
         return
+    clients = configuration.settings.listen_addr
+    if leads_here(address, clients) or leads_here(clients, address):
+        place = _address_place(configuration, key, address)
+        raise StartError(
+            f"{place} is where listen_addr is, {clients!r}; allowed: another port, or nothing"
+        )
     site = make_site(configuration, shown, reactor)
     yield Port(
         endpoint(configuration, key, address, reactor),

@@ -54,6 +54,8 @@ def leads_here(host_and_port: str, address: str) -> bool:
     there, here = _HOST_AND_PORT.fullmatch(host_and_port), _HOST_AND_PORT.fullmatch(address)
     if there is None or here is None or int(there["port"]) != int(here["port"]):
         return False
+    if not int(here["port"]):
+        return False  # any that is free
     host, own = (match["ipv6"] or match["host"] for match in (there, here))
     is_loopback = host in _LOOPBACK
     return host == own or (is_loopback and (own in _LOOPBACK or own in _ANY))

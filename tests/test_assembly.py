@@ -174,6 +174,22 @@ class RefusalTests(AssemblyTestCase):
         )
         self.assertIn("listen_addr (no configuration file): 'tcp:what': ", str(error))
 
+    def test_one_port_for_two(self) -> None:
+        """The pages are not where the clients are: the line names both, not the one that came too late."""
+        shown = Shown({}, {}, make_registry(), Kept(), {})
+        for clients, pages in (
+            ("127.0.0.1:9", "localhost:9"),
+            (":9", "[::1]:9"),
+            ("[::1]:9", ":9"),
+        ):
+            keys = {"GOREGO_LISTEN_ADDR": clients, "GOREGO_TELEMETRY_METRICS_ADDR": pages}
+            configuration = self.configuration(**keys)
+            error = self.assertRaises(
+                StartError, list, web_ports(configuration, shown, self.reactor)
+            )
+            self.assertIn("GOREGO_TELEMETRY_METRICS_ADDR (in the environment)", str(error))
+            self.assertIn(f"{pages!r} is where listen_addr is, {clients!r}", str(error))
+
 
 class WarningTests(AssemblyTestCase):
     def test_a_limit_out_of_reach(self) -> None:

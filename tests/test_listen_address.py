@@ -53,6 +53,7 @@ class EndpointDescriptionTests(SynchronousTestCase):
             ("127.0.0.1:50051", "cache.example:50051"),
             ("127.0.0.1:50051", "unix:/run/g.sock"),
             ("/run/g.sock", ":50051"),
+            ("127.0.0.1:0", "127.0.0.1:0"),
         ):
             self.assertFalse(leads_here(target, address), (target, address))
 
