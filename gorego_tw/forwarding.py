@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import Context, ContextVar
+from functools import lru_cache
 from typing import TypeAlias
 
 #: Names and values as gRPC has them: lower-case names, bytes where a name ends in "-bin".
@@ -37,8 +38,13 @@ def rights(metadata: Metadata) -> Metadata:
 
 
 def way(metadata: Metadata) -> Metadata:
-    """What of it tells where the call has come along, and nothing of who asks."""
-    return tuple(pair for pair in metadata if pair[0] == VIA)
+    """What of it tells where the call has come along, and nothing of who asks. There are few: one is kept for many."""
+    return _one_for_many(tuple(pair for pair in metadata if pair[0] == VIA))
+
+
+@lru_cache(maxsize=64)
+def _one_for_many(metadata: Metadata) -> Metadata:
+    return metadata
 
 
 def detached() -> Context:

@@ -42,3 +42,8 @@ class ForwardingTests(SynchronousTestCase):
         metadata: Metadata = (("authorization", "x"), (VIA, "a#1"))
         self.assertEqual(rights(metadata), (("authorization", "x"),))
         self.assertEqual(carrying(way(metadata)).run(forwarded), ((VIA, "a#1"),))
+
+    def test_same_way(self) -> None:
+        """Calls that have come along the same way share it: a queue keeps it for each of its entries."""
+        first, second = (way(((VIA, "a#1"),)) for _ in range(2))
+        self.assertIs(first, second)
