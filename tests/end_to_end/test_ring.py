@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
+from functools import partial
 
 import grpc
 
@@ -29,7 +31,13 @@ class RingTests(DaemonTestCase):
             daemon = self.make_daemon(GOREGO_BACKING_CACHE_TARGET=target, **keys)
             daemon.listen_addr = address
             ring.append(daemon.start())
+        for daemon in ring:  # what does not answer yet is a miss
+            eventually(partial(self.has_greeted, daemon), "the next one answers")
         return ring
+
+    def has_greeted(self, daemon: Daemon) -> bool:
+        """Whether the one behind it has answered."""
+        return bool(re.search(r"the backing cache \S+ answers", daemon.log))
 
     def refused(self, call: Callable[[], object]) -> str:
         """Why a call is refused, soon."""
