@@ -17,6 +17,7 @@ from gorego_tw.command.digests import DIGEST, text_of
 from gorego_tw.command.output import STANDARD, output
 from gorego_tw.command.printing import bar, line, size
 from gorego_tw.digest import DigestFunction
+from gorego_tw.errors import Code
 from gorego_tw.pb.gorego.control.v1 import control_pb2 as pb
 
 #: How much of a blob is in one message, in bytes.
@@ -83,6 +84,10 @@ def put(location: Location, file: IO[bytes], function: str, as_json: bool) -> No
             with location.opened(may_make=True) as connection:
                 existed = send_blob(connection, name, _pieces(file, name.size_bytes))
         except Refused as error:
+            if error.code is Code.INVALID_ARGUMENT:  # it was named by what is sent
+                raise click.ClickException(
+                    "the file has changed while it was read; what is put has to stay as it is"
+                ) from error
             refused(error)
     if as_json:
         line({"digest": text_of(name), "size_bytes": name.size_bytes, "existed": existed})

@@ -334,6 +334,12 @@ class BlobTests(CommandTestCase):
         self.assertTrue(text.startswith("blake3:"))
         self.assertEqual(self.succeed("get", text), "data")
 
+    def test_put_what_changes(self) -> None:
+        """A file that is another one when it is read again is told as such, and not kept."""
+        changing = "/proc/sys/kernel/random/uuid"
+        self.fail_with(1, "Error: the file has changed while it was read", "put", changing)
+        self.assertEqual(len(self.succeed("ls").splitlines()), 2)
+
     def test_the_empty_blob(self) -> None:
         """It is always there, whether anybody has put it or not."""
         name = str(empty_digest(DigestFunction.SHA256))
