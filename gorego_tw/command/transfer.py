@@ -35,11 +35,12 @@ def export(location: Location, file: str, as_json: bool) -> None:
     Exit code 1 if something is damaged: it is left out, or refused by import.
     """
     try:
-        with location.opened(all_of_it=True) as connection, archive.target(file) as stream:
-            counts = write_all(connection, archive.Writing(stream), as_json=as_json)
+        with location.opened(all_of_it=True) as connection:
+            with archive.target(file) as stream:
+                counts = write_all(connection, archive.Writing(stream), as_json=as_json)
+            _tell(counts, as_json=as_json)
     except Refused as error:
         refused(error)
-    _tell(counts, as_json=as_json)
     _end(counts, "damaged")
 
 

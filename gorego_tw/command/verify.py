@@ -34,12 +34,12 @@ def verify(location: Location, repair: bool, bytes_per_second: int | None, as_js
     try:
         with location.opened(all_of_it=True) as connection:
             last, damaged = _run(connection, request, as_json=as_json)
+            if as_json:
+                line({"entries": last.entries, "bytes": last.bytes, "damaged": damaged})
+            else:
+                click.echo(f"{last.entries} entries, {size(last.bytes)}: {damaged} damaged")
     except Refused as error:
         refused(error)
-    if as_json:
-        line({"entries": last.entries, "bytes": last.bytes, "damaged": damaged})
-    else:
-        click.echo(f"{last.entries} entries, {size(last.bytes)}: {damaged} damaged")
     if damaged:
         raise SystemExit(NOT_ALL_WELL)
 

@@ -155,6 +155,14 @@ class IncompleteTests(CommandTestCase):
         after = json.loads(self.succeed("stat", "--json"))["used_bytes"]
         self.assertEqual((before // 100_000, after // 100_000), (1, 1))
 
+    def test_figures(self) -> None:
+        """What was found all the same is told, to programs too."""
+        os.truncate(self.folder / "index" / "data.mdb", 20_000)
+        verified = self.run_command("verify", "--json").stdout
+        self.assertEqual(json.loads(verified), {"entries": 0, "bytes": 0, "damaged": 0})
+        _, exported = self.run_command("export", self.mktemp(), "--json").stderr.splitlines()
+        self.assertEqual(json.loads(exported), {"blobs": 0, "action_results": 0})
+
 
 class StreamTests(CommandTestCase):
     def test_numbers_that_are_too_large(self) -> None:
