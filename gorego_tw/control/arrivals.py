@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from uuid import uuid4
 
 from gorego_tw.control.names import digest_in, is_empty, shown
@@ -26,24 +26,15 @@ from gorego_tw.storage.tier import LocalTier
 #: The length of an action result's key, in bytes.
 _KEY_BYTES = 33
 
-#: How long eviction is waited for before what is brought may be refused, and how often is looked, in seconds.
-_ROOM_SECONDS = 10.0
-_LOOK_SECONDS = 0.05
-
 
 class Brought:
     """Takes in what the owner brings.
 
     :param tier: where it is kept.
-    :param pause: waits for so many seconds, in which eviction has its turn; None if nothing is evicted.
     """
 
-    def __init__(
-        self, tier: LocalTier, pause: Callable[[float], Awaitable[object]] | None = None
-    ) -> None:
+    def __init__(self, tier: LocalTier) -> None:
         self._tier = tier
-        self._pause = pause
-        self._waited_in_vain = False
 
     async def blob(self, requests: AsyncIterator[WriteRequest]) -> bool:
         """Keep a blob.
@@ -61,7 +52,6 @@ class Brought:
             raise InvalidArgument(f"blob {shown(digest)}: a size of 0 and not the empty blob")
         if not digest.size_bytes or await uploads.is_needless(digest):
             return True
-        await self._let_eviction_catch_up()
         # Nobody goes on with it later, not even a blob of another process that was killed meanwhile.
         upload = await uploads.open(f"control {uuid4()}", digest)
         try:
@@ -110,16 +100,6 @@ class Brought:
         with self._tier.index.write() as txn:
             txn.put_action(stored.key, value)
         return False
-
-    async def _let_eviction_catch_up(self) -> None:
-        """An import is faster than eviction; a build would be refused too, and has more to lose."""
-        space = self._tier.space
-        left = 0.0 if self._waited_in_vain else _ROOM_SECONDS
-        while (is_behind := space.is_behind) and self._pause and left > 0 and not space.failure:
-            await self._pause(_LOOK_SECONDS)
-            left -= _LOOK_SECONDS
-        # Who waits that long for each of a million is not done in a month.
-        self._waited_in_vain = is_behind
 
 
 async def _one(request: WriteRequest) -> AsyncIterator[WriteRequest]:

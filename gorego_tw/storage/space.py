@@ -144,12 +144,6 @@ class Space:
         return self.excess_bytes
 
     @property
-    def is_behind(self) -> bool:
-        """Whether eviction, or the disk, has yet to catch up with what was written: who can wait should."""
-        taken = self.used_bytes + self.reserved_bytes
-        return self.is_held_back() or taken > self.limit_bytes - self.headroom_bytes // 2
-
-    @property
     def failure(self) -> str | None:
         """Why ordinary writes are refused, and will be until somebody does something; None if they are not."""
         needed = min(ORDINARY_BYTES, self.headroom_bytes)

@@ -536,54 +536,6 @@ class SeveralTests(ControlTestCase):
         self.assertEqual(self.left_behind(), [])
 
 
-class FullTests(ControlTestCase):
-    """More is brought than there is room for."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.reopen(2_000_000)
-        self.blobs = [blob(20_000, seed) for seed in range(150)]
-        self.kept = iter(self.blobs)
-        self.waits = 0
-
-    async def evict(self, seconds: float) -> None:
-        """What a janitor does meanwhile."""
-        if seconds:
-            self.waits += 1
-            self.tier.inventory.evict([next(self.kept)[0].key])
-
-    async def wait(self, seconds: float) -> None:
-        """Nothing can be evicted."""
-        self.waits += bool(seconds)
-
-    def codes(self, control: Control) -> set[int]:
-        """What becomes of all of the blobs."""
-        requests = [
-            pb.WriteRequest(name=message_of(digest), data=data) for digest, data in self.blobs
-        ]
-        request = pb.WriteSeveralRequest(blobs=requests)
-        writing = Deferred.fromCoroutine(control.write_several(request, None))
-        return {outcome.code for outcome in self.successResultOf(writing).outcomes}
-
-    def test_eviction(self) -> None:
-        """A daemon lets eviction catch up, so that none is refused."""
-        self.assertEqual(self.codes(Control(self.tier, Random(1), self.evict, 1)), {0})
-        self.assertGreater(self.waits, 0)
-        self.assertEqual(self.tier.space.refusals, 0)
-
-    def test_in_vain(self) -> None:
-        """Where nothing goes it waits for a while and once, not for each."""
-        refused = {0, Code.RESOURCE_EXHAUSTED}
-        self.assertEqual(self.codes(Control(self.tier, Random(1), self.wait, 1)), refused)
-        self.assertEqual(self.waits, 200)
-
-    def test_without_a_daemon(self) -> None:
-        """Nobody waits where nothing is evicted."""
-        refused = {0, Code.RESOURCE_EXHAUSTED}
-        self.assertEqual(self.codes(Control(self.tier, Random(1), self.wait)), refused)
-        self.assertEqual(self.waits, 0)
-
-
 class FoundOnTheWayTests(ControlTestCase):
     def test_read_all(self) -> None:
         """Of a blob whose damage is found when some of it has been sent the length stays right, and then the

@@ -86,17 +86,6 @@ class SpaceTests(SynchronousTestCase):
         self.assertIsNone(self.space.spare(1))
         self.assertEqual((self.space.refusals, self.space.reserved_bytes), (1, 0))
 
-    def test_behind(self) -> None:
-        """Eviction is behind while less than half of the headroom is left, or the disk holds writes back."""
-        for stored, expected in ((155, False), (156, True)):
-            self.stored = stored * PAGE
-            self.assertEqual(self.space.is_behind, expected)
-        self.stored = 100 * PAGE
-        with self.space.reserve(56 * PAGE):
-            self.assertTrue(self.space.is_behind)
-        self.space.is_held_back = lambda: True
-        self.assertTrue(self.space.is_behind)
-
     def test_limit(self) -> None:
         """What is stored, partial and promised stays below the limit together."""
         self.stored = 60 * PAGE
