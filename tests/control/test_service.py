@@ -424,6 +424,30 @@ class BlobTests(ControlTestCase):
         other, its_data = blob(1_500_000, 1)
         self.assertFalse(self.successResultOf(self.write(other, its_data)).existed)
 
+    def test_write_while_others_are_evicted(self) -> None:
+        """A blob larger than what is kept free waits for eviction in a daemon, for a while; alone it is refused."""
+        self.reopen(limit_bytes=1_000_000)
+        old, _ = self.put(600_000)
+        digest, data = blob(700_000)
+        waits: list[float] = []
+
+        async def pause(seconds: float) -> None:
+            waits.append(seconds)
+            if len(waits) == 13:
+                self.tier.inventory.evict([old.key])
+
+        self.control = Control(self.tier, Random(1), pause)
+        self.failureResultOf(self.write(digest, data), ResourceExhausted)
+        self.assertEqual(waits, [])
+        self.control = Control(self.tier, Random(1), pause, daemon_pid=1)
+        for _ in range(2):  # the second one has seen that there is none
+            self.failureResultOf(self.write(digest, data), ResourceExhausted)
+            self.assertEqual(len(waits), 10)
+        self.successResultOf(self.write(*blob(1000)))
+        self.successResultOf(self.write(digest, data))
+        self.assertEqual(len(waits), 13)
+        self.assertEqual(self.successResultOf(read(self.tier.blobs, digest)), data)
+
     def test_write_something_else(self) -> None:
         """What does not have the digest is not kept, nor is a part of it."""
         digest, data = blob(5000)
