@@ -23,6 +23,10 @@ MOST_HEADROOM_BYTES = 1 << 30
 #: The part of the headroom that a write may take which need not be.
 SPARE_SHARE = 4
 
+#: The part of the limit that a single blob leaves to the index, for its pages and the free ones that count
+#: (``Index.stored_bytes``): a larger blob would be evicted right after it was taken, and all others before it.
+INDEX_SHARE = 64
+
 #: There is room as long as it is enough for so much, in bytes: most outputs of builds are smaller.
 ORDINARY_BYTES = 1 << 20
 
@@ -71,6 +75,7 @@ class Space:
         takes out of the index leaves free pages, which the index's file keeps.
     :param unknown: how much is taken by files that are not known yet, and cannot be evicted, in bytes: an estimate.
     :param free: how much the file system has left, in bytes. It may raise OSError.
+    :ivar largest_bytes: how much a single write may take at most: it is to stay when it is done.
     :ivar reserved_bytes: what is promised to writes under way.
     :ivar partial_bytes: what is taken by uploads that nobody goes on with at the moment.
     :ivar doomed_bytes: what will be free when the trash has been emptied.
@@ -95,6 +100,7 @@ class Space:
         self.limit_bytes = limit_bytes
         self.free_reserve_bytes = free_reserve_bytes
         self.headroom_bytes = headroom_bytes(limit_bytes)
+        self.largest_bytes = limit_bytes - self.headroom_bytes - limit_bytes // INDEX_SHARE
         self.reserved_bytes = 0
         self.partial_bytes = 0
         self.doomed_bytes = 0
@@ -221,6 +227,12 @@ class Space:
                 "local tier: no room for more now: the disk has not taken in what was written since the last "
                 "checkpoint, and the index must not grow before it has"
             )
+        if size_bytes > self.largest_bytes:
+            self.refusals += 1
+            raise ResourceExhausted(
+                f"local tier: {size_bytes} bytes will never fit: the largest that does has {self.largest_bytes}, with "
+                f"a limit of {self.limit_bytes}"
+            )
         taken = self.used_bytes + self.reserved_bytes + size_bytes
         if taken > self.limit_bytes - self.headroom_bytes:
             self._tell_crowded()
@@ -249,10 +261,6 @@ class Space:
 
     def _refuse(self, size_bytes: int) -> None:
         self.refusals += 1
-        if size_bytes > self.limit_bytes:
-            raise ResourceExhausted(
-                f"local tier: {size_bytes} bytes will never fit: the limit is {self.limit_bytes}"
-            )
         self.wanted_bytes = max(self.wanted_bytes, size_bytes)
         unknown = self._unknown()
         raise no_room(

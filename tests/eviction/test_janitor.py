@@ -285,6 +285,21 @@ class BurstTests(JanitorTestCase):
         self.successResultOf(put(self.tier.blobs, large, data))
         self.assertEqual(self.tier.space.wanted_bytes, 0)
 
+    def test_largest(self) -> None:
+        """The largest blob that is taken stays, and a larger one evicts nothing."""
+        size_bytes = self.tier.space.largest_bytes // 4096 * 4096
+        larger, data = blob(size_bytes + 1)
+        self.fill(10)
+        self.failureResultOf(put(self.tier.blobs, larger, data), ResourceExhausted)
+        self.work()
+        self.assertEqual(self.janitor.evicted_entries, 0)
+        largest, data = blob(size_bytes)
+        self.failureResultOf(put(self.tier.blobs, largest, data), ResourceExhausted)
+        self.work()
+        self.successResultOf(put(self.tier.blobs, largest, data))
+        self.work()
+        self.assertEqual(self.missing([largest]), [])
+
 
 class UnknownFilesTests(JanitorTestCase):
     def setUp(self) -> None:

@@ -504,7 +504,7 @@ class RoomTests(TierTestCase):
         digest, data = blob(1_500_000)
         body = in_pieces(data)
         failure = self.failureResultOf(self.tier.blobs.put(digest, body), ResourceExhausted)
-        self.assertIn("the limit is 1000000", str(failure.value))
+        self.assertIn("limit of 1000000", str(failure.value))
         self.assertTrue(body.closed)
 
     def test_full(self) -> None:

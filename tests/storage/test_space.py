@@ -96,10 +96,12 @@ class SpaceTests(SynchronousTestCase):
         self.assertEqual(self.space.refusals, 1)
 
     def test_never(self) -> None:
-        """What is larger than the limit is refused with no hope."""
-        error = self.assertRaises(ResourceExhausted, self.space.reserve, 161 * PAGE)
+        """What could not stay below the limit is refused with no hope, and nothing goes for it."""
+        self.space.reserve(147 * PAGE).release()
+        error = self.assertRaises(ResourceExhausted, self.space.reserve, 148 * PAGE)
         self.assertEqual(error.details, ())
-        self.assertEqual(self.space.wanted_bytes, 0)
+        self.assertIn(f"the largest that does has {self.space.largest_bytes}", error.message)
+        self.assertEqual((self.space.wanted_bytes, self.crowds), (0, 0))
 
     def test_retry(self) -> None:
         """What may fit later is refused with the time to try again."""
