@@ -47,8 +47,10 @@ URGENT_SECONDS = 0.001
 #: After it has looked at all entries in vain it does not do so again for so long, in seconds.
 WALK_SECONDS = 60.0
 
-#: How much may wait in the trash before eviction waits for it to be emptied, in bytes.
+#: How much may wait in the trash before eviction waits for it to be emptied, in bytes; and which part of the
+#: headroom, where that is less: it does not count as used, and is on the disk.
 MOST_TRASH_BYTES = 256 << 20
+TRASH_SHARE = 4
 
 #: How often it looks for uploads that nobody goes on with, and for files that a crash or a
 #: failure left in the trash, in seconds. The first time is at once.
@@ -194,7 +196,8 @@ class Janitor(Periodic):
                 await self._find_pages()
                 continue
             tried = False
-            if self._space.doomed_bytes > MOST_TRASH_BYTES:
+            most = min(MOST_TRASH_BYTES, self._space.headroom_bytes // TRASH_SHARE)
+            if self._space.doomed_bytes > most:
                 await self._tier.empty_trash()
             await self._rest(is_urgent=is_urgent)
         return False

@@ -432,6 +432,14 @@ class SliceTests(JanitorTestCase):
         self.after(LOOK_SECONDS)
         self.assertEqual(self.slices[1], 3)
 
+    def test_trash(self) -> None:
+        """It goes on when the files of what it has evicted are gone, if they take much of a small headroom."""
+        doomed: list[int] = []
+        self.begin(1_000_000)
+        self.janitor.observe = lambda *_: doomed.append(self.tier.space.doomed_bytes)
+        self.work()
+        self.assertEqual(doomed[:3], [3 * disk_bytes(90_000)] * 3)
+
     def test_rests(self) -> None:
         """While there is room enough it rests after it has looked, and after each slice."""
         self.begin(LIMIT_BYTES)
@@ -559,4 +567,5 @@ class TroubleTests(JanitorTestCase):
         assert isinstance(stopped, Deferred)
         self.assertNoResult(stopped)
         threads.release()
+        self.clock.advance(REST_SECONDS)
         self.successResultOf(stopped)
