@@ -6,6 +6,7 @@ how it ended                what is done
 it was closed               nothing
 kill -9                     nothing: what was written is in the hands of the kernel
 no record of a checkpoint   files are compared with it: it may be one that was being made from them
+copied, or of a copy        files are compared with it: it may be older than they are, or later
 power cut                   the index goes back to the last checkpoint; then files are compared with it
 damaged, or not ours        the same, if that helps; else it is set aside, and made anew from the files
                             and the small blobs that are left in it; action results are lost
@@ -36,6 +37,7 @@ from gorego_tw.storage.failures import FULL
 from gorego_tw.storage.folder import Folder
 from gorego_tw.storage.index_check import LOOK_SECONDS, IndexCheck
 from gorego_tw.storage.index_damage import crashed, forget_met, met_in_use
+from gorego_tw.storage.index_place import note_place, was_elsewhere
 from gorego_tw.storage.lmdb_pages import DamagedPage, two_metas
 from gorego_tw.storage.set_aside import set_aside
 
@@ -123,7 +125,8 @@ def _open(
     checkpoints = Checkpoints(environment, folder.index, boot_id)
     opened = OpenedIndex(environment, checkpoints, ending, None)
     try:
-        opened = opened._replace(doubt=_doubt(opened, record))
+        opened = opened._replace(doubt=_doubt(opened, record, folder.index))
+        note_place(folder.index)
         checkpoints.start(
             record.since if record is not None and ending is Ending.KILLED else None,
             0 if record is None or record.clean else record.starts + 1,
@@ -210,7 +213,7 @@ def _go_back(path: Path, record: CheckpointRecord, seconds: float) -> None:
         os.close(fd)
 
 
-def _doubt(opened: OpenedIndex, record: CheckpointRecord | None) -> Doubt | None:
+def _doubt(opened: OpenedIndex, record: CheckpointRecord | None, path: Path) -> Doubt | None:
     """What is to be found out, written down so that a kill does not end it."""
     found = Doubt.read(opened.environment)
     if opened.ending is Ending.LOST:
@@ -226,6 +229,10 @@ def _doubt(opened: OpenedIndex, record: CheckpointRecord | None) -> Doubt | None
         ):  # the clock has gone back, and says nothing of what was written when
             until = ALWAYS
         found = (found or NO_DOUBT).joined(record.since, until)
+    elif was_elsewhere(path):
+        _log.warn("the index is a copy, or another one: files are compared with it")
+        # What it says of a file holds if the file has its stamp; else the file is hashed anyway.
+        found = found.joined(found.since, found.until) if found else Doubt(0, 0, verify=False)
     else:
         return found
     found.write(opened.environment)

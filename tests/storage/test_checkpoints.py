@@ -21,6 +21,7 @@ from gorego_tw.storage.checkpoints import FAILING_PARTS
 from gorego_tw.storage.disk_threads import HeldDiskThreads
 from gorego_tw.storage.doubt import Doubt
 from gorego_tw.storage.environment import LEAST_GROWTH_BYTES, MOST_GROWTH_BYTES, growth_bytes
+from gorego_tw.storage.index_place import note_place
 from gorego_tw.storage.lmdb_pages import two_metas, unpack_meta
 from gorego_tw.storage.records import FILE, BlobRecord
 from tests.storage.tiers import LIMIT_BYTES, TierTestCase, blob, put, read
@@ -183,6 +184,7 @@ class CheckpointsTests(CheckpointsTestCase):
         self.fail_once()
         copy = Path(self.mktemp())
         shutil.copytree(self.folder, copy)
+        note_place(copy / "index")
         self.close_tier(self.tier)
         self.folder = copy
         content = (copy / "index" / "data.mdb").read_bytes()

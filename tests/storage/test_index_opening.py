@@ -21,6 +21,7 @@ from gorego_tw.storage.doubt import FOLDERS, Doubt
 from gorego_tw.storage.folder import FolderError
 from gorego_tw.storage.index_check import IndexCheck
 from gorego_tw.storage.index_opening import LONG_LOOK_SECONDS, SUSPICIOUS_STARTS, Ending
+from gorego_tw.storage.index_place import note_place
 from gorego_tw.storage.lmdb_pages import newest_meta
 from gorego_tw.storage.reconciliation import NOTE_SECONDS
 from gorego_tw.storage.set_aside import MOST_SET_ASIDE
@@ -77,6 +78,7 @@ class OpeningTestCase(TierTestCase):
         """The folder of a process that is gone."""
         copy = Path(self.mktemp())
         shutil.copytree(self.folder, copy)
+        note_place(copy / "index")
         return copy
 
     def set_aside(self) -> list[Path]:
@@ -115,6 +117,35 @@ class EndingTests(OpeningTestCase):
         self.assertIs(self.open_tier().ending, Ending.KILLED)
         self.assertIsNone(self.tier.inventory.doubt)
         self.assertEqual(self.served(), set(self.blobs))
+
+    def test_copied(self) -> None:
+        """An index of an earlier time that was brought back learns of the files that came since, and of those that went."""
+        self.close_tier(self.tier)
+        earlier = Path(self.mktemp())
+        shutil.copytree(self.folder / "index", earlier)
+        self.open_tier()
+        later, data = self.put(5000, 99)
+        self.blobs[later] = data
+        gone = next(digest for digest in self.files if digest != later)
+        self.tier.inventory.evict([gone.key])
+        self.close_tier(self.tier)
+        shutil.rmtree(self.folder / "index")
+        shutil.copytree(earlier, self.folder / "index")
+        self.assertIs(self.open_tier().ending, Ending.CLOSED)
+        asked = Deferred.fromCoroutine(self.tier.blobs.find_missing([gone]))
+        self.assertEqual(self.successResultOf(asked), [gone])
+        self.compare()
+        self.assertEqual(self.served(), set(self.blobs) - {gone})
+        self.assertIsNone(self.reopen().inventory.doubt)
+
+    def test_copied_while_it_was_compared(self) -> None:
+        """What was to be found out of it before is to be found out still."""
+        Doubt(1, 2, verify=True, position=3).write(self.tier.environment)
+        self.close_tier(self.tier)
+        copy = Path(self.mktemp())
+        shutil.copytree(self.folder, copy)
+        self.folder = copy
+        self.assertEqual(self.open_tier().inventory.doubt, Doubt(1, 2, verify=True))
 
     def test_unknown_boot(self) -> None:
         """Where the system does not tell boots apart a kill is taken for a power cut, which is safe."""

@@ -1,0 +1,47 @@
+"""Where the index's file is on the disk, noted beside it: a copy of it is elsewhere.
+
+A copy that was made while a daemon went on, or of an earlier time, is as whole as any index: it knows files that
+are not there, or does not know files that are, which nobody would ever find out.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from gorego_tw.storage.stable_storage import replace_file
+
+_NAME = "place"
+
+
+def was_elsewhere(folder: Path) -> bool:
+    """Whether the file of the index in that folder is not the one that was noted.
+
+    Nothing is noted by older programs, nor where the disk had no room for it.
+
+    :raises OSError: its file cannot be looked at.
+    """
+    try:
+        noted = (folder / _NAME).read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    return noted != _place(folder)
+
+
+def note_place(folder: Path) -> None:
+    """It belongs there. If that cannot be noted the next start looks again.
+
+    :raises OSError: its file cannot be looked at.
+    """
+    place = _place(folder)
+    with suppress(OSError):
+        path = folder / _NAME
+        if not path.exists() or was_elsewhere(folder):
+            replace_file(path, place.encode())
+
+
+def _place(folder: Path) -> str:
+    path = folder / "data.mdb"
+    # The number of a device may be another one after each boot; this is a file system's own, where it has one.
+    return f"{os.statvfs(path).f_fsid:x} {path.stat().st_ino}\n"
