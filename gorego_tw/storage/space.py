@@ -246,6 +246,11 @@ class Space:
         """What takes so much is in the trash, no longer counted as used."""
         self.doomed_bytes += size_bytes
 
+    def emptied(self, size_bytes: int) -> None:
+        """What took so much is no longer in the trash: the file system has it, and is asked again."""
+        self.doomed_bytes -= size_bytes
+        self._free_until = float("-inf")
+
     def made_room(self, *, nothing_left: bool = False) -> None:
         """Eviction has done what it could: forget what was wanted, and ask the file system again.
 

@@ -208,7 +208,7 @@ class LocalTier:
         """Delete the files of what was evicted."""
         doomed = self.space.doomed_bytes
         await self.threads.run(self.files.empty_trash)
-        self.space.doomed_bytes -= doomed
+        self.space.emptied(doomed)
 
     async def flush(self) -> None:
         """Write the last uses down, all of them at once: for when no calls are served."""

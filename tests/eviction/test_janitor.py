@@ -514,6 +514,20 @@ class TroubleTests(JanitorTestCase):
         told = [text for event in logs if "too few" in (text := formatEvent(event))]
         self.assertIn("entries were evicted", told[0])
 
+    def test_no_more_than_is_lacking(self) -> None:
+        """What has been deleted meanwhile is free: no more goes than the disk has too little."""
+        digests = self.fill(30)
+        cas = self.folder / "cas"
+
+        def free() -> int:
+            return 4_000_000 - sum(path.stat().st_blocks * 512 for path in cas.rglob("*"))
+
+        self.patch(self.tier.space, "_free", free)
+        self.patch(self.tier.space, "free_reserve_bytes", free() + 500_000)
+        self.clock.advance(2)
+        self.work()
+        self.assertEqual(len(self.missing(digests)), 6)
+
     def test_room_out_of_reach(self) -> None:
         """Where all that is ours could not make room enough on the disk, it stays, and writes are told to be refused."""
         digests = self.fill(5)
