@@ -142,7 +142,7 @@ class Janitor(Periodic):
 
     async def _do(self) -> None:
         entries, freed = self.evicted_entries, self.evicted_bytes
-        lacking = self._space.lacking_bytes
+        lacking = (self._space.lacking_bytes, "bytes"), (self._space.lacking_files, "files")
         with recorded("Janitor.Tidy"):
             await self._tidy()
         with recorded("Janitor.Evict") as span:
@@ -158,18 +158,20 @@ class Janitor(Periodic):
             with recorded("Janitor.EmptyTrash"):
                 await self._tier.empty_trash()
         self._space.made_room(nothing_left=nothing_left)
-        if lacking > 0 and self.evicted_entries > entries:
-            self._tell_lacking(lacking, self.evicted_entries - entries)
+        for count, unit in lacking:
+            if count > 0 and self.evicted_entries > entries:
+                self._tell_lacking(count, unit, self.evicted_entries - entries)
 
-    def _tell_lacking(self, lacking_bytes: int, evicted: int) -> None:
+    def _tell_lacking(self, lacking: int, unit: str, evicted: int) -> None:
         """The file system is nearly full, which the limit was to prevent."""
         if not self._lacking_told.due:
             return
         self._lacking_told.done()
         self._log.warn(
-            "the file system had {lacking} bytes too few left: {evicted} entries were evicted; free some, or lower "
+            "the file system had {lacking} {unit} too few left: {evicted} entries were evicted; free some, or lower "
             "local_cache.max_size_gb",
-            lacking=lacking_bytes,
+            lacking=lacking,
+            unit=unit,
             evicted=evicted,
         )
 

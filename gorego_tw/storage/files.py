@@ -25,6 +25,10 @@ TEMPORARY = "put-"
 #: and more for each GiB.
 FREED_AT_ONCE_BYTES = 1 << 20
 
+#: How many files a file system shall have room for yet, which may end before its bytes do: so many, or a part of all.
+_MOST_FREE_FILES = 4096
+_FREE_FILES_SHARE = 20
+
 
 class BlobFiles:
     """The files of one folder: ``cas/<function>/<ab>/<hash>`` and those on their way there or away.
@@ -254,6 +258,13 @@ class BlobFiles:
         """What the file system has left for us, in bytes."""
         figures = os.statvfs(self._cas)
         return figures.f_bavail * figures.f_frsize
+
+    def lacking_files(self) -> int:
+        """How many files too few the file system has room for; 0 or less if for enough."""
+        figures = os.statvfs(self._cas)
+        if not figures.f_files:  # it makes room for as many as there are
+            return 0
+        return min(_MOST_FREE_FILES, figures.f_files // _FREE_FILES_SHARE) - figures.f_favail
 
 
 def _delete(path: str) -> None:

@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from gorego_tw.errors import ResourceExhausted, StatusError
 from gorego_tw.storage.failures import no_room, telling
-from gorego_tw.storage.records import disk_bytes
+from gorego_tw.storage.records import BLOCK_BYTES, disk_bytes
 
 #: How long an answer of the file system about its free space holds, in seconds.
 FREE_BYTES_SECONDS = 1.0
@@ -75,10 +75,12 @@ class Space:
         takes out of the index leaves free pages, which the index's file keeps.
     :param unknown: how much is taken by files that are not known yet, and cannot be evicted, in bytes: an estimate.
     :param free: how much the file system has left, in bytes. It may raise OSError.
+    :param lacking_files: how many files too few it has room for. It may raise OSError.
     :ivar largest_bytes: how much a single write may take at most: it is to stay when it is done.
     :ivar reserved_bytes: what is promised to writes under way.
     :ivar partial_bytes: what is taken by uploads that nobody goes on with at the moment.
     :ivar doomed_bytes: what will be free when the trash has been emptied.
+    :ivar doomed_files: how many files these are.
     :ivar wanted_bytes: the largest write refused since eviction last made room for it.
     :ivar refusals: how many writes were refused.
     :ivar is_held_back: whether nothing may be written before the disk has what was.
@@ -94,6 +96,7 @@ class Space:
         stored: Callable[[], int],
         in_files: Callable[[], int],
         free: Callable[[], int],
+        lacking_files: Callable[[], int] = int,
         unknown: Callable[[], int] = int,
         clock: IReactorTime,
     ) -> None:
@@ -104,6 +107,7 @@ class Space:
         self.reserved_bytes = 0
         self.partial_bytes = 0
         self.doomed_bytes = 0
+        self.doomed_files = 0
         self.wanted_bytes = 0
         self.refusals = 0
         self.crowded: Callable[[], object] = bool
@@ -113,9 +117,10 @@ class Space:
         self._in_files = in_files
         self._nothing_to_evict = False
         self._free = free
+        self._look_for_files = lacking_files
         self._unknown = unknown
         self._clock = clock
-        self._free_bytes = 0
+        self._free_bytes = self._lacking_files = 0
         self._free_until = float("-inf")
 
     @property
@@ -130,6 +135,7 @@ class Space:
         if not self._free_until - FREE_BYTES_SECONDS <= now < self._free_until:
             with telling():
                 self._free_bytes = self._free()
+                self._lacking_files = self._look_for_files()
             self._free_until = now + FREE_BYTES_SECONDS
         return self._free_bytes
 
@@ -147,7 +153,9 @@ class Space:
         """
         if self.lacking_bytes > self._in_files():
             return self._over_limit_bytes
-        return self.excess_bytes
+        # As much as so many files take at least: it goes on until enough of what has gone were files.
+        for_files = self.lacking_files * BLOCK_BYTES
+        return max(self.excess_bytes, for_files if for_files <= self._in_files() else 0)
 
     @property
     def failure(self) -> str | None:
@@ -176,6 +184,11 @@ class Space:
         """How much the file system has too little, whoever takes it, in bytes; 0 or less if it has enough."""
         needed = self.free_reserve_bytes + self.reserved_bytes + self.wanted_bytes
         return needed - self.free_bytes - self.doomed_bytes
+
+    @property
+    def lacking_files(self) -> int:
+        """How many files too few the file system has room for, whoever has made them; 0 or less if for enough."""
+        return self._lacking_files - self.doomed_files
 
     @property
     def _over_limit_bytes(self) -> int:
@@ -241,14 +254,18 @@ class Space:
         if self.free_bytes - self.reserved_bytes - size_bytes < self.free_reserve_bytes:
             self._tell_crowded()
             self._refuse(size_bytes)
+        if self.lacking_files > 0:
+            self._tell_crowded()
 
     def doom(self, size_bytes: int) -> None:
-        """What takes so much is in the trash, no longer counted as used."""
+        """A file that takes so much is in the trash, no longer counted as used."""
         self.doomed_bytes += size_bytes
+        self.doomed_files += 1
 
-    def emptied(self, size_bytes: int) -> None:
-        """What took so much is no longer in the trash: the file system has it, and is asked again."""
+    def emptied(self, size_bytes: int, files: int) -> None:
+        """So many files, which took so much, are no longer in the trash: the file system has it, and is asked again."""
         self.doomed_bytes -= size_bytes
+        self.doomed_files -= files
         self._free_until = float("-inf")
 
     def made_room(self, *, nothing_left: bool = False) -> None:

@@ -206,9 +206,9 @@ class LocalTier:
 
     async def empty_trash(self) -> None:
         """Delete the files of what was evicted."""
-        doomed = self.space.doomed_bytes
+        doomed = self.space.doomed_bytes, self.space.doomed_files
         await self.threads.run(self.files.empty_trash)
-        self.space.emptied(doomed)
+        self.space.emptied(*doomed)
 
     async def flush(self) -> None:
         """Write the last uses down, all of them at once: for when no calls are served."""
@@ -264,6 +264,7 @@ class LocalTier:
             stored=lambda: index.stored_bytes() + set_aside.size_bytes,
             in_files=lambda: index.file_bytes + set_aside.size_bytes,
             free=files.free_bytes,
+            lacking_files=files.lacking_files,
             unknown=lambda: unknown.size_bytes,
             clock=clock,
         )

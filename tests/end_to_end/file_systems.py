@@ -72,9 +72,12 @@ class FileSystem:
         return path
 
 
-def tmpfs(test: SynchronousTestCase, place: Path, size_bytes: int) -> FileSystem:
-    """A file system in memory, of that size."""
-    return FileSystem(test, place, "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs")
+def tmpfs(
+    test: SynchronousTestCase, place: Path, size_bytes: int, files: int = 10_000
+) -> FileSystem:
+    """A file system in memory, of that size, for so many files and folders."""
+    options = f"size={size_bytes},nr_inodes={files}"
+    return FileSystem(test, place, "-t", "tmpfs", "-o", options, "tmpfs")
 
 
 class Disk(FileSystem):

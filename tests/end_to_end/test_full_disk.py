@@ -185,6 +185,33 @@ class FullDiskTests(DaemonTestCase):
         self.daemon.stop()
 
 
+class FileNumberTests(DaemonTestCase):
+    """The file system is for 700 files and folders, however small they are."""
+
+    def test_no_more_files(self) -> None:
+        """Old blobs make room for new ones, though there is no lack of bytes, and it is told."""
+        folder = self.make_folder()
+        daemon = Daemon(folder)
+        daemon.cache_dir = tmpfs(self, folder / "disk", 32 * MIB, 700).place / "cache"
+        self.addCleanup(daemon.kill)
+        client = self.connect(daemon.start())
+        blobs = [random.Random(seed).randbytes(5000) for seed in range(800)]
+
+        def are_taken() -> bool:
+            try:
+                while blobs:
+                    client.upload(blobs[-1])
+                    last = blobs.pop()
+                    self.assertEqual(client.read(read_name(digest_of(last))), last)
+            except grpc.RpcError as error:
+                self.assertEqual(error.code(), grpc.StatusCode.RESOURCE_EXHAUSTED)
+            return not blobs
+
+        eventually(are_taken, "old blobs have made room")
+        self.assertIn("files too few left", daemon.log)
+        daemon.stop()
+
+
 class FileSizeTests(DaemonTestCase):
     """No file may become longer than a few MiB (RLIMIT_FSIZE): neither blobs nor the index."""
 

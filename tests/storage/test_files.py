@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 from tests.storage.test_local import failing
 from tests.storage.tiers import TierTestCase, put, read
@@ -73,3 +74,16 @@ class ReplacementTests(TierTestCase):
             self.successResultOf(put(self.tier.blobs, digest, data))
             self.assertEqual(self.left_behind(), [])
             self.assertEqual(self.tier.space.doomed_bytes, 0)
+
+
+class FileNumberTests(TierTestCase):
+    def lacking(self, **figures: int) -> int:
+        self.patch(os, "statvfs", lambda _: SimpleNamespace(**figures))
+        return self.tier.files.lacking_files()
+
+    def test_lacking_files(self) -> None:
+        """A file system shall have room for some thousand files yet, or a part of what it is for, if it has a limit."""
+        self.assertEqual(self.lacking(f_files=1_000_000, f_favail=4000), 96)
+        self.assertEqual(self.lacking(f_files=1000, f_favail=0), 50)
+        self.assertLessEqual(self.lacking(f_files=1000, f_favail=50), 0)
+        self.assertEqual(self.lacking(f_files=0, f_favail=0), 0)

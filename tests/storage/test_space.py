@@ -15,7 +15,7 @@ PAGE = 4096
 
 class SpaceTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.stored = self.in_files = self.unknown = 0
+        self.stored = self.in_files = self.unknown = self.lacking_files = 0
         self.free = 1000 * PAGE
         self.asked = 0
         self.crowds = 0
@@ -26,6 +26,7 @@ class SpaceTests(SynchronousTestCase):
             stored=lambda: self.stored,
             in_files=lambda: self.in_files,
             free=self.ask,
+            lacking_files=lambda: self.lacking_files,
             unknown=lambda: self.unknown,
             clock=self.clock,
         )
@@ -215,6 +216,21 @@ class SpaceTests(SynchronousTestCase):
         self.assertEqual(self.space.excess_bytes, 30 * PAGE)
         self.space.doomed_bytes = 10 * PAGE
         self.assertEqual(self.space.excess_bytes, 20 * PAGE)
+
+    def test_lacking_files(self) -> None:
+        """Where the file system has room for too few files some have to go, unless all of them were not enough."""
+        self.lacking_files, self.in_files = 30, 30 * PAGE
+        self.space.check(1)
+        self.assertEqual(self.crowds, 1)
+        self.assertEqual(self.space.evictable_bytes, 30 * PAGE)
+        for _ in range(10):
+            self.space.doom(PAGE)
+        self.assertEqual(self.space.evictable_bytes, 20 * PAGE)
+        self.lacking_files = 15
+        self.space.emptied(10 * PAGE, 10)
+        self.assertEqual(self.space.evictable_bytes, 15 * PAGE)
+        self.in_files = 14 * PAGE
+        self.assertLessEqual(self.space.evictable_bytes, 0)
 
     def test_unknown(self) -> None:
         """What is not known counts like what is, and cannot be evicted: of what is known a headroom's worth stays."""
