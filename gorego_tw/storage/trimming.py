@@ -13,6 +13,7 @@ hole is nothing but one more thing that may be in there. The file stays as long 
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -43,6 +44,10 @@ KEPT_PARTS = 2
 SLICE_SECONDS = 0.001
 REST_SECONDS = 0.002
 REST_PARTS = 20
+
+
+#: What a file system says that makes no holes.
+_NO_HOLES = frozenset({errno.EOPNOTSUPP, errno.ENOSYS})
 
 
 class _Position(NamedTuple):
@@ -125,6 +130,8 @@ class Trimming(Periodic):
         try:
             return self._punch_until(end, position)
         except (OSError, DamagedPage) as error:
+            if isinstance(error, OSError) and error.errno not in _NO_HOLES:
+                raise  # a full disk may have no room for a note of the hole: later there is
             self._has_holes = False
             self._log.warn("the index's file stays as large as it is: {error}", error=error)
             return None

@@ -22,6 +22,7 @@ from gorego_tw.storage.index_check import IndexCheck
 from gorego_tw.storage.lmdb_pages import two_metas
 from gorego_tw.storage.records import INLINE, BlobRecord
 from gorego_tw.storage.trimming import KEPT_PARTS, LOOK_SECONDS, REST_SECONDS, runs
+from tests.storage.test_local import failing
 from tests.storage.tiers import TierTestCase, blob, read
 
 Blobs = dict[Digest, bytes]
@@ -152,6 +153,20 @@ class TrimmingTests(TrimmingTestCase):
         self.checkpoint()
         self.trim()
         self.assertEqual(self.trimming.given_back_bytes, 0)
+
+    def test_full_disk(self) -> None:
+        """One that has no room for a hole, or fails, is asked again the next time."""
+        self.evict(self.fill())
+        self.checkpoint()
+        self.trimming.startService()
+        for code in (errno.ENOSPC, errno.EIO):
+            patch = self.patch(trimming, "punch", failing(code))
+            self.clock.advance(LOOK_SECONDS)
+            patch.restore()
+        self.assertEqual(self.trimming.failures, 2)
+        self.successResultOf(self.trimming.stopService())
+        self.trim()
+        self.assertGreater(self.trimming.given_back_bytes, 0)
 
     def test_slow_disk(self) -> None:
         """Where a hole takes long, writes have all the more time in between."""
