@@ -120,7 +120,7 @@ class Environment:
             self.tallies()
         except (DamagedRecord, StatusError) as error:
             self._environment.close()
-            if isinstance(error.__cause__, _PASSING):
+            if _may_pass(error.__cause__):
                 raise
             raise IndexDamaged(str(error)) from error
         self.page_bytes = self._environment.stat()["psize"]
@@ -289,6 +289,9 @@ def _make_lock_file(path: Path) -> None:
 
 def _refusal(error: lmdb.Error) -> Exception:
     """Why an environment cannot be opened: because of the file, or of something that passes."""
-    if isinstance(error, _PASSING):
-        return trouble(error)
-    return IndexDamaged(str(error))
+    return trouble(error) if _may_pass(error) else IndexDamaged(str(error))
+
+
+def _may_pass(error: BaseException | None) -> bool:
+    """Whether it says nothing of the file: of LMDB's own errors each has a class, of the system's only some."""
+    return isinstance(error, _PASSING) or type(error) is lmdb.Error

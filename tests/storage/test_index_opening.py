@@ -313,6 +313,22 @@ class DamageTests(OpeningTestCase):
         self.open_tier()
         self.assertEqual(self.served(), set(self.blobs))
 
+    def test_system_that_does_not_open_it(self) -> None:
+        """So does an error of the system that LMDB has no name for: of a file that is immutable, or too many that are open."""
+        self.close_tier(self.tier)
+        for code in (errno.EPERM, errno.EMFILE, errno.EROFS):
+
+            def refuse(path: str, code: int = code, **_: object) -> None:
+                raise lmdb.Error(f"{path}: {os.strerror(code)}")
+
+            patch = self.patch(lmdb, "open", refuse)
+            refused = self.assertRaises(FolderError, self.open_tier)
+            patch.restore()
+            self.assertIn(os.strerror(code), str(refused))
+        self.assertEqual(self.set_aside(), [])
+        self.open_tier()
+        self.assertEqual(self.served(), set(self.blobs))
+
     def test_met_in_use(self) -> None:
         """Damage that LMDB has met is not looked for: the next start makes the index anew."""
         self.tier.environment.trouble(lmdb.CorruptedError("page 7"))
