@@ -6,13 +6,18 @@ are not there, or does not know files that are, which nobody would ever find out
 
 from __future__ import annotations
 
+import fcntl
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 
 from gorego_tw.storage.stable_storage import replace_file
 
 _NAME = "place"
+
+#: FS_IOC_GETVERSION (ioctl_iflags(2), linux/fs.h): the generation of an inode.
+_GET_VERSION = 0x80087601
 
 
 def was_elsewhere(folder: Path) -> bool:
@@ -42,6 +47,17 @@ def note_place(folder: Path) -> None:
 
 
 def _place(folder: Path) -> str:
-    path = folder / "data.mdb"
-    # The number of a device may be another one after each boot; this is a file system's own, where it has one.
-    return f"{os.statvfs(path).f_fsid:x} {path.stat().st_ino}\n"
+    with (folder / "data.mdb").open("rb") as file:
+        fd = file.fileno()
+        # The number of a device may be another one after each boot; this is a file system's own, where it has one.
+        return f"{os.statvfs(fd).f_fsid:x} {os.fstat(fd).st_ino} {_generation(fd)}\n"
+
+
+def _generation(fd: int) -> int:
+    """Tells a file from an earlier one with the same number, which is free when that is deleted; 0 if nothing does."""
+    memory = bytearray(8)
+    try:
+        fcntl.ioctl(fd, _GET_VERSION, memory)
+    except OSError:
+        return 0
+    return int.from_bytes(memory[:4], sys.byteorder)

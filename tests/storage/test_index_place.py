@@ -39,6 +39,12 @@ class IndexPlaceTests(SynchronousTestCase):
         other.rename(self.folder / "data.mdb")
         self.assertTrue(was_elsewhere(self.folder))
 
+    def test_in_the_place_of_a_deleted_one(self) -> None:
+        """So was one that was made when the other had been deleted, though it has the same number on most disks."""
+        (self.folder / "data.mdb").unlink()
+        (self.folder / "data.mdb").write_bytes(b"pages")
+        self.assertTrue(was_elsewhere(self.folder))
+
     def test_nothing_noted(self) -> None:
         """Of one whose place was not noted nothing is said."""
         (self.folder / "place").unlink()
