@@ -234,6 +234,11 @@ class BlobFiles:
         except FileNotFoundError:
             return None
 
+    def is_partial_still(self, name: str, listed: os.stat_result) -> bool:
+        """Whether the upload of that name is as it was when it was listed: nobody has gone on with it since."""
+        found = os.stat(self.partial(name))
+        return (found.st_mtime_ns, found.st_size) == (listed.st_mtime_ns, listed.st_size)
+
     def touch_partial(self, name: str) -> None:
         """Somebody has asked for an upload, and goes on with it presumably."""
         os.utime(self.partial(name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from hashlib import sha256
+from os import stat_result
 from typing import NamedTuple
 
 from twisted.internet.interfaces import IReactorTime
@@ -34,11 +35,11 @@ ASKED_SECONDS = 10
 
 
 class _Idle(NamedTuple):
-    """What is held of an upload that nobody goes on with, and since when, in seconds since the epoch."""
+    """An upload that nobody goes on with, since when, in seconds since the epoch, and what it was then."""
 
     since: float
     name: str
-    size_bytes: int
+    status: stat_result
 
 
 @implementer(IUpload)
@@ -209,16 +210,18 @@ class Uploads:
         """Those that nobody goes on with, oldest first."""
         found = await self._threads.run(self._files.arriving)
         return sorted(
-            _Idle(status.st_mtime, name, status.st_size)
+            _Idle(status.st_mtime, name, status)
             for name, status in found
             if not name.startswith(TEMPORARY) and name not in self._active
         )
 
     def _forget(self, upload: _Idle) -> None:
         with suppress(OSError):  # it is tried again
-            self._files.delete(self._files.partial(upload.name))
-            self._space.partial_bytes -= disk_bytes(upload.size_bytes)
-            self.abandoned += 1
+            # While a thread listed them, a client may have gone on with it, or ended it.
+            if self._files.is_partial_still(upload.name, upload.status):
+                self._files.delete(self._files.partial(upload.name))
+                self._space.partial_bytes -= disk_bytes(upload.status.st_size)
+                self.abandoned += 1
 
     def _try_to_delete(self, name: str) -> bool:
         try:

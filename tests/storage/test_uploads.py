@@ -250,6 +250,31 @@ class MakingRoomTests(UploadsTestCase):
         self.assertEqual(self.size("b"), 1_499_999)
         self.assertEqual(self.make_room(), ["b"])
 
+    def test_gone_on_with_meanwhile(self) -> None:
+        """One that a client has gone on with, or ended, while they were listed is left alone, and counted as it is."""
+        listed = self.tier.files.arriving
+
+        def arriving() -> list[tuple[str, os.stat_result]]:
+            found = listed()
+            upload, data = self.begin(1_000_000, "a")
+            self.successResultOf(upload.write(data[300_000:900_000]))
+            self.successResultOf(upload.suspend())
+            upload, data = self.begin(1_000_000, "b")
+            self.successResultOf(upload.write(data[300_000:]))
+            self.successResultOf(upload.commit())
+            return found
+
+        for name in "ab":
+            self.suspended(1_000_000, 300_000, name)
+        for path in self.partials():
+            os.utime(path, (0, self.clock.seconds() - 900))
+        self.patch(self.tier.files, "arriving", arriving)
+        self.tier.space.wanted_bytes = 1 << 30
+        self.make_room()
+        self.assertEqual(self.size("a"), 900_000)
+        self.assertEqual(self.tier.space.partial_bytes, disk_bytes(900_000))
+        self.assertEqual(self.tier.uploads.abandoned, 0)
+
     def test_active_ones(self) -> None:
         """What somebody goes on with stays."""
         self.suspend_some(1_000_000)
