@@ -49,9 +49,14 @@ class Partial:
         self._space = space
         self._path = files.partial(name)
         self._found = files.partial_size(name)
-        self._reservation = space.reserve(digest.size_bytes)
-        self._writer = BlobWriter(digest, self._path, threads)
+        # What is there already is part of what there has to be room for.
         self._count_file(-1, self._found)
+        try:
+            self._reservation = space.reserve(digest.size_bytes)
+        except BaseException:
+            self._count_file(1, self._found)
+            raise
+        self._writer = BlobWriter(digest, self._path, threads)
         active[name] = self
 
     @property

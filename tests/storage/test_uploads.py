@@ -402,6 +402,23 @@ class RoomTests(UploadsTestCase):
         self.assertEqual(self.size(), 0)
         self.assertEqual(self.tier.space.reserved_bytes, 0)
 
+    def test_room_for_the_rest(self) -> None:
+        """One that takes more than half of the limit can be gone on with: what is held of it is not counted twice."""
+        self.reopen(limit_bytes=2_500_000)
+        data = self.suspended(1_500_000, 1_400_000)
+        upload, _ = self.begin(1_500_000)
+        self.successResultOf(upload.write(data[1_400_000:]))
+        self.successResultOf(upload.commit())
+
+    def test_no_room_for_the_rest(self) -> None:
+        """What is held stays, and counted, where there is no room to go on."""
+        self.reopen(limit_bytes=2_500_000)
+        self.suspended(1_500_000, 1_400_000)
+        with self.tier.space.reserve(1_050_000):
+            opening = self.tier.uploads.open("name", blob(1_500_000)[0])
+            self.failureResultOf(opening, ResourceExhausted)
+        self.assertEqual(self.tier.space.partial_bytes, disk_bytes(1_400_000))
+
     def test_disk_full_while_writing(self) -> None:
         """What was taken in stays, and can be gone on with when there is room again."""
         upload, data = self.begin(1_500_000)
