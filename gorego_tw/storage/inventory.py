@@ -112,7 +112,9 @@ class Inventory:
         good, so that it has to be there first itself.
         """
         record = self.record(digest.key)
-        return record is not None and record.is_file and not self.holds(digest)
+        if record is None:
+            return self._may_be_known_later(digest.key)
+        return record.is_file and not self.holds(digest)
 
     def missing(self, digests: Collection[Digest]) -> list[Digest]:
         """Those that are absent by the index, in that order, each once; the others are used now."""
@@ -153,10 +155,11 @@ class Inventory:
             return
         with telling():
             self._files.placing.note(digest.key)
-            known = self.record(digest.key) is not None
-            if self.doubt is not None and not known:
+            stays = self.record(digest.key) is not None
+            if self.doubt is not None and not stays:
                 self.placing(digest.key)
-            record = self._place(digest, temporary, known=known)
+                stays = self._may_be_known_later(digest.key)
+            record = self._place(digest, temporary, stays=stays)
         self._verified.put(version_of(digest.key, record), sums)
         self.filed(digest)
 
@@ -316,7 +319,11 @@ class Inventory:
                 if name is not None:
                     self._files.bring_back(name, key)
 
-    def _place(self, digest: Digest, temporary: str, *, known: bool) -> BlobRecord:
+    def _may_be_known_later(self, key: bytes) -> bool:
+        """Whether there is a file in the place of a blob that has yet to be compared with the index."""
+        return bool(self.doubted([key])) and self._files.exists(key)
+
+    def _place(self, digest: Digest, temporary: str, *, stays: bool) -> BlobRecord:
         key = digest.key
         placed = False
         try:
@@ -326,8 +333,8 @@ class Inventory:
                 record = BlobRecord(self._last_use.now, FILE, digest.size_bytes, stamp)
                 txn.put_blob(key, record)
         except BaseException:
-            # One that takes the place of another is of the same blob: it is hashed when it is read.
-            if placed and not known:
+            # One that takes the place of another is of the same blob: it is hashed when it is read, or compared.
+            if placed and not stays:
                 self._files.discard(key)
             raise
         return record

@@ -12,12 +12,13 @@ from gorego_tw.body import BytesBody
 from gorego_tw.digest import Digest
 from gorego_tw.errors import NotFound, ResourceExhausted, Unavailable
 from gorego_tw.storage.checkpoint_record import CheckpointRecord
+from gorego_tw.storage.doubt import FOLDERS, Doubt
 from gorego_tw.storage.index_opening import Ending
 from gorego_tw.storage.index_write import IndexWrite
 from gorego_tw.storage.records import INLINE_LIMIT
 from tests.storage.crash import ACKNOWLEDGED, SIZES, STEPS
 from tests.storage.test_local import failing
-from tests.storage.tiers import TierTestCase, blob, read
+from tests.storage.tiers import TierTestCase, blob, put, read
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -158,6 +159,22 @@ class RecoveryTests(TierTestCase):
         self.failureResultOf(self.tier.blobs.put(digest, BytesBody(data)), Unavailable)
         patch.restore()
         self.assertEqual(self.orphans(), [])
+
+    def test_index_fails_while_files_are_compared(self) -> None:
+        """A file that took the place of one which was not compared yet stays there, to be found; another does not."""
+        old, data = self.put(5000)
+        new, more = blob(5000, seed=1)
+        with self.tier.index.write() as txn:
+            txn.drop_blob(old.key)
+        doubt = self.tier.inventory.doubt = Doubt(0, 0, verify=True)
+        self.patch(IndexWrite, "_write_tallies", failing(errno.ENOSPC))
+        for digest, content in ((old, data), (new, more)):
+            self.failureResultOf(put(self.tier.blobs, digest, content), ResourceExhausted)
+        self.assertEqual(self.path(old).read_bytes(), data)
+        self.assertFalse(self.path(new).exists())
+        doubt.position = len(FOLDERS)
+        self.failureResultOf(put(self.tier.blobs, old, data), ResourceExhausted)
+        self.assertFalse(self.path(old).exists())
 
     def test_file_that_cannot_be_moved(self) -> None:
         """A file that cannot be moved away is not served any more."""

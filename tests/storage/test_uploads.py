@@ -15,6 +15,7 @@ from gorego_tw.errors import ResourceExhausted, Unavailable
 from gorego_tw.interfaces import IUpload
 from gorego_tw.storage.blob_writer import WRITE_CHUNK
 from gorego_tw.storage.disk_threads import HeldDiskThreads
+from gorego_tw.storage.doubt import Doubt
 from gorego_tw.storage.records import Tally, disk_bytes
 from gorego_tw.storage.uploads import ABANDONED_SECONDS
 from tests.storage.contract import UploadsContract
@@ -369,6 +370,12 @@ class DamagedBlobTests(UploadsTestCase):
             self.successResultOf(upload.commit())
             self.assertEqual(events, ["fsync", "rename"])
         self.path(digest).chmod(0o600)
+        events.clear()
+        self.put(300_000)
+        self.assertEqual(events, ["fsync", "rename"])
+        with self.tier.index.write() as txn:
+            txn.drop_blob(digest.key)
+        self.tier.inventory.doubt = Doubt(0, 0, verify=True)
         events.clear()
         self.put(300_000)
         self.assertEqual(events, ["fsync", "rename"])
