@@ -153,11 +153,15 @@ class BlobFiles:
         _delete(path)
 
     def discard(self, key: bytes) -> bool:
-        """Move what is in the place of a blob into the trash.
+        """Move what is in the place of a blob into the trash; or delete it.
 
         :returns: whether there was something.
         """
-        name = self.hold(key)
+        try:
+            name = self.hold(key)
+        except OSError:  # a full disk may have no room for its name there
+            self.delete(self.path(key))
+            return True
         if name is not None:
             self.release(name)
         return name is not None

@@ -126,10 +126,11 @@ class RecoveryTests(TierTestCase):
         self.assertEqual(self.successResultOf(self.tier.blobs.find_missing([digest])), [digest])
 
     def test_unindexed_file_that_cannot_be_moved(self) -> None:
-        """Nor is a file that was never indexed, and cannot be moved away."""
+        """Nor is a file that was never indexed, and can be neither moved away nor deleted."""
         digest = self.place()
         self.close_tier(self.tier)
-        self.patch(os, "rename", failing(errno.EIO))
+        for call in ("rename", "unlink"):
+            self.patch(os, call, failing(errno.EIO))
         self.reopen_after()
         self.assertIsNotNone(self.tier.inventory.doubt)
         self.assertTrue(self.path(digest).exists())
@@ -159,6 +160,23 @@ class RecoveryTests(TierTestCase):
         self.failureResultOf(self.tier.blobs.put(digest, BytesBody(data)), Unavailable)
         patch.restore()
         self.assertEqual(self.orphans(), [])
+
+    def test_no_room_in_index_and_trash(self) -> None:
+        """A file whose indexing failed goes from a disk, too, that has no room for its name in the trash."""
+        rename = os.rename
+
+        def fail(old: str, new: str) -> None:
+            if "/trash/" in new:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            rename(old, new)
+
+        self.patch(os, "rename", fail)
+        self.patch(IndexWrite, "_write_tallies", failing(errno.ENOSPC))
+        for size_bytes in (5000, 2_000_000):
+            digest, data = blob(size_bytes)
+            self.failureResultOf(put(self.tier.blobs, digest, data), ResourceExhausted)
+        self.assertEqual(self.orphans(), [])
+        self.assertEqual(self.left_behind(), [])
 
     def test_index_fails_while_files_are_compared(self) -> None:
         """A file that took the place of one which was not compared yet stays there, to be found; another does not."""
