@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from google.protobuf.message import DecodeError
 
@@ -43,8 +43,10 @@ class References:
             self._add("stdout_digest", result.stdout_digest)
         if result.HasField("stderr_digest"):
             self._add("stderr_digest", result.stderr_digest)
-        for file in result.output_files:
-            self._add(f"output_files[{file.path[:100]!r}]", file.digest)
+        files = result.output_files
+        self._add_all(
+            [file.digest for file in files], lambda n: f"output_files[{files[n].path[:100]!r}]"
+        )
         for output in result.output_directories:
             await self._add_output_directory(output)
         return tuple(self._found)
@@ -84,12 +86,21 @@ class References:
             self._add_files(field, child.files)
 
     def _add_files(self, field: str, files: Sequence[pb.FileNode]) -> None:
+        self._add_all(
+            [file.digest for file in files], lambda n: f"{field}: files[{files[n].name[:100]!r}]"
+        )
+
+    def _add_all(self, messages: Sequence[pb.Digest], field: Callable[[int], str]) -> None:
+        """As ``_add``, for there may be 100,000 of them.
+
+        :param field: what each is called, by its place.
+        """
         try:
-            digests = parse_messages(field, [file.digest for file in files], self._function)
+            digests = parse_messages("", messages, self._function)
         except InvalidArgument:
-            # That was the quick way, for there may be 100,000 of them; this one tells the name.
-            for file in files:
-                parse_message(f"{field}: files[{file.name[:100]!r}]", file.digest, self._function)
+            # That was the quick way; this one tells the name.
+            for place, message in enumerate(messages):
+                parse_message(field(place), message, self._function)
             raise
         self._found.update(dict.fromkeys(digest for digest in digests if digest.size_bytes))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gorego_tw.digest import Digest, digest_of, empty_digest
+from gorego_tw.digest import Digest, DigestFunction, digest_of, empty_digest
 from gorego_tw.errors import (
     FailedPrecondition,
     InvalidArgument,
@@ -11,7 +11,9 @@ from gorego_tw.errors import (
     Unavailable,
 )
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
+from gorego_tw.reapi import references
 from gorego_tw.reapi.action_cache import ActionCache
+from gorego_tw.reapi.digests import parse_message
 from gorego_tw.reapi.limits import Limits
 from tests.reapi.fakes import (
     SHA256,
@@ -23,6 +25,24 @@ from tests.reapi.test_action_cache import ACTION, CALL, ActionCacheTestCase
 def node(name: str, digest: Digest) -> pb.FileNode:
     """A file in a directory."""
     return pb.FileNode(name=name, digest=message_of(digest))
+
+
+class FileReferenceTests(ActionCacheTestCase):
+    """Output files."""
+
+    def test_many(self) -> None:
+        """There may be 20,000 of them, so nothing is made for the message of each that none needs."""
+        digests = tuple(digest_of(b"%d" % n, SHA256) for n in range(1000))
+        files = [pb.OutputFile(path=str(n), digest=message_of(d)) for n, d in enumerate(digests)]
+        named: list[str] = []
+
+        def noted(field: str, message: pb.Digest, function: DigestFunction | None) -> Digest:
+            named.append(field)
+            return parse_message(field, message, function)
+
+        self.patch(references, "parse_message", noted)
+        self.assertEqual(self.update(pb.ActionResult(output_files=files)).references, digests)
+        self.assertEqual(named, [])
 
 
 class TreeReferenceTests(ActionCacheTestCase):
