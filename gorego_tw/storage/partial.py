@@ -134,8 +134,11 @@ class Partial:
         del self._active[self._name]
 
     def _delete(self) -> None:
-        with suppress(OSError):  # deleted a day later
+        try:
             self._files.delete(self._path)
+        except OSError:  # deleted a day later, and counted until then
+            with suppress(OSError):
+                self._count_file(1, self._files.partial_size(self._name))
 
     def _count_file(self, sign: int, size: int | None) -> None:
         self._space.partial_bytes += sign * disk_bytes(size or 0)

@@ -409,6 +409,19 @@ class RoomTests(UploadsTestCase):
         self.assertEqual(self.size(), 0)
         self.assertEqual(self.tier.space.reserved_bytes, 0)
 
+    def test_cannot_be_deleted(self) -> None:
+        """What the disk does not let be deleted counts until it is deleted after all, and no longer."""
+        upload, data = self.begin(1_000_000)
+        self.successResultOf(upload.write(data[:600_000]))
+        patch = self.patch(os, "unlink", failing(errno.EIO))
+        self.successResultOf(upload.abandon())
+        patch.restore()
+        self.assertEqual(self.tier.space.partial_bytes, disk_bytes(600_000))
+        self.clock.advance(time.time() - self.clock.seconds() + ABANDONED_SECONDS + 10)
+        self.successResultOf(self.tier.uploads.drop_abandoned())
+        self.assertEqual(self.partials(), [])
+        self.assertEqual(self.tier.space.partial_bytes, 0)
+
     def test_room_for_the_rest(self) -> None:
         """One that takes more than half of the limit can be gone on with: what is held of it is not counted twice."""
         self.reopen(limit_bytes=2_500_000)
