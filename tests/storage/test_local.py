@@ -497,6 +497,19 @@ class DoubtedFilesTests(TierTestCase):
         self.lstat.restore()
 
 
+class ManyTests(TierTestCase):
+    def test_turns(self) -> None:
+        """Of very many blobs some are looked for at a time; each that is missing is told once, in their order."""
+        self.patch(local, "ASKED_AT_ONCE", 4)
+        there = [self.put(100, seed)[0] for seed in range(6)]
+        gone = [blob(100, seed)[0] for seed in range(6, 9)]
+        asked = [gone[2], *there, gone[0], gone[2], gone[1], gone[1]]
+        found = Deferred.fromCoroutine(self.tier.blobs.find_missing(asked))
+        self.assertNoResult(found)
+        self.clock.advance(0)
+        self.assertEqual(self.successResultOf(found), [gone[2], gone[0], gone[1]])
+
+
 class RoomTests(TierTestCase):
     def test_larger_than_the_limit(self) -> None:
         """A blob that can never fit is refused, and so is its body."""
