@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from txaio.tx import make_logger
 
 from gorego_tw.concurrency import Periodic
@@ -15,6 +16,11 @@ LOOK_SECONDS = 0.5
 
 #: How long after one that failed the next is tried, in seconds.
 RETRY_SECONDS = 10.0
+
+#: How often is looked whether writes may go on that wait for one, and how often at most, in seconds: a disk that is
+#: slower than that is no reason to keep clients waiting. Then the index grows, and in the end writes are refused.
+PAUSE_SECONDS = 0.01
+PAUSES = 500
 
 #: A process that has lived for so long is well, in seconds.
 WELL_SECONDS = 60.0
@@ -44,19 +50,33 @@ class CheckpointSchedule(Periodic):
         super().startService()
         self._checkpoints.wanted = self.wake
 
+    async def keep_pace(self) -> None:
+        """Wait until the disk has taken in what was written, if that is more than the index has room for."""
+        for _ in range(PAUSES):
+            if not (self.running and self._checkpoints.hurried):
+                return
+            await deferLater(self._clock, PAUSE_SECONDS)
+
     async def _take_if_due(self) -> None:
         now = self._clock.seconds()
         since = now - self._tried_at
         # A clock that was set back says nothing of how long ago the last one was.
         soon = self._checkpoints.due and since >= self._pause
-        if soon or not 0 <= since < self._every:
-            self._tried_at, self._pause = now, RETRY_SECONDS
-            try:
-                await self._checkpoints.take(self._threads)
-            except StatusError as error:
-                self.failures += 1
-                self._log.warn("no checkpoint for now: {error}", error=error.message)
-            else:
-                self._pause = 0.0
+        is_time = soon or not 0 <= since < self._every
+        while is_time:
+            # While one was taken enough may have been written for another.
+            is_time = await self._take() and bool(self.running) and self._checkpoints.due
         if now - self._started_at >= WELL_SECONDS:
             self._checkpoints.lived()
+
+    async def _take(self) -> bool:
+        """Take one; whether that went well."""
+        self._tried_at, self._pause = self._clock.seconds(), RETRY_SECONDS
+        try:
+            await self._checkpoints.take(self._threads)
+        except StatusError as error:
+            self.failures += 1
+            self._log.warn("no checkpoint for now: {error}", error=error.message)
+            return False
+        self._pause = 0.0
+        return True

@@ -54,8 +54,14 @@ FAILING_PARTS = 16
 #: half of a small cache: room for some 30 small blobs in each MiB.
 SLOW_PARTS = 32
 
-#: After so many commits those pages are counted. The largest ones free some 200.
+#: So much may be held, as a part of the limit, before writes wait for the next checkpoint: as much may be free and
+#: used again at the same time, and both together are what is kept free below the limit.
+PACE_SHARE = 32
+
+#: After so many commits those pages are counted, most of which free 10 to 15; one counts once more for each so many
+#: bytes that come and go.
 _COUNT_EVERY = 64
+_COUNT_BYTES = 64 << 10
 
 
 @dataclass
@@ -75,6 +81,7 @@ class Checkpoints:
     :ivar taken: how many there were.
     :ivar behind: whether so much is held for the last one that the index should not grow before the next:
         the disk fails, or is very slow.
+    :ivar hurried: whether more is held than there is room for below the limit, so that who can wait should.
     :ivar wanted: called when one has become due.
     :ivar distrust: told from when on, in nanoseconds since the epoch, what was written to files may not
         come to the disk any more: the kernel tells once that it could not, and forgets what it was.
@@ -83,6 +90,7 @@ class Checkpoints:
     def __init__(self, environment: Environment, folder: Path, boot_id: str) -> None:
         self.taken = 0
         self.behind = False
+        self.hurried = False
         self.wanted: Callable[[], object] = bool
         self.distrust: Callable[[int], object] = lambda _since: None
         self._environment = environment
@@ -168,16 +176,16 @@ class Checkpoints:
             point.reader.abort()
             if isinstance(error, StatusError):
                 self._has_failed = True
-                self.behind = self._is_behind(self._held_bytes())
+                self._judge(self._held_bytes())
                 if self._last is not None:
                     self.distrust(self._last.since)
             raise
         self.taken += 1
         self._has_failed = False
         self._whole = True
-        self.behind = False
         self._release()
         self._last = point
+        self._judge(self._held_bytes())
 
     def _held_bytes(self) -> float:
         """How much of the index is free and is held for the last checkpoint, in bytes."""
@@ -187,18 +195,25 @@ class Checkpoints:
         except (OSError, DamagedPage):
             return inf  # the next checkpoint will tell what is wrong
 
-    def _is_behind(self, held_bytes: float) -> bool:
+    def _judge(self, held_bytes: float) -> None:
+        """Find out whether writes are to wait, or to be refused."""
+        growth = self._environment.growth_bytes
         parts = FAILING_PARTS if self._has_failed else SLOW_PARTS
-        return parts * self._environment.growth_bytes <= held_bytes < inf
+        self.behind = parts * growth <= held_bytes < inf
+        # Who waits for a disk that fails waits in vain.
+        pace = min(
+            max(growth, self._environment.limit_bytes // PACE_SHARE), SLOW_PARTS * growth // 2
+        )
+        self.hurried = pace <= held_bytes < inf and not self._has_failed
 
-    def _look(self) -> None:
-        """Something was committed."""
-        self._uncounted += 1
+    def _look(self, size_bytes: int) -> None:
+        """Something was committed, with which so many bytes came and went."""
+        self._uncounted += 1 + size_bytes // _COUNT_BYTES
         if self._uncounted >= _COUNT_EVERY:
             self._uncounted = 0
-            held, growth = self._held_bytes(), self._environment.growth_bytes
-            self.behind = self._is_behind(held)
-            if held >= growth or not self._whole:
+            held = self._held_bytes()
+            self._judge(held)
+            if held >= self._environment.growth_bytes or not self._whole:
                 self.wanted()
 
     @property

@@ -77,7 +77,7 @@ class Environment:
     :ivar pending: what has still to be uploaded.
     :ivar checkpoints: how many were begun; whoever begins one counts it.
     :ivar damage: what is met in it.
-    :ivar committed: called after each change of the entries.
+    :ivar committed: told after each change of the entries how many bytes came and went.
     :raises IndexDamaged: LMDB refuses the file.
     :raises StatusError: the disk fails, or is full.
     """
@@ -88,7 +88,7 @@ class Environment:
         self.growth_bytes = growth_bytes(limit_bytes)
         self.checkpoints = 0
         self.damage = IndexDamage(path, self._is_readable)
-        self.committed: Callable[[], object] = bool
+        self.committed: Callable[[int], object] = bool
         _make_lock_file(path / "lock.mdb")
         try:
             # Without sync a commit waits for no disk; checkpoints do. Without readahead a lookup

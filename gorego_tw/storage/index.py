@@ -172,13 +172,17 @@ class Index:
         return IndexWrite(self._environment, self._changed)
 
     def _changed(
-        self, tallies: Mapping[int, Tally], added_bytes: int, removed: Collection[bytes]
+        self,
+        tallies: Mapping[int, Tally],
+        added_bytes: int,
+        removed: Collection[bytes],
+        removed_bytes: int,
     ) -> None:
         self.removals.add(removed)
         self._tallies.update(tallies)
         self._page_bytes += added_bytes
         self._unmeasured += 1 if added_bytes else _MEASURE_EVERY
-        self._environment.committed()
+        self._environment.committed(added_bytes + removed_bytes)
 
     def _take(
         self, txn: lmdb.Transaction[memoryview], start: bytes, count: int

@@ -44,14 +44,14 @@ def _unreadable(_key: bytes) -> BlobRecord:
 class IndexWrite:
     """What can be changed in one transaction.
 
-    :param committed: told of the tallies that are other ones now, how many bytes were put, and the
-        keys of entries that were taken out or replaced.
+    :param committed: told of the tallies that are other ones now, how many bytes were put, the keys of entries
+        that were taken out or replaced, and how many bytes of action results went with them.
     """
 
     def __init__(
         self,
         environment: Environment,
-        committed: Callable[[Mapping[int, Tally], int, Collection[bytes]], None],
+        committed: Callable[[Mapping[int, Tally], int, Collection[bytes], int], None],
     ) -> None:
         self._begin = environment.begin
         self._trouble = environment.trouble
@@ -63,6 +63,7 @@ class IndexWrite:
         self._changes: dict[int, Tally] = {}
         self._added_bytes = 0
         self._removed: list[bytes] = []
+        self._removed_bytes = 0
         self._guessed = False
 
     def __enter__(self) -> Self:
@@ -89,7 +90,7 @@ class IndexWrite:
                 if isinstance(failure, lmdb.Error):
                     raise self._trouble(failure) from failure
                 raise
-            self._committed(tallies, self._added_bytes, self._removed)
+            self._committed(tallies, self._added_bytes, self._removed, self._removed_bytes)
         else:
             self._txn.abort()
             if isinstance(error, lmdb.Error):
@@ -173,6 +174,7 @@ class IndexWrite:
             return None
         size_bytes = len(value)
         self._removed.append(key)
+        self._removed_bytes += size_bytes
         forget_last_use(self._txn, self._meta, key, size_bytes)
         return size_bytes
 

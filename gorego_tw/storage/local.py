@@ -17,7 +17,7 @@ from zope.interface import implementer
 from gorego_tw.body import BytesBody
 from gorego_tw.concurrency import closing
 from gorego_tw.digest import Digest, digest_of
-from gorego_tw.errors import DigestMismatch, NotFound, Reason, StatusError, Unavailable
+from gorego_tw.errors import NotFound, Reason, StatusError, Unavailable
 from gorego_tw.interfaces import (
     ActionKey,
     IActionResults,
@@ -121,7 +121,8 @@ class LocalBlobs:
         """Keep the blob if it has the digest; what is there already stays as it is."""
         try:
             check_size(digest, body.size_bytes)
-        except DigestMismatch:
+            await self._space.keep_pace()
+        except BaseException:
             body.discard()
             raise
         if digest.size_bytes <= INLINE_LIMIT:
@@ -300,6 +301,7 @@ class LocalActionResults:
 
     async def put(self, key: ActionKey, result: StoredActionResult) -> None:
         """Keep the action result, in place of an earlier one."""
+        await self._space.keep_pace()
         value = pack_action(result, self._last_use.now)
         self._space.check(disk_bytes(len(value)))
         with self._index.write() as txn:

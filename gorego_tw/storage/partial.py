@@ -97,6 +97,7 @@ class Partial:
         :raises ResourceExhausted: the disk is full.
         """
         writer = self._writer
+        await self._space.keep_pace()
         if self.digest.size_bytes <= INLINE_LIMIT:
             data = writer.verified_bytes()
             if not self._inventory.holds(self.digest):

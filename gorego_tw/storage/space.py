@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
@@ -34,6 +34,10 @@ ORDINARY_BYTES = 1 << 20
 def headroom_bytes(limit_bytes: int) -> int:
     """What is kept free below a limit."""
     return min(limit_bytes // HEADROOM_SHARE, MOST_HEADROOM_BYTES)
+
+
+async def _at_once() -> None:
+    """Nobody waits."""
 
 
 class Reservation:
@@ -84,6 +88,8 @@ class Space:
     :ivar wanted_bytes: the largest write refused since eviction last made room for it.
     :ivar refusals: how many writes were refused.
     :ivar is_held_back: whether nothing may be written before the disk has what was.
+    :ivar keep_pace: to be awaited before a write: lets the disk take in what was written, if the index has no room for
+        more meanwhile.
     :ivar crowded: called when eviction has something to do.
     :ivar crowded_at: when that was for the last time, in seconds since the epoch.
     """
@@ -112,6 +118,7 @@ class Space:
         self.refusals = 0
         self.crowded: Callable[[], object] = bool
         self.is_held_back: Callable[[], bool] = bool
+        self.keep_pace: Callable[[], Awaitable[None]] = _at_once
         self.crowded_at = float("-inf")
         self._stored = stored
         self._in_files = in_files

@@ -173,11 +173,13 @@ class LocalTier:
         """What has to run while the tier is in use: new services at each call."""
         flush = Periodic("flush of last uses", self._flush_if_due, TICK_SECONDS, self.clock)
         self.last_use.crowded = flush.wake
+        schedule = CheckpointSchedule(
+            self.checkpoints, self.upkeep.checkpoint_seconds, self.threads, self.clock
+        )
+        self.space.keep_pace = schedule.keep_pace
         return (
             flush,
-            CheckpointSchedule(
-                self.checkpoints, self.upkeep.checkpoint_seconds, self.threads, self.clock
-            ),
+            schedule,
             self.trimming,
             self.reconciliation,
             self.salvage,

@@ -14,9 +14,15 @@ import lmdb
 from twisted.internet.defer import CancelledError, Deferred
 
 from gorego_tw.errors import NotFound, ResourceExhausted, Unavailable
+from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.storage import checkpoints, last_use, stable_storage
 from gorego_tw.storage.checkpoint_record import CheckpointRecord
-from gorego_tw.storage.checkpoint_schedule import WELL_SECONDS, CheckpointSchedule
+from gorego_tw.storage.checkpoint_schedule import (
+    PAUSE_SECONDS,
+    PAUSES,
+    WELL_SECONDS,
+    CheckpointSchedule,
+)
 from gorego_tw.storage.checkpoints import FAILING_PARTS
 from gorego_tw.storage.disk_threads import HeldDiskThreads
 from gorego_tw.storage.doubt import Doubt
@@ -279,7 +285,10 @@ class CheckpointsTests(CheckpointsTestCase):
         self.assertGreater(self.file_bytes - size, 7 * growth)
         threads.release()
         self.successResultOf(taking)
-        self.put(100, number)
+        self.successResultOf(self.tier.checkpoint())  # of what came meanwhile
+        for more in range(number // 2):
+            self.put(100, number + more)
+        self.assertFalse(self.tier.checkpoints.behind)
         self.patch(checkpoints, "sync_file_system", no_disk)
         taking = Deferred.fromCoroutine(self.tier.checkpoints.take(threads))
         threads.release()
@@ -397,3 +406,99 @@ class CheckpointScheduleTests(CheckpointsTestCase):
         self.tier.checkpoints._starts = 2
         self.taken_after(*[1.0] * (int(WELL_SECONDS) + 31))
         self.assertEqual(self.record().starts, 0)
+
+    def test_again(self) -> None:
+        """When much was written while one was taken the next is taken at once."""
+        self.successResultOf(self.schedule.stopService())
+        threads = HeldDiskThreads()
+        schedule = CheckpointSchedule(self.tier.checkpoints, 30.0, threads, self.clock)
+        before = self.tier.checkpoints.taken
+        self.commit()
+        schedule.startService()
+        self.clock.advance(31)
+        while not self.tier.checkpoints.due:
+            self.commit(64)
+        self.commit(64)
+        threads.release()
+        self.assertEqual(self.tier.checkpoints.taken, before + 2)
+        self.successResultOf(schedule.stopService())
+
+
+class PaceTests(CheckpointsTestCase):
+    """Writes while much waits for the next checkpoint."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.threads = HeldDiskThreads()
+        self.reopen(1 << 20, threads=self.threads)
+        tier = self.tier
+        self.schedule = CheckpointSchedule(tier.checkpoints, 30.0, tier.threads, self.clock)
+        self.schedule.startService()
+        self.addCleanup(self.schedule.stopService)
+        tier.space.keep_pace = self.schedule.keep_pace
+        self.clock.advance(1)
+        self.threads.release()
+        self.number = 0
+        while not tier.checkpoints.hurried:
+            self.write()
+
+    def write(self) -> Deferred[None]:
+        """Begin to put another blob."""
+        self.number += 1
+        return Deferred.fromCoroutine(put(self.tier.blobs, *blob(100, self.number)))
+
+    def test_checkpoint(self) -> None:
+        """All kinds of writes wait for the next checkpoint."""
+        key = ActionKey("", blob(1)[0])
+        action = self.tier.action_results.put(key, StoredActionResult(b"result", ()))
+        upload = self.successResultOf(self.tier.uploads.open("one", blob(50_000)[0]))
+        self.successResultOf(upload.write(blob(50_000)[1]))
+        waiting = [self.write(), *map(Deferred.fromCoroutine, (action, upload.commit()))]
+        self.clock.advance(1)
+        for write in waiting:
+            self.assertNoResult(write)
+        self.threads.release()
+        self.clock.pump([PAUSE_SECONDS])
+        self.threads.release()
+        for write in waiting:
+            self.successResultOf(write)
+
+    def test_slow(self) -> None:
+        """A disk that takes long over it is waited for only so long."""
+        waiting = self.write()
+        self.clock.pump([PAUSE_SECONDS] * (PAUSES - 1))
+        self.assertNoResult(waiting)
+        self.clock.advance(PAUSE_SECONDS)
+        self.successResultOf(waiting)
+        self.threads.release()
+
+    def test_failure(self) -> None:
+        """Nobody waits for a disk that fails."""
+        self.clock.advance(1)
+        self.patch(checkpoints, "sync_file_system", no_disk)
+        waiting = self.write()
+        self.threads.release()
+        self.clock.advance(PAUSE_SECONDS)
+        self.successResultOf(waiting)
+
+    def test_end(self) -> None:
+        """Nor when none is to be taken any more; who leaves meanwhile leaves nothing."""
+        waiting, leaving = self.write(), self.write()
+        leaving.cancel()
+        self.failureResultOf(leaving, CancelledError)
+        stopping = self.schedule.stopService()
+        self.clock.advance(PAUSE_SECONDS)
+        self.successResultOf(waiting)
+        self.threads.release()
+        self.successResultOf(stopping)
+
+    def test_large_results(self) -> None:
+        """Few large action results are as much as many small ones."""
+        self.reopen(1 << 28)
+        self.successResultOf(self.tier.checkpoint())
+        key, commits = ActionKey("", blob(1)[0]), 0
+        while not self.tier.checkpoints.hurried:
+            value = StoredActionResult(bytes([commits]) * 2_000_000, ())
+            self.successResultOf(self.tier.action_results.put(key, value))
+            commits += 1
+        self.assertLess(commits, 10)
