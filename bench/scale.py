@@ -245,7 +245,7 @@ class Measurement:
 
 
 def take_into_memory(file: Path) -> None:
-    """Read it, so that it is in memory as far as there is room."""
+    """Read it, so that it is in memory as far as there is room: a system may take what was not used for a minute."""
     with file.open("rb", buffering=0) as data:
         while data.read(1 << 20):
             pass
@@ -253,9 +253,11 @@ def take_into_memory(file: Path) -> None:
 
 def measured(folder: Path, entries: int) -> dict[str, float]:
     """The figures of one size, taken in another process, and those of a daemon."""
-    take_into_memory(folder / "cache" / "index" / "data.mdb")
+    index = folder / "cache" / "index" / "data.mdb"
     content = Content(entries)
+    take_into_memory(index)
     questions = dict(scale_daemon.question_figures(folder, content))
+    take_into_memory(index)
     done = subprocess.run(
         [sys.executable, "-m", "bench.scale", "measure", str(folder / "cache"), str(entries)],
         stdin=subprocess.DEVNULL,
@@ -263,6 +265,7 @@ def measured(folder: Path, entries: int) -> dict[str, float]:
         check=True,
     )
     figures: dict[str, float] = json.loads(done.stdout)
+    take_into_memory(index)
     return figures | questions | dict(scale_daemon.figures(folder, content))
 
 
