@@ -65,7 +65,7 @@ class CheckpointSchedule(Periodic):
         is_time = soon or not 0 <= since < self._every
         while is_time:
             # While one was taken enough may have been written for another.
-            is_time = await self._take() and bool(self.running) and self._checkpoints.due
+            is_time = await self._take() and bool(self.running) and self._checkpoints.due_again
         if now - self._started_at >= WELL_SECONDS:
             self._checkpoints.lived()
 

@@ -131,6 +131,13 @@ class Checkpoints:
         """Whether there is reason enough not to wait for the next one."""
         return not self._whole or self._held_bytes() >= self._environment.growth_bytes
 
+    @property
+    def due_again(self) -> bool:
+        """Whether so much was written while the last one was taken that the next one is due. What cannot be
+        counted is no reason: it would be none the less after the next.
+        """
+        return self._environment.growth_bytes <= self._held_bytes() < inf
+
     async def take_if_due(self, threads: DiskThreads) -> None:
         """Take one if it is due, or wait for the one that is being taken.
 

@@ -27,8 +27,9 @@ from gorego_tw.storage.checkpoints import FAILING_PARTS
 from gorego_tw.storage.disk_threads import HeldDiskThreads
 from gorego_tw.storage.doubt import Doubt
 from gorego_tw.storage.environment import LEAST_GROWTH_BYTES, MOST_GROWTH_BYTES, growth_bytes
+from gorego_tw.storage.free_pages import FreePages
 from gorego_tw.storage.index_place import note_place
-from gorego_tw.storage.lmdb_pages import two_metas, unpack_meta
+from gorego_tw.storage.lmdb_pages import DamagedPage, two_metas, unpack_meta
 from gorego_tw.storage.records import FILE, BlobRecord
 from tests.storage.tiers import LIMIT_BYTES, TierTestCase, blob, put, read
 
@@ -422,6 +423,20 @@ class CheckpointScheduleTests(CheckpointsTestCase):
         threads.release()
         self.assertEqual(self.tier.checkpoints.taken, before + 2)
         self.successResultOf(schedule.stopService())
+
+    def test_uncountable(self) -> None:
+        """Where the free pages cannot be counted it takes no more than one in a turn of the reactor."""
+        looks: list[int] = []
+
+        def damaged(_: FreePages, transaction: int) -> NoReturn:
+            looks.append(transaction)
+            if len(looks) == 100:
+                raise AssertionError("it goes on for ever")
+            raise DamagedPage("no list of free pages")
+
+        self.patch(FreePages, "freed_since", damaged)
+        self.assertEqual(self.taken_after(1.0), 1)
+        self.assertLess(len(looks), 100)
 
 
 class PaceTests(CheckpointsTestCase):
