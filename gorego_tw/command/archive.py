@@ -24,7 +24,12 @@ _RESULT = "ac/"
 _BLOB = "cas/"
 _END = "end"
 _COMPRESSED = ".zst"
-_MAGIC = bytes.fromhex("28b52ffd")
+#: How zstd begins: a frame, or one to be skipped, with which pzstd tells how long the next one is (RFC 8878, 3.1).
+_MAGICS = (
+    bytes.fromhex("28b52ffd"),
+    *(bytes.fromhex(f"5{number:x}2a4d18") for number in range(16)),
+)
+_MAGIC_BYTES = 4
 _FUNCTIONS = {function.name.lower(): function for function in DigestFunction}
 
 #: Of action results in an archive, in bytes: gRPC messages are no longer.
@@ -40,9 +45,9 @@ def source(file: str) -> Iterator[IO[bytes]]:
     """The file, or standard input for "-", unpacked if it begins as zstd does: a pipe has no name that tells."""
     with ExitStack() as stack:
         raw = sys.stdin.buffer if file == "-" else stack.enter_context(Path(file).open("rb"))
-        head = raw.read(len(_MAGIC))
+        head = raw.read(_MAGIC_BYTES)
         whole: Any = _Begun(head, raw)
-        if head == _MAGIC:
+        if head in _MAGICS:
             reader = zstandard.ZstdDecompressor().stream_reader(whole, read_across_frames=True)
             yield cast("IO[bytes]", stack.enter_context(reader))
         else:

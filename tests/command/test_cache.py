@@ -9,8 +9,10 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from struct import pack
 from typing import Any
 
+import zstandard
 from click.testing import CliRunner, Result
 
 from gorego_tw.command.main import gorego
@@ -425,6 +427,14 @@ class TransferTests(CommandTestCase):
         renamed = str(path.rename(path.with_suffix("")))
         result = self.run_command("import", "--json", renamed, folder=self.other)
         self.assertEqual(json.loads(result.stderr)["existed"], 3)
+        self.check_other()
+
+    def test_compressed_in_parts(self) -> None:
+        """So is one that pzstd has made: before each frame there is one to be skipped, which has its length."""
+        whole = self.archive()
+        frames = [zstandard.compress(part) for part in (whole[:9999], whole[9999:])]
+        skipped = [pack("<III", 0x184D2A50, 4, len(frame)) + frame for frame in frames]
+        self.succeed("import", folder=self.other, data=b"".join(skipped))
         self.check_other()
 
     def test_again(self) -> None:
