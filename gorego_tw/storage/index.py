@@ -12,6 +12,7 @@ from gorego_tw.storage.index_write import IndexWrite
 from gorego_tw.storage.large_results import last_use
 from gorego_tw.storage.records import (
     ACTIONS,
+    BLOCK_BYTES,
     INLINE,
     BlobRecord,
     Tally,
@@ -157,6 +158,12 @@ class Index:
     def file_bytes(self) -> int:
         """What the files of all blobs take of the disk, in bytes."""
         return sum(tally.file_bytes for tally in self._tallies.values())
+
+    @property
+    def most_files(self) -> int:
+        """How many files the blobs have at most: small ones have none, and each file takes a block."""
+        blobs = sum(tally.entries for kind, tally in self._tallies.items() if kind != ACTIONS)
+        return min(blobs, self.file_bytes // BLOCK_BYTES)
 
     def stored_bytes(self) -> int:
         """What all entries take of the disk, in bytes: the files, the pages, and those of the free pages

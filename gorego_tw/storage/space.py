@@ -80,6 +80,7 @@ class Space:
     :param unknown: how much is taken by files that are not known yet, and cannot be evicted, in bytes: an estimate.
     :param free: how much the file system has left, in bytes. It may raise OSError.
     :param lacking_files: how many files too few it has room for. It may raise OSError.
+    :param most_files: how many could be evicted at most.
     :ivar largest_bytes: how much a single write may take at most: it is to stay when it is done.
     :ivar reserved_bytes: what is promised to writes under way.
     :ivar partial_bytes: what is taken by uploads that nobody goes on with at the moment.
@@ -103,6 +104,7 @@ class Space:
         in_files: Callable[[], int],
         free: Callable[[], int],
         lacking_files: Callable[[], int] = int,
+        most_files: Callable[[], int] = int,
         unknown: Callable[[], int] = int,
         clock: IReactorTime,
     ) -> None:
@@ -125,6 +127,7 @@ class Space:
         self._nothing_to_evict = False
         self._free = free
         self._look_for_files = lacking_files
+        self._most_files = most_files
         self._unknown = unknown
         self._clock = clock
         self._free_bytes = self._lacking_files = 0
@@ -161,8 +164,9 @@ class Space:
         if self.lacking_bytes > self._in_files():
             return self._over_limit_bytes
         # As much as so many files take at least: it goes on until enough of what has gone were files.
-        for_files = self.lacking_files * BLOCK_BYTES
-        return max(self.excess_bytes, for_files if for_files <= self._in_files() else 0)
+        lacking_files = self.lacking_files
+        for_files = lacking_files * BLOCK_BYTES if lacking_files <= self._most_files() else 0
+        return max(self.excess_bytes, for_files)
 
     @property
     def failure(self) -> str | None:

@@ -267,6 +267,7 @@ class LocalTier:
             in_files=lambda: index.file_bytes + set_aside.size_bytes,
             free=files.free_bytes,
             lacking_files=files.lacking_files,
+            most_files=lambda: index.most_files,
             unknown=lambda: unknown.size_bytes,
             clock=clock,
         )

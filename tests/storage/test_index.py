@@ -222,6 +222,17 @@ class SizeTests(IndexTestCase):
         self.open()
         self.assertEqual(dict(self.index.tallies), expected)
 
+    def test_most_files(self) -> None:
+        """There are no more files than blobs, nor than blocks of files."""
+        with self.index.write() as txn:
+            txn.put_action(key(1, 0), b"12345678")
+            txn.put_blob(key(1), BlobRecord(1, FILE, 50_000, 0))
+        self.assertEqual(self.index.most_files, 1)
+        with self.index.write() as txn:
+            for number in range(20):
+                txn.put_blob(key(2 + number), BlobRecord(1, INLINE, 3, 0), b"abc")
+        self.assertEqual(self.index.most_files, 13)
+
     def test_pages(self) -> None:
         """The pages in use are known at any time, nearly, and shrink again."""
         empty = self.index.page_bytes

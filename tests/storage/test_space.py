@@ -15,7 +15,8 @@ PAGE = 4096
 
 class SpaceTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.stored = self.in_files = self.unknown = self.lacking_files = 0
+        self.stored = self.in_files = self.unknown = 0
+        self.lacking_files = self.most_files = 0
         self.free = 1000 * PAGE
         self.asked = 0
         self.crowds = 0
@@ -27,6 +28,7 @@ class SpaceTests(SynchronousTestCase):
             in_files=lambda: self.in_files,
             free=self.ask,
             lacking_files=lambda: self.lacking_files,
+            most_files=lambda: self.most_files,
             unknown=lambda: self.unknown,
             clock=self.clock,
         )
@@ -219,7 +221,7 @@ class SpaceTests(SynchronousTestCase):
 
     def test_lacking_files(self) -> None:
         """Where the file system has room for too few files some have to go, unless all of them were not enough."""
-        self.lacking_files, self.in_files = 30, 30 * PAGE
+        self.lacking_files = self.most_files = 30
         self.space.check(1)
         self.assertEqual(self.crowds, 1)
         self.assertEqual(self.space.evictable_bytes, 30 * PAGE)
@@ -229,7 +231,7 @@ class SpaceTests(SynchronousTestCase):
         self.lacking_files = 15
         self.space.emptied(10 * PAGE, 10)
         self.assertEqual(self.space.evictable_bytes, 15 * PAGE)
-        self.in_files = 14 * PAGE
+        self.most_files, self.in_files = 14, 1000 * PAGE
         self.assertLessEqual(self.space.evictable_bytes, 0)
 
     def test_unknown(self) -> None:
