@@ -25,7 +25,11 @@ def close(fd: int, elsewhere: Callable[[Callable[[], object]], object] = _in_a_t
         is_slow = not found.st_nlink and found.st_size > FREED_AT_ONCE_BYTES
     except OSError:  # of a file that is on another machine, and is gone there
         is_slow = True
-    if is_slow:
-        elsewhere(partial(os.close, fd))
-    else:
-        os.close(fd)
+    work = partial(os.close, fd)
+    if not is_slow:
+        work()
+        return
+    try:
+        elsewhere(work)
+    except RuntimeError:  # the system lets no thread begin
+        work()

@@ -47,6 +47,17 @@ class CloseTests(SynchronousTestCase):
         work()
         self.assertEqual(open_files(), self.before)
 
+    def test_no_thread(self) -> None:
+        """Where no thread can begin, at the end of the process too, it is closed here."""
+
+        def no_thread(_: object) -> None:
+            raise RuntimeError("can't start new thread")
+
+        fd = self.opened(FREED_AT_ONCE_BYTES + 1)
+        self.file.unlink()
+        close(fd, no_thread)
+        self.assertEqual(open_files(), self.before)
+
     def test_elsewhere_is_a_thread(self) -> None:
         """That ends when the file is closed."""
         fd = self.opened(FREED_AT_ONCE_BYTES + 1)
