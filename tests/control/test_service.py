@@ -440,6 +440,8 @@ class BlobTests(ControlTestCase):
         self.failureResultOf(self.write(digest, data), ResourceExhausted)
         self.assertEqual(waits, [])
         self.control = Control(self.tier, Random(1), pause, daemon_pid=1)
+        self.failureResultOf(self.write(*blob(990_000)), ResourceExhausted)  # it will never fit
+        self.assertEqual(waits, [])
         for _ in range(2):  # the second one has seen that there is none
             self.failureResultOf(self.write(digest, data), ResourceExhausted)
             self.assertEqual(len(waits), 10)

@@ -176,6 +176,18 @@ class BlobWriterTests(SynchronousTestCase):
         self.successResultOf(finishing)
         self.assertEqual(self.path.read_bytes(), data)
 
+    def test_resumed_from_too_much(self) -> None:
+        """Of a file that is longer than the blob nothing is taken in, and nothing stays."""
+        for size_bytes in (1000, 3 * WRITE_CHUNK):
+            digest, data = blob(size_bytes)
+            self.path.write_bytes(data + b"more")
+            writer = BlobWriter(digest, str(self.path), NoDiskThreads())
+            self.addCleanup(writer.close)
+            self.successResultOf(Deferred.fromCoroutine(writer.resume()))
+            self.assertEqual(writer.size_bytes, 0)
+            self.successResultOf(Deferred.fromCoroutine(self.finish(writer, data)))
+            self.assertEqual(self.path.read_bytes(), data)
+
     async def finish(self, writer: BlobWriter, rest: bytes) -> None:
         """Take the rest."""
         await writer.append(rest)

@@ -194,6 +194,17 @@ class RecoveryTests(TierTestCase):
         self.failureResultOf(put(self.tier.blobs, old, data), ResourceExhausted)
         self.assertFalse(self.path(old).exists())
 
+    def test_replaced_while_files_are_compared(self) -> None:
+        """What takes the place of a file that was not compared yet is to be on stable storage before; else it is not."""
+        digest, _ = self.put(5000)
+        with self.tier.index.write() as txn:
+            txn.drop_blob(digest.key)
+        doubt = self.tier.inventory.doubt = Doubt(0, 0, verify=True)
+        self.assertTrue(self.tier.inventory.is_replaced(digest))
+        self.assertFalse(self.tier.inventory.is_replaced(blob(5000, seed=1)[0]))
+        doubt.position = len(FOLDERS)
+        self.assertFalse(self.tier.inventory.is_replaced(digest))
+
     def test_file_that_cannot_be_moved(self) -> None:
         """A file that cannot be moved away is not served any more."""
         digest, _ = self.put(5000)
