@@ -21,36 +21,42 @@ _GET_VERSION = 0x80087601
 
 
 def was_elsewhere(folder: Path) -> bool:
-    """Whether the file of the index in that folder is not the one that was noted.
+    """Whether the file of the index in that folder is not the one that was noted, or not as it was at the end.
 
     Nothing is noted by older programs, nor where the disk had no room for it.
 
     :raises OSError: its file cannot be looked at.
     """
-    try:
-        noted = (folder / _NAME).read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-    return noted != _place(folder)
+    noted = _noted(folder)
+    return noted not in {None, _place(folder), _place(folder, ended=True)}
 
 
-def note_place(folder: Path) -> None:
+def note_place(folder: Path, *, ended: bool = False) -> None:
     """It belongs there. If that cannot be noted the next start looks again.
 
-    :raises OSError: its file cannot be looked at.
+    :param ended: whether nobody writes to it before the next start. A copy may be written into the same file, and
+        bring its own note along; but no program can choose the time of the change.
     """
-    place = _place(folder)
     with suppress(OSError):
-        path = folder / _NAME
-        if not path.exists() or was_elsewhere(folder):
-            replace_file(path, place.encode())
+        place = _place(folder, ended=ended)
+        if place != _noted(folder):
+            replace_file(folder / _NAME, place.encode())
 
 
-def _place(folder: Path) -> str:
+def _noted(folder: Path) -> str | None:
+    try:
+        return (folder / _NAME).read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+
+
+def _place(folder: Path, *, ended: bool = False) -> str:
     with (folder / "data.mdb").open("rb") as file:
         fd = file.fileno()
+        found = os.fstat(fd)
         # The number of a device may be another one after each boot; this is a file system's own, where it has one.
-        return f"{os.statvfs(fd).f_fsid:x} {os.fstat(fd).st_ino} {_generation(fd)}\n"
+        place = f"{os.statvfs(fd).f_fsid:x} {found.st_ino} {_generation(fd)}"
+    return f"{place} {found.st_ctime_ns}\n" if ended else f"{place}\n"
 
 
 def _generation(fd: int) -> int:

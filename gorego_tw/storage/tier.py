@@ -26,6 +26,7 @@ from gorego_tw.storage.folder import Folder, FolderError
 from gorego_tw.storage.index import Index
 from gorego_tw.storage.index_damage import CrashNote
 from gorego_tw.storage.index_opening import Ending, OpenedIndex, open_index
+from gorego_tw.storage.index_place import note_place
 from gorego_tw.storage.inventory import Inventory
 from gorego_tw.storage.last_use import LastUse
 from gorego_tw.storage.local import LocalActionResults, LocalBlobs
@@ -225,6 +226,7 @@ class LocalTier:
             await self.flush()
             await self.empty_trash()
             await self.checkpoints.take(self.threads, clean=True)
+            note_place(self.folder.index, ended=True)
         finally:
             self.checkpoints.close()
             self.environment.close()

@@ -138,6 +138,24 @@ class EndingTests(OpeningTestCase):
         self.assertEqual(self.served(), set(self.blobs) - {gone})
         self.assertIsNone(self.reopen().inventory.doubt)
 
+    def test_copied_into_the_same_file(self) -> None:
+        """So does one that was written into the file of the other."""
+        self.close_tier(self.tier)
+        earlier, file = Path(self.mktemp()), self.folder / "index" / "data.mdb"
+        shutil.copytree(self.folder / "index", earlier)
+        ended = file.stat()
+        self.open_tier()
+        gone = next(iter(self.files))
+        self.tier.inventory.evict([gone.key])
+        self.close_tier(self.tier)
+        while file.stat().st_ctime_ns == ended.st_ctime_ns:  # clocks of file systems are coarse
+            file.touch()
+        shutil.copytree(earlier, self.folder / "index", dirs_exist_ok=True)
+        self.assertEqual(file.stat().st_ino, ended.st_ino)
+        self.open_tier()
+        asked = Deferred.fromCoroutine(self.tier.blobs.find_missing([gone]))
+        self.assertEqual(self.successResultOf(asked), [gone])
+
     def test_copied_while_it_was_compared(self) -> None:
         """What was to be found out of it before is to be found out still."""
         Doubt(1, 2, verify=True, position=3).write(self.tier.environment)

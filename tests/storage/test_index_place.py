@@ -45,6 +45,17 @@ class IndexPlaceTests(SynchronousTestCase):
         (self.folder / "data.mdb").write_bytes(b"pages")
         self.assertTrue(was_elsewhere(self.folder))
 
+    def test_ended(self) -> None:
+        """When nobody writes to it any more it is to be as it was: a copy may be written into its file."""
+        file = self.folder / "data.mdb"
+        note_place(self.folder, ended=True)
+        self.assertFalse(was_elsewhere(self.folder))
+        while not was_elsewhere(self.folder):  # clocks of file systems are coarse
+            file.write_bytes(b"pages")
+        note_place(self.folder)
+        file.write_bytes(b"other pages")
+        self.assertFalse(was_elsewhere(self.folder))
+
     def test_nothing_noted(self) -> None:
         """Of one whose place was not noted nothing is said."""
         (self.folder / "place").unlink()
