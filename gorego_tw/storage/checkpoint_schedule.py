@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+from twisted.internet import defer
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
 from txaio.tx import make_logger
 
 from gorego_tw.concurrency import Periodic
 from gorego_tw.errors import StatusError
 from gorego_tw.storage.checkpoints import Checkpoints
 from gorego_tw.storage.disk_threads import DiskThreads
+from gorego_tw.storage.waiting_line import WaitingLine
 
 #: How often is looked whether one is due, in seconds.
 LOOK_SECONDS = 0.5
@@ -17,10 +21,9 @@ LOOK_SECONDS = 0.5
 #: How long after one that failed the next is tried, in seconds.
 RETRY_SECONDS = 10.0
 
-#: How often is looked whether writes may go on that wait for one, and how often at most, in seconds: a disk that is
-#: slower than that is no reason to keep clients waiting. Then the index grows, and in the end writes are refused.
-PAUSE_SECONDS = 0.01
-PAUSES = 500
+#: How long a write waits for one at most, in seconds: a disk that is slower than that is no reason to keep clients
+#: waiting. Then the index grows, and in the end writes are refused.
+MOST_WAIT_SECONDS = 5.0
 
 #: A process that has lived for so long is well, in seconds.
 WELL_SECONDS = 60.0
@@ -44,18 +47,33 @@ class CheckpointSchedule(Periodic):
         self._clock = clock
         self._started_at = self._tried_at = clock.seconds()
         self._pause = 0.0
+        # Thousands may wait: each blob of each batch. They go on in the order in which they came.
+        self._line = WaitingLine(clock, lambda: not self._is_hurried)
 
     def startService(self) -> None:
         """Begin to look, and to listen to who wants one."""
         super().startService()
         self._checkpoints.wanted = self.wake
+        self._checkpoints.relaxed = self._line.call
+
+    def stopService(self) -> Deferred[object]:
+        """Take no more, and let nobody wait for one."""
+        ended = super().stopService()
+        self._line.call()
+        return ended
 
     async def keep_pace(self) -> None:
         """Wait until the disk has taken in what was written, if that is more than the index has room for."""
-        for _ in range(PAUSES):
-            if not (self.running and self._checkpoints.hurried):
-                return
-            await deferLater(self._clock, PAUSE_SECONDS)
+        if self._is_hurried or self._line:
+            waiting = self._line.join()
+            if not self._is_hurried:
+                self._line.call()
+            with suppress(defer.TimeoutError):
+                await waiting.addTimeout(MOST_WAIT_SECONDS, self._clock)
+
+    @property
+    def _is_hurried(self) -> bool:
+        return bool(self.running) and self._checkpoints.hurried
 
     async def _take_if_due(self) -> None:
         now = self._clock.seconds()

@@ -82,6 +82,7 @@ class Checkpoints:
     :ivar behind: whether so much is held for the last one that the index should not grow before the next:
         the disk fails, or is very slow.
     :ivar hurried: whether more is held than there is room for below the limit, so that who can wait should.
+    :ivar relaxed: called when that is no longer so.
     :ivar wanted: called when one has become due.
     :ivar distrust: told from when on, in nanoseconds since the epoch, what was written to files may not
         come to the disk any more: the kernel tells once that it could not, and forgets what it was.
@@ -91,6 +92,7 @@ class Checkpoints:
         self.taken = 0
         self.behind = False
         self.hurried = False
+        self.relaxed: Callable[[], object] = bool
         self.wanted: Callable[[], object] = bool
         self.distrust: Callable[[int], object] = lambda _since: None
         self._environment = environment
@@ -183,9 +185,9 @@ class Checkpoints:
             point.reader.abort()
             if isinstance(error, StatusError):
                 self._has_failed = True
-                self._judge(self._held_bytes())
                 if self._last is not None:
                     self.distrust(self._last.since)
+                self._judge(self._held_bytes())
             raise
         self.taken += 1
         self._has_failed = False
@@ -211,7 +213,10 @@ class Checkpoints:
         pace = min(
             max(growth, self._environment.limit_bytes // PACE_SHARE), SLOW_PARTS * growth // 2
         )
+        was_hurried = self.hurried
         self.hurried = pace <= held_bytes < inf and not self._has_failed
+        if was_hurried and not self.hurried:
+            self.relaxed()
 
     def _look(self, size_bytes: int) -> None:
         """Something was committed, with which so many bytes came and went."""

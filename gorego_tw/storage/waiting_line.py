@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -17,10 +18,13 @@ class WaitingLine:
 
     Calling 200 of them at once for every few KiB would keep the reactor from anything else. Those
     who are called late find more, and have to be called less often.
+
+    :param goes_on: asked before each is called; if not, that one and all after it stay in the line.
     """
 
-    def __init__(self, clock: IReactorTime) -> None:
+    def __init__(self, clock: IReactorTime, goes_on: Callable[[], bool] = lambda: True) -> None:
         self._clock = clock
+        self._goes_on = goes_on
         self._waiting: deque[Deferred[None]] = deque()
         self._due = 0  # so many of the first are to be called
         self._calling = False
@@ -43,6 +47,8 @@ class WaitingLine:
     def _call_some(self) -> None:
         self._calling = True
         for _ in range(min(WIDTH, self._due)):
+            if not self._goes_on():
+                self._due = 0
             if not self._due:  # those who were called may have made others leave
                 break
             self._due -= 1

@@ -18,8 +18,7 @@ from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.storage import checkpoints, last_use, stable_storage
 from gorego_tw.storage.checkpoint_record import CheckpointRecord
 from gorego_tw.storage.checkpoint_schedule import (
-    PAUSE_SECONDS,
-    PAUSES,
+    MOST_WAIT_SECONDS,
     WELL_SECONDS,
     CheckpointSchedule,
 )
@@ -31,6 +30,7 @@ from gorego_tw.storage.free_pages import FreePages
 from gorego_tw.storage.index_place import note_place
 from gorego_tw.storage.lmdb_pages import DamagedPage, two_metas, unpack_meta
 from gorego_tw.storage.records import FILE, BlobRecord
+from gorego_tw.storage.waiting_line import WIDTH
 from tests.storage.tiers import LIMIT_BYTES, TierTestCase, blob, put, read
 
 
@@ -473,17 +473,48 @@ class PaceTests(CheckpointsTestCase):
         for write in waiting:
             self.assertNoResult(write)
         self.threads.release()
-        self.clock.pump([PAUSE_SECONDS])
         self.threads.release()
+        for write in waiting:
+            self.successResultOf(write)
+
+    def test_order(self) -> None:
+        """They go on in the order in which they came, a few in each turn and no more than there is room for."""
+        ended: list[int] = []
+        for number in range(1000):
+            self.write().addCallback(lambda _, number: ended.append(number), number)
+        self.threads.release()  # one was begun before all that was written
+        self.clock.advance(1)
+        self.threads.release()
+        self.assertEqual(len(ended), WIDTH)
+        while not self.tier.checkpoints.hurried:
+            self.clock.advance(0)
+        late = self.write()
+        self.assertLess(len(ended), 1000)
+        self.assertNoResult(late)
+        while not late.called:
+            self.clock.advance(0)
+            self.threads.release()
+        self.assertEqual(ended, list(range(1000)))
+
+    def test_waiting_costs_nothing(self) -> None:
+        """Who waits is not looked at until the next checkpoint, or until the time is up."""
+        self.clock.advance(1)
+        before = len(self.clock.calls)
+        waiting = [self.write() for _ in range(100)]
+        until = self.clock.seconds() + MOST_WAIT_SECONDS
+        calls = [call for call in self.clock.calls if call.getTime() >= until]
+        self.assertEqual((len(self.clock.calls) - before, len(calls)), (100, 100))
+        self.threads.release()
+        self.clock.pump([0] * 100)
         for write in waiting:
             self.successResultOf(write)
 
     def test_slow(self) -> None:
         """A disk that takes long over it is waited for only so long."""
         waiting = self.write()
-        self.clock.pump([PAUSE_SECONDS] * (PAUSES - 1))
+        self.clock.advance(MOST_WAIT_SECONDS - 0.1)
         self.assertNoResult(waiting)
-        self.clock.advance(PAUSE_SECONDS)
+        self.clock.advance(0.1)
         self.successResultOf(waiting)
         self.threads.release()
 
@@ -493,7 +524,6 @@ class PaceTests(CheckpointsTestCase):
         self.patch(checkpoints, "sync_file_system", no_disk)
         waiting = self.write()
         self.threads.release()
-        self.clock.advance(PAUSE_SECONDS)
         self.successResultOf(waiting)
 
     def test_end(self) -> None:
@@ -502,7 +532,6 @@ class PaceTests(CheckpointsTestCase):
         leaving.cancel()
         self.failureResultOf(leaving, CancelledError)
         stopping = self.schedule.stopService()
-        self.clock.advance(PAUSE_SECONDS)
         self.successResultOf(waiting)
         self.threads.release()
         self.successResultOf(stopping)

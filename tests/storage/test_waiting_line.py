@@ -89,3 +89,16 @@ class WaitingLineTests(SynchronousTestCase):
         self.line.call()
         self.assertEqual(self.called, [0])
         self.assertEqual(len(self.line), 0)
+
+    def test_not_going_on(self) -> None:
+        """Who is not to go on stays in the line, before those who come later."""
+        line = WaitingLine(self.clock, lambda: len(self.called) < most)
+        for number in range(5):
+            line.join().addCallback(self._note, number)
+        for most in (0, 2, 2, 4):
+            line.call()
+            self.assertEqual(len(self.called), most)
+        line.join().addCallback(self._note, 5)
+        most = 9
+        line.call()
+        self.assertEqual(self.called, list(range(6)))
