@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -49,6 +47,8 @@ class CheckpointSchedule(Periodic):
         self._pause = 0.0
         # Thousands may wait: each blob of each batch. They go on in the order in which they came.
         self._line = WaitingLine(clock, lambda: not self._is_hurried)
+        # Those whose time was up in the same moment go on a few in each turn, too.
+        self._late = WaitingLine(clock)
 
     def startService(self) -> None:
         """Begin to look, and to listen to who wants one."""
@@ -68,8 +68,12 @@ class CheckpointSchedule(Periodic):
             waiting = self._line.join()
             if not self._is_hurried:
                 self._line.call()
-            with suppress(defer.TimeoutError):
+            try:
                 await waiting.addTimeout(MOST_WAIT_SECONDS, self._clock)
+            except defer.TimeoutError:
+                late = self._late.join()
+                self._clock.callLater(0, self._late.call)
+                await late
 
     @property
     def _is_hurried(self) -> bool:

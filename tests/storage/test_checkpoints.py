@@ -518,6 +518,23 @@ class PaceTests(CheckpointsTestCase):
         self.successResultOf(waiting)
         self.threads.release()
 
+    def test_many_late(self) -> None:
+        """Those who have waited for so long at the same time do not go on in the same turn of the reactor."""
+        self.clock.advance(1)
+        waiting = [self.write() for _ in range(3 * WIDTH)]
+        self.clock.rightNow += MOST_WAIT_SECONDS
+        counts = []
+        for _ in range(4):
+            for call in [
+                call for call in self.clock.calls if call.getTime() <= self.clock.seconds()
+            ]:
+                self.clock.calls.remove(call)
+                call.called = 1
+                call.func(*call.args, **call.kw)
+            counts.append(sum(write.called for write in waiting))
+        self.assertEqual(counts, [0, WIDTH, 2 * WIDTH, 3 * WIDTH])
+        self.threads.release()
+
     def test_failure(self) -> None:
         """Nobody waits for a disk that fails."""
         self.clock.advance(1)
