@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
@@ -25,8 +25,10 @@ class WaitingLine:
     def __init__(self, clock: IReactorTime, goes_on: Callable[[], bool] = lambda: True) -> None:
         self._clock = clock
         self._goes_on = goes_on
-        self._waiting: deque[Deferred[None]] = deque()
-        self._due = 0  # so many of the first are to be called
+        # In their order, each with its number: of thousands, thousands may leave in the same moment.
+        self._waiting: OrderedDict[Deferred[None], int] = OrderedDict()
+        self._joined = 0
+        self._due = 0  # those with smaller numbers are to be called
         self._calling = False
 
     def __len__(self) -> int:
@@ -35,31 +37,33 @@ class WaitingLine:
     def join(self) -> Deferred[None]:
         """Fires when it is called. Cancelling leaves the line."""
         waiter: Deferred[None] = Deferred(self._leave)
-        self._waiting.append(waiter)
+        self._waiting[waiter] = self._joined
+        self._joined += 1
         return waiter
 
     def call(self) -> None:
         """Call everybody who is waiting now: WIDTH at once, the others in the next turns."""
-        self._due = len(self._waiting)
+        self._due = self._joined
         if not self._calling:
             self._call_some()
 
     def _call_some(self) -> None:
         self._calling = True
-        for _ in range(min(WIDTH, self._due)):
+        for _ in range(WIDTH):
             if not self._goes_on():
                 self._due = 0
-            if not self._due:  # those who were called may have made others leave
+            if not self._has_due:  # those who were called may have made others leave
                 break
-            self._due -= 1
-            self._waiting.popleft().callback(None)
-        if self._due:
+            waiter, _number = self._waiting.popitem(last=False)
+            waiter.callback(None)
+        if self._has_due:
             self._clock.callLater(0, self._call_some)
         else:
             self._calling = False
 
+    @property
+    def _has_due(self) -> bool:
+        return bool(self._waiting) and next(iter(self._waiting.values())) < self._due
+
     def _leave(self, waiter: Deferred[None]) -> None:
-        place = self._waiting.index(waiter)
-        del self._waiting[place]
-        if place < self._due:
-            self._due -= 1
+        del self._waiting[waiter]
