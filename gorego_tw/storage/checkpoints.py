@@ -47,15 +47,16 @@ from gorego_tw.storage.rewriting import write_again
 from gorego_tw.storage.stable_storage import sync_file_system
 
 #: So many times of what makes a checkpoint due may be held for the last one, and the index grow by that, while
-#: the next ones fail: 2 GiB, or a quarter of a small cache. What comes then has to wait.
+#: the next ones fail: 2 GiB, or a quarter of a small cache, and 64 MiB of the smallest. What comes then has to wait.
 FAILING_PARTS = 16
 
 #: The same if none has failed since: the disk may only be slow, or have much of others to write. 4 GiB, or
-#: half of a small cache: room for some 30 small blobs in each MiB.
+#: half of a small cache, and 128 MiB of the smallest: room for some 30 small blobs in each MiB.
 SLOW_PARTS = 32
 
 #: So much may be held, as a part of the limit, before writes wait for the next checkpoint: as much may be free and
-#: used again at the same time, and both together are what is kept free below the limit.
+#: used again at the same time, and both together are what is kept free below a limit of up to 16 GiB. Beyond 64 GiB
+#: it is half of what may be held at most.
 PACE_SHARE = 32
 
 #: After so many commits those pages are counted, most of which free 10 to 15; one counts once more for each so many
