@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from twisted.internet import defer
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from txaio.tx import make_logger
 
 from gorego_tw.concurrency import Periodic
@@ -19,9 +18,9 @@ LOOK_SECONDS = 0.5
 #: How long after one that failed the next is tried, in seconds.
 RETRY_SECONDS = 10.0
 
-#: How long a write waits for one at most, in seconds: a disk that is slower than that is no reason to keep clients
-#: waiting. Then the index grows, and in the end writes are refused.
-MOST_WAIT_SECONDS = 5.0
+#: How long writes wait for one, in seconds, all that come before it together: a disk that is slower than that is no
+#: reason to keep clients waiting. Then the index grows, and in the end writes are refused.
+PACE_SECONDS = 5.0
 
 #: A process that has lived for so long is well, in seconds.
 WELL_SECONDS = 60.0
@@ -47,37 +46,55 @@ class CheckpointSchedule(Periodic):
         self._pause = 0.0
         # Thousands may wait: each blob of each batch. They go on in the order in which they came.
         self._line = WaitingLine(clock, lambda: not self._is_hurried)
-        # Those whose time was up in the same moment go on a few in each turn, too.
-        self._late = WaitingLine(clock)
+        self._giving_up: IDelayedCall | None = None
+        self._is_late = False
 
     def startService(self) -> None:
         """Begin to look, and to listen to who wants one."""
         super().startService()
         self._checkpoints.wanted = self.wake
-        self._checkpoints.relaxed = self._line.call
+        self._checkpoints.relaxed = self._let_go
 
     def stopService(self) -> Deferred[object]:
-        """Take no more, and let nobody wait for one."""
+        """Take no more, and let nobody wait for one.
+
+        :returns: fires when the one that is being taken, if any, is taken.
+        """
         ended = super().stopService()
-        self._line.call()
+        self._let_go()
         return ended
 
     async def keep_pace(self) -> None:
         """Wait until the disk has taken in what was written, if that is more than the index has room for."""
         if self._is_hurried or self._line:
             waiting = self._line.join()
+            if self._giving_up is None:
+                self._watch()
             if not self._is_hurried:
                 self._line.call()
-            try:
-                await waiting.addTimeout(MOST_WAIT_SECONDS, self._clock)
-            except defer.TimeoutError:
-                late = self._late.join()
-                self._clock.callLater(0, self._late.call)
-                await late
+            await waiting
 
     @property
     def _is_hurried(self) -> bool:
-        return bool(self.running) and self._checkpoints.hurried
+        return bool(self.running) and self._checkpoints.hurried and not self._is_late
+
+    def _let_go(self) -> None:
+        """Let writes go on, as long as there is room for more."""
+        self._is_late = False
+        self._line.call()
+        self._watch()
+
+    def _watch(self) -> None:
+        """From now on those in the line wait for the next one."""
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+        self._giving_up = self._clock.callLater(PACE_SECONDS, self._give_up) if self._line else None
+
+    def _give_up(self) -> None:
+        """It takes too long: let writes go on, and those that come before it, too."""
+        self._giving_up = None
+        self._is_late = bool(self._line)
+        self._line.call()
 
     async def _take_if_due(self) -> None:
         now = self._clock.seconds()
@@ -100,5 +117,7 @@ class CheckpointSchedule(Periodic):
             self.failures += 1
             self._log.warn("no checkpoint for now: {error}", error=error.message)
             return False
+        finally:
+            self._let_go()
         self._pause = 0.0
         return True
