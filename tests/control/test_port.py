@@ -23,7 +23,9 @@ class NoSockets(MemoryReactor):
         raise CannotListenError("unix", address, OSError(1, "Operation not permitted"))
 
 
-class ControlPortTests(SynchronousTestCase):
+class PortTestCase(TestCase):
+    """Has a folder for the socket."""
+
     def setUp(self) -> None:
         self.folder = Path(self.mktemp())
         self.folder.mkdir()
@@ -32,9 +34,11 @@ class ControlPortTests(SynchronousTestCase):
     async def drain(self) -> None:
         self.drains += 1
 
-    def port(self, reactor: MemoryReactor) -> ControlPort:
+    def port(self, reactor: IReactorUNIX) -> ControlPort:
         return ControlPort(self.folder, Factory(), self.drain, reactor)
 
+
+class ControlPortTests(PortTestCase):
     def test_for_the_owner_alone(self) -> None:
         """The socket is one that others may not connect to."""
         reactor = MemoryReactor()
@@ -64,21 +68,13 @@ class ControlPortTests(SynchronousTestCase):
         self.successResultOf(port.stopService())
 
 
-class RemovedTests(TestCase):
-    def setUp(self) -> None:
-        self.folder = Path(self.mktemp())
-        self.folder.mkdir()
-        self.drains = 0
-
-    async def drain(self) -> None:
-        self.drains += 1
-
+class RemovedTests(PortTestCase):
     def move(self) -> None:
         self.folder.rename(self.folder.with_name("moved"))
 
     async def test_stop(self) -> None:
         """A socket that somebody has removed, or moved with its folder, keeps no daemon from its end."""
-        port = ControlPort(self.folder, Factory(), self.drain, cast("IReactorUNIX", reactor))
+        port = self.port(cast("IReactorUNIX", reactor))
         await port.startService()
         self.move()
         await port.stopService()
