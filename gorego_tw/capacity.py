@@ -17,30 +17,31 @@ MOST_FREE_BYTES = GB
 
 
 class Capacity(NamedTuple):
-    """How much the cache may take, how much it leaves free on the file system, and how large that is, in bytes."""
+    """How much the cache may take, how much it leaves free on the file system, and how large that is, in bytes.
+
+    :ivar is_cut: whether more was asked for than there is: the file system would be full before.
+    """
 
     limit_bytes: int
     free_reserve_bytes: int
     file_system_bytes: int
-
-    @property
-    def is_out_of_reach(self) -> bool:
-        """Whether the cache can never grow so large: the file system is full before."""
-        return self.limit_bytes + self.free_reserve_bytes > self.file_system_bytes
+    is_cut: bool
 
 
 def capacity(folder: Path, max_size_gb: float | None) -> Capacity:
     """What the cache in ``folder``, which need not exist yet, may take.
 
-    :param max_size_gb: the limit that is configured, in gigabytes; None is what the file
-        system can bear, up to :data:`DEFAULT_LIMIT_BYTES`.
+    :param max_size_gb: the limit that is configured, in gigabytes; None for :data:`DEFAULT_LIMIT_BYTES`. It is never
+        more than the file system can bear.
     :raises OSError: nothing can be learned of the file system.
     """
     total = _size_bytes(_existing(folder))
     reserve = min(total // FREE_SHARE, MOST_FREE_BYTES)
-    if max_size_gb is None:
-        return Capacity(min(DEFAULT_LIMIT_BYTES, total - reserve), reserve, total)
-    return Capacity(round(max_size_gb * GB), reserve, total)
+    asked = DEFAULT_LIMIT_BYTES if max_size_gb is None else round(max_size_gb * GB)
+    # With a limit beyond that the index alone, which gives nothing back when its entries are evicted, could fill the
+    # file system for good.
+    most = total - reserve
+    return Capacity(min(asked, most), reserve, total, max_size_gb is not None and asked > most)
 
 
 def _existing(folder: Path) -> Path:

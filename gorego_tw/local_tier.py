@@ -36,14 +36,14 @@ def cache_size(configuration: Configuration) -> Capacity:
     except OSError as error:
         reason = f"{cache.dir}: {error.strerror}"
         raise _folder_error(configuration, reason) from error
-    if size.is_out_of_reach:
+    if size.is_cut:
         _log.warn(
             "{place}: {limit_gb:.6g} is more than there is: the file system of {folder} has {total_gb:.3g} GB, "
-            "{reserve_gb:.3g} of them for other programs; the cache will be evicted for want of disk before it "
-            "reaches its limit",
+            "{reserve_gb:.3g} of them for other programs; the limit is {most_gb:.6g}",
             place=configuration.place("local_cache.max_size_gb"),
-            limit_gb=size.limit_bytes / GB,
+            limit_gb=cache.max_size_gb,
             folder=cache.dir,
+            most_gb=size.limit_bytes / GB,
             total_gb=size.file_system_bytes / GB,
             reserve_gb=size.free_reserve_bytes / GB,
         )
