@@ -67,6 +67,8 @@ REQUIRED = {
     "evicting: hit p99, µs": 2.0,
     "resident without index, MB": 52.4,
     "daemon: start-up, ms": 1.5,
+    "daemon: hit p50, µs": 2.0,
+    "daemon: hit p99, µs": 2.0,
     "daemon: FindMissingBlobs of 1,000 p50, µs": 2.0,
     "daemon: FindMissingBlobs of 1,000 p99, µs": 2.0,
 }
