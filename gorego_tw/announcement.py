@@ -76,20 +76,31 @@ class Announcement(Service):
 
 def bazel_flags(address: object) -> str:
     """What to call Bazel with to use a server that listens on ``address``."""
-    if isinstance(address, IPv4Address | IPv6Address):
-        return f"--remote_cache=grpc://{_reachable(address.host)}:{address.port}"
-    if isinstance(address, UNIXAddress) and address.name:
-        return f"--remote_cache=grpc://localhost --remote_proxy=unix:{os.fsdecode(address.name)}"
-    return f"--remote_cache=grpc://HOST:PORT (listening on {address})"
+    return _shown(
+        address,
+        tcp="--remote_cache=grpc://{}",
+        unix="--remote_cache=grpc://localhost --remote_proxy=unix:{}",
+        other="--remote_cache=grpc://HOST:PORT (listening on {})",
+    )
 
 
 def metrics_page(address: object) -> str:
     """Where to look for metrics of a server that listens on ``address``."""
+    return _shown(
+        address,
+        tcp="http://{}/metrics",
+        unix="/metrics of unix:{}",
+        other="/metrics of {}",
+    )
+
+
+def _shown(address: object, *, tcp: str, unix: str, other: str) -> str:
+    """What is said of a server that listens there, by the kind of the address."""
     if isinstance(address, IPv4Address | IPv6Address):
-        return f"http://{_reachable(address.host)}:{address.port}/metrics"
+        return tcp.format(f"{_reachable(address.host)}:{address.port}")
     if isinstance(address, UNIXAddress) and address.name:
-        return f"/metrics of unix:{os.fsdecode(address.name)}"
-    return f"/metrics of {address}"
+        return unix.format(os.fsdecode(address.name))
+    return other.format(address)
 
 
 def _reachable(host: str) -> str:
