@@ -140,7 +140,9 @@ def assemble(
         traces.tracing.kept,
         {"level": LevelControl(log), "access_log_ratio": traces.access_log},
     )
-    yield from (web := list(web_ports(configuration, shown, reactor)))
+    web = web_port(configuration, shown, reactor)
+    if web is not None:
+        yield web
     yield control_port(tier, reactor)
     yield (port := grpc_port(configuration, server, reactor))
     yield SettledHeap()
@@ -151,7 +153,7 @@ def assemble(
         size.limit_bytes,
         port,
         used=lambda: tier.space.used_bytes,
-        web=web[0] if web else None,
+        web=web,
     )
     yield Readiness(checks, health, reactor)
 
@@ -259,26 +261,22 @@ def grpc_port(configuration: Configuration, server: GRPCFactory, reactor: Any) -
     )
 
 
-def web_ports(configuration: Configuration, shown: Shown, reactor: Any) -> Iterator[Port]:
-    """Where operators and their tools look, if they are to.
+def web_port(configuration: Configuration, shown: Shown, reactor: Any) -> Port | None:
+    """Where operators and their tools look; None if they are not to.
 
     :raises StartError: the address is none, or that of the build clients.
     """
     key, address = "telemetry.metrics_addr", configuration.settings.telemetry.metrics_addr
     if not address:
-        return
+        return None
+    place = _address_place(configuration, key, address)
     clients = configuration.settings.listen_addr
     if leads_here(address, clients) or leads_here(clients, address):
-        place = _address_place(configuration, key, address)
         raise StartError(
             f"{place} is where listen_addr is, {clients!r}; allowed: another port, or nothing"
         )
     site = make_site(configuration, shown, reactor)
-    yield Port(
-        endpoint(configuration, key, address, reactor),
-        site,
-        _address_place(configuration, key, address),
-    )
+    return Port(endpoint(configuration, key, address, reactor), site, place)
 
 
 def endpoint(

@@ -21,7 +21,7 @@ from gorego_tw.assembly import (
     make_daemon,
     service_names,
     warn_of_unused,
-    web_ports,
+    web_port,
 )
 from gorego_tw.config import Configuration, load
 from gorego_tw.lifecycle import Opened, StartError
@@ -104,8 +104,7 @@ class AssembleTests(AssemblyTestCase):
         """An empty metrics_addr opens no port for the pages."""
         configuration = self.configuration(GOREGO_TELEMETRY_METRICS_ADDR="")
         shown = Shown({}, {}, make_registry(), Kept(), {})
-        ports = web_ports(configuration, shown, self.reactor)
-        self.assertEqual(list(ports), [])
+        self.assertIsNone(web_port(configuration, shown, self.reactor))
 
     def test_all_services_are_there(self) -> None:
         """The four services of a cache are served, under their public names."""
@@ -184,9 +183,7 @@ class RefusalTests(AssemblyTestCase):
         ):
             keys = {"GOREGO_LISTEN_ADDR": clients, "GOREGO_TELEMETRY_METRICS_ADDR": pages}
             configuration = self.configuration(**keys)
-            error = self.assertRaises(
-                StartError, list, web_ports(configuration, shown, self.reactor)
-            )
+            error = self.assertRaises(StartError, web_port, configuration, shown, self.reactor)
             self.assertIn("GOREGO_TELEMETRY_METRICS_ADDR (in the environment)", str(error))
             self.assertIn(f"{pages!r} is where listen_addr is, {clients!r}", str(error))
 
