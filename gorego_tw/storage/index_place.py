@@ -28,7 +28,7 @@ def was_elsewhere(folder: Path) -> bool:
     :raises OSError: its file cannot be looked at.
     """
     noted = _noted(folder)
-    return noted not in {None, _place(folder), _place(folder, ended=True)}
+    return noted is not None and noted not in _places(folder)
 
 
 def note_place(folder: Path, *, ended: bool = False) -> None:
@@ -38,7 +38,7 @@ def note_place(folder: Path, *, ended: bool = False) -> None:
         bring its own note along; but no program can choose the time of the change.
     """
     with suppress(OSError):
-        place = _place(folder, ended=ended)
+        place = _places(folder)[ended]
         if place != _noted(folder):
             replace_file(folder / _NAME, place.encode())
 
@@ -50,13 +50,14 @@ def _noted(folder: Path) -> str | None:
         return None
 
 
-def _place(folder: Path, *, ended: bool = False) -> str:
+def _places(folder: Path) -> tuple[str, str]:
+    """What is noted of the file that is there: while it is in use, and at the end."""
     with (folder / "data.mdb").open("rb") as file:
         fd = file.fileno()
         found = os.fstat(fd)
         # The number of a device may be another one after each boot; this is a file system's own, where it has one.
         place = f"{os.statvfs(fd).f_fsid:x} {found.st_ino} {_generation(fd)}"
-    return f"{place} {found.st_ctime_ns}\n" if ended else f"{place}\n"
+    return f"{place}\n", f"{place} {found.st_ctime_ns}\n"
 
 
 def _generation(fd: int) -> int:
