@@ -81,7 +81,6 @@ class Space:
     :param free: how much the file system has left, in bytes. It may raise OSError.
     :param lacking_files: how many files too few it has room for. It may raise OSError.
     :param most_files: how many could be evicted at most.
-    :ivar largest_bytes: how much a single write may take at most: it is to stay when it is done.
     :ivar reserved_bytes: what is promised to writes under way.
     :ivar partial_bytes: what is taken by uploads that nobody goes on with at the moment.
     :ivar doomed_bytes: what will be free when the trash has been emptied.
@@ -111,7 +110,6 @@ class Space:
         self.limit_bytes = limit_bytes
         self.free_reserve_bytes = free_reserve_bytes
         self.headroom_bytes = headroom_bytes(limit_bytes)
-        self.largest_bytes = limit_bytes - self.headroom_bytes - limit_bytes // INDEX_SHARE
         self.reserved_bytes = 0
         self.partial_bytes = 0
         self.doomed_bytes = 0
@@ -148,6 +146,11 @@ class Space:
                 self._lacking_files = self._look_for_files()
             self._free_until = now + FREE_BYTES_SECONDS
         return self._free_bytes
+
+    @property
+    def largest_bytes(self) -> int:
+        """How much a single write may take at most, in bytes: it is to stay when it is done."""
+        return self.limit_bytes - self.headroom_bytes - self.limit_bytes // INDEX_SHARE
 
     @property
     def excess_bytes(self) -> int:
