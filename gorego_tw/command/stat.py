@@ -22,7 +22,6 @@ KINDS = {"action_result": "action results", "blob": "blobs"}
 #: A daemon that runs renews the estimate more often, in seconds.
 OLD_SECONDS = 4 * WRITE_SECONDS
 
-
 #: With less of them in its sample an estimate may be anything: all are hits until one of the sample is missed.
 FEW_SAMPLES = 300
 

@@ -93,9 +93,8 @@ class ControlPort(Service):
         super().stopService()
         if self._port is not None:
             port, self._port = self._port, None
-            with suppress(
-                FileNotFoundError
-            ):  # somebody has removed the socket, or moved the folder
+            # Somebody may have removed the socket, or moved the folder.
+            with suppress(FileNotFoundError):
                 await maybeDeferred(port.stopListening)
             await self._drain()
 

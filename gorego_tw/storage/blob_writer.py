@@ -203,8 +203,9 @@ class BlobWriter:
                 self._fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
             except FileNotFoundError:
                 return False
-        left = os.fstat(self._fd).st_size - self._written
-        if self._written + left > self.digest.size_bytes:
+        size = os.fstat(self._fd).st_size
+        left = size - self._written
+        if size > self.digest.size_bytes:
             os.ftruncate(self._fd, self._written)
             return False
         if self.digest.size_bytes <= WRITE_CHUNK:
