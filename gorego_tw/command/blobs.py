@@ -15,7 +15,7 @@ from gorego_tw.command.access import Location, refused
 from gorego_tw.command.connection import Connection, Refused
 from gorego_tw.command.digests import DIGEST, text_of
 from gorego_tw.command.output import STANDARD, output
-from gorego_tw.command.printing import bar, line, size
+from gorego_tw.command.printing import bar, size, tell
 from gorego_tw.digest import DigestFunction
 from gorego_tw.errors import Code
 from gorego_tw.pb.gorego.control.v1 import control_pb2 as pb
@@ -89,10 +89,9 @@ def put(location: Location, file: IO[bytes], function: str, as_json: bool) -> No
                     "the file has changed while it was read; what is put has to stay as it is"
                 ) from error
             refused(error)
-    if as_json:
-        line({"digest": text_of(name), "size_bytes": name.size_bytes, "existed": existed})
-    else:
-        click.echo(text_of(name))
+    digest = text_of(name)
+    figures = {"digest": digest, "size_bytes": name.size_bytes, "existed": existed}
+    tell(digest, figures, as_json=as_json)
 
 
 def send_blob(connection: Connection, name: pb.BlobName, pieces: Iterator[bytes]) -> bool:
@@ -139,7 +138,4 @@ def rm(location: Location, digest: pb.BlobName, as_json: bool) -> None:
             freed = connection.ask("Remove", request, pb.RemoveResponse).freed_bytes
     except Refused as error:
         refused(error)
-    if as_json:
-        line({"freed_bytes": freed})
-    else:
-        click.echo(f"{size(freed)} freed")
+    tell(f"{size(freed)} freed", {"freed_bytes": freed}, as_json=as_json)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
-import click
-
 from gorego_tw.command import archive
 from gorego_tw.command.blobs import PIECE_BYTES, send_blob
 from gorego_tw.command.connection import Connection, Refused
 from gorego_tw.command.digests import text_of
-from gorego_tw.command.printing import line
+from gorego_tw.command.printing import tell
 from gorego_tw.errors import Code
 from gorego_tw.pb.gorego.control.v1 import control_pb2 as pb
 from gorego_tw.storage.records import entry_name
@@ -102,7 +100,9 @@ class Bringing:
             raise error
         self.counts["refused"] += 1
         shown = entry_name(subject) if isinstance(subject, bytes) else text_of(subject)
-        if self._as_json:
-            line({"entry": shown, "reason": error.message}, err=True)
-        else:
-            click.echo(f"refused: {shown}: {error.message}", err=True)
+        tell(
+            f"refused: {shown}: {error.message}",
+            {"entry": shown, "reason": error.message},
+            as_json=self._as_json,
+            err=True,
+        )

@@ -9,7 +9,7 @@ import click
 from gorego_tw.command.access import Location, refused
 from gorego_tw.command.connection import Connection, Refused
 from gorego_tw.command.digests import text_of
-from gorego_tw.command.printing import line, moment
+from gorego_tw.command.printing import moment, tell
 from gorego_tw.pb.gorego.control.v1.control_pb2 import ListRequest, ListResponse
 
 
@@ -34,14 +34,14 @@ def blobs(connection: Connection) -> Iterator[ListResponse.Blob]:
 
 def _tell(blob: ListResponse.Blob, *, as_json: bool) -> None:
     where = "file" if blob.is_file else "index"
-    if as_json:
-        line(
-            {
-                "digest": text_of(blob.name),
-                "size_bytes": blob.name.size_bytes,
-                "last_used": moment(blob.last_used),
-                "where": where,
-            }
-        )
-    else:
-        click.echo(f"{text_of(blob.name)}  {moment(blob.last_used)}  {where}")
+    digest, last_used = text_of(blob.name), moment(blob.last_used)
+    tell(
+        f"{digest}  {last_used}  {where}",
+        {
+            "digest": digest,
+            "size_bytes": blob.name.size_bytes,
+            "last_used": last_used,
+            "where": where,
+        },
+        as_json=as_json,
+    )

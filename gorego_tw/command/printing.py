@@ -43,6 +43,14 @@ def line(value: Mapping[str, Any], *, err: bool = False) -> None:
     click.echo(json.dumps(value), err=err)
 
 
+def tell(text: str, figures: Mapping[str, Any], *, as_json: bool, err: bool = False) -> None:
+    """The text, for people, or the figures as one line of JSON, for programs."""
+    if as_json:
+        line(figures, err=err)
+    else:
+        click.echo(text, err=err)
+
+
 def bar(label: str, length: int, *, hidden: bool = False) -> AbstractContextManager[Any]:
     """A progress bar on standard error, for who looks at it."""
     return click.progressbar(

@@ -15,7 +15,7 @@ from gorego_tw.command.bringing import Bringing
 from gorego_tw.command.connection import NOT_ALL_WELL, Connection, Refused
 from gorego_tw.command.digests import text_of
 from gorego_tw.command.output import STANDARD
-from gorego_tw.command.printing import bar, line
+from gorego_tw.command.printing import bar, tell
 from gorego_tw.pb.gorego.control.v1 import control_pb2 as pb
 
 
@@ -60,10 +60,12 @@ def write_all(
             for blob in _blobs(replies):
                 if blob.damage:
                     counts["damaged"] += 1
-                    if as_json:
-                        line({"entry": text_of(blob.name), "reason": blob.damage}, err=True)
-                    else:
-                        click.echo(f"damaged: {blob.damage}", err=True)
+                    tell(
+                        f"damaged: {blob.damage}",
+                        {"entry": text_of(blob.name), "reason": blob.damage},
+                        as_json=as_json,
+                        err=True,
+                    )
                 else:
                     writing.blob(blob.name, iter(blob))
                     counts["blobs"] += 1
@@ -174,11 +176,8 @@ def _import(connection: Connection, stream: IO[bytes], *, as_json: bool) -> Coun
 def _tell(counts: Mapping[str, int], *, as_json: bool) -> None:
     """What was done, on standard error, since the archive may be on standard output."""
     figures: dict[str, Any] = {"blobs": 0, "action_results": 0, **counts}
-    if as_json:
-        line(figures, err=True)
-    else:
-        words = ", ".join(f"{number} {what.replace('_', ' ')}" for what, number in figures.items())
-        click.echo(words, err=True)
+    words = ", ".join(f"{number} {what.replace('_', ' ')}" for what, number in figures.items())
+    tell(words, figures, as_json=as_json, err=True)
 
 
 def _end(counts: Mapping[str, int], damaged: str) -> None:

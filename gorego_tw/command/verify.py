@@ -6,7 +6,7 @@ import click
 
 from gorego_tw.command.access import Location, refused
 from gorego_tw.command.connection import NOT_ALL_WELL, Connection, Refused
-from gorego_tw.command.printing import bar, line, size
+from gorego_tw.command.printing import bar, size, tell
 from gorego_tw.pb.gorego.control.v1.control_pb2 import VerifyRequest, VerifyResponse
 
 #: The largest number that a message takes.
@@ -34,10 +34,11 @@ def verify(location: Location, repair: bool, bytes_per_second: int | None, as_js
     try:
         with location.opened(all_of_it=True) as connection:
             last, damaged = _run(connection, request, as_json=as_json)
-            if as_json:
-                line({"entries": last.entries, "bytes": last.bytes, "damaged": damaged})
-            else:
-                click.echo(f"{last.entries} entries, {size(last.bytes)}: {damaged} damaged")
+            tell(
+                f"{last.entries} entries, {size(last.bytes)}: {damaged} damaged",
+                {"entries": last.entries, "bytes": last.bytes, "damaged": damaged},
+                as_json=as_json,
+            )
     except Refused as error:
         refused(error)
     if damaged:
@@ -62,7 +63,8 @@ def _run(
 
 
 def _tell(damage: VerifyResponse.Damage, *, as_json: bool) -> None:
-    if as_json:
-        line({"entry": damage.entry, "reason": damage.reason, "dropped": damage.dropped})
-    else:
-        click.echo(f"{damage.entry}: {damage.reason}{'; dropped' if damage.dropped else ''}")
+    tell(
+        f"{damage.entry}: {damage.reason}{'; dropped' if damage.dropped else ''}",
+        {"entry": damage.entry, "reason": damage.reason, "dropped": damage.dropped},
+        as_json=as_json,
+    )
