@@ -1,7 +1,8 @@
 """What builds are at work with: blobs they were told of lately, which eviction spares.
 
 A client that got an action result, or was told that a blob is there, counts on it for the rest of
-its build. What was written lately and never asked for is younger, maybe, but nobody counts on it.
+its build. What was written lately and never asked for is younger, maybe, but nobody counts on it:
+except for those who wrote it right now.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ SHARE = 1 / 8
 #: Pins are given up by generations, of which each has at most this part of the time, of the bytes and
 #: of the entries. Two neighbours have more than that together, so there are less than a hundred.
 GENERATIONS = 16
+
+#: How long what was used or written goes after what is pinned, in seconds: where all others are pinned it would
+#: go as soon as it is there, whoever asks for it next.
+FRESH_SECONDS = 5
 
 
 class Generation:
@@ -53,7 +58,7 @@ class InProgress:
     refer to above all.
 
     It learns of them when their last uses are written; those that are not, of the last minute, are
-    pinned too and not counted. A restart forgets them all.
+    pinned too and not counted, nor is what is fresh. A restart forgets them all.
 
     :param last_use: tells of uses.
     :param min_age_seconds: how long a blob is pinned, in seconds; 0 pins nothing.
@@ -99,11 +104,11 @@ class InProgress:
         self._keep_bounds()
         self._merge()
 
-    def is_pinned(self, key: bytes) -> bool:
-        """Whether the blob with that key is in use."""
+    def is_pinned(self, key: bytes, used: int) -> bool:
+        """Whether the blob with that key is in use, the last time when that says, in seconds since the epoch."""
         if not self._min_age_seconds:
             return False
-        if self._last_use.is_pending(key):
+        if used > self._last_use.now - FRESH_SECONDS or self._last_use.is_pending(key):
             return self._given_up_at != self._last_use.now
         self._expire()
         known = hash(key)
@@ -115,7 +120,7 @@ class InProgress:
         if self._generations:
             self.released += len(self._generations.popleft().keys)
             return True
-        # What was used since the last flush is all there is.
+        # What is fresh, or was used since the last flush, is all there is.
         given_up_before, self._given_up_at = self._given_up_at, self._last_use.now
         return bool(self._min_age_seconds) and given_up_before != self._given_up_at
 

@@ -48,9 +48,11 @@ URGENT_SECONDS = 0.001
 WALK_SECONDS = 60.0
 
 #: How much may wait in the trash before eviction waits for it to be emptied, in bytes; and which part of the
-#: headroom, where that is less: it does not count as used, and is on the disk.
+#: headroom, where that is less: it does not count as used, and is on the disk. Where the file system lacks files,
+#: how many.
 MOST_TRASH_BYTES = 256 << 20
 TRASH_SHARE = 4
+MOST_TRASH_FILES = 16
 
 #: How often it looks for uploads that nobody goes on with, and for files that a crash or a
 #: failure left in the trash, in seconds. The first time is at once.
@@ -120,7 +122,7 @@ class Janitor(Periodic):
             tallies=lambda: tier.index.tallies,
             neighbours=tier.index.neighbours,
             latest=tier.last_use.latest,
-            pinned=lambda key: pinned(key) or self.in_progress.is_pinned(key),
+            pinned=lambda key, used: pinned(key) or self.in_progress.is_pinned(key, used),
             random=random,
         )
         self._walking = self._policy.walk()
@@ -142,7 +144,6 @@ class Janitor(Periodic):
 
     async def _do(self) -> None:
         entries, freed = self.evicted_entries, self.evicted_bytes
-        lacking = (self._space.lacking_bytes, "bytes"), (self._space.lacking_files, "files")
         with recorded("Janitor.Tidy"):
             await self._tidy()
         with recorded("Janitor.Evict") as span:
@@ -158,28 +159,28 @@ class Janitor(Periodic):
             with recorded("Janitor.EmptyTrash"):
                 await self._tier.empty_trash()
         self._space.made_room(nothing_left=nothing_left)
-        for count, unit in lacking:
-            if count > 0 and self.evicted_entries > entries:
-                self._tell_lacking(count, unit, self.evicted_entries - entries)
 
-    def _tell_lacking(self, lacking: int, unit: str, evicted: int) -> None:
-        """The file system is nearly full, which the limit was to prevent."""
+    def _tell_if_lacking(self) -> None:
+        """Whether it is the file system that is nearly full, which the limit was to prevent."""
         if not self._lacking_told.due:
             return
-        self._lacking_told.done()
-        self._log.warn(
-            "the file system had {lacking} {unit} too few left: {evicted} entries were evicted; free some, or lower "
-            "local_cache.max_size_gb",
-            lacking=lacking,
-            unit=unit,
-            evicted=evicted,
-        )
+        lacking = (self._space.lacking_bytes, "bytes"), (self._space.lacking_files, "files")
+        for count, unit in lacking:
+            if count > 0:
+                self._lacking_told.done()
+                self._log.warn(
+                    "the file system has {lacking} {unit} too few left: entries are evicted for it; free some, or "
+                    "lower local_cache.max_size_gb",
+                    lacking=count,
+                    unit=unit,
+                )
 
     async def _evict(self) -> bool:
         """Evict; whether nothing was found any more that may go, though there is too much yet."""
         tried = False
         self._rested_from = self._clock.seconds()
         while self.running and (excess := self._space.evictable_bytes) > 0:
+            self._tell_if_lacking()
             is_urgent = self._is_urgent(excess)
             if not self._policy.samples_ahead:
                 self._look(self._slice_end(is_urgent=is_urgent))
@@ -198,11 +199,18 @@ class Janitor(Periodic):
                 await self._find_pages()
                 continue
             tried = False
-            most = min(MOST_TRASH_BYTES, self._space.headroom_bytes // TRASH_SHARE)
-            if self._space.doomed_bytes > most:
+            if self._is_trash_full:
                 await self._tier.empty_trash()
             await self._rest(is_urgent=is_urgent)
         return False
+
+    @property
+    def _is_trash_full(self) -> bool:
+        space = self._space
+        if space.doomed_bytes > min(MOST_TRASH_BYTES, space.headroom_bytes // TRASH_SHARE):
+            return True
+        lacks_files = space.lacking_files + space.doomed_files > 0
+        return lacks_files and space.doomed_files >= MOST_TRASH_FILES
 
     async def _walk(self) -> bool:
         """Look at one entry after the other, where hardly any may go; whether eviction can go on."""

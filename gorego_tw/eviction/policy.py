@@ -44,7 +44,7 @@ class SampledLRU:
     :param tallies: how many entries there are of each kind, the first byte of their keys.
     :param neighbours: up to that many entries of one kind from a key on, with their last uses.
     :param latest: the last use of an entry, given what ``neighbours`` said.
-    :param pinned: whether an entry must stay whatever its last use is.
+    :param pinned: whether an entry must stay, given its key and its last use.
     :ivar samples_ahead: how many samples were taken for choices to come.
     """
 
@@ -54,7 +54,7 @@ class SampledLRU:
         tallies: Callable[[], Mapping[int, Tally]],
         neighbours: Callable[[bytes, int], list[tuple[bytes, int]]],
         latest: Callable[[bytes, int], int],
-        pinned: Callable[[bytes], bool],
+        pinned: Callable[[bytes, int], bool],
         random: Random,
     ) -> None:
         self._tallies = tallies
@@ -109,9 +109,9 @@ class SampledLRU:
 
     def _remember(self, key: bytes, used: int) -> None:
         """Have it in the pool, unless it is pinned."""
-        if self._pinned(key):
-            return
         entry = (self._latest(key, used), key)
+        if self._pinned(key, entry[0]):
+            return
         place = bisect_left(self._pool, entry)
         if self._pool[place : place + 1] != [entry]:
             self._pool.insert(place, entry)
@@ -135,7 +135,7 @@ class SampledLRU:
 
     def _is_current(self, candidate: Candidate) -> bool:
         """Whether it is still there, is not pinned, and was not used since it was seen."""
-        if self._pinned(candidate.key):
+        if self._pinned(candidate.key, candidate.last_used):
             return False
         found = self._neighbours(candidate.key, 1)
         if not found or found[0][0] != candidate.key:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import count
@@ -272,7 +273,7 @@ class BlobFiles:
         """How many files too few the file system has room for; 0 or less if for enough."""
         figures = os.statvfs(self._cas)
         if not figures.f_files:  # it makes room for as many as there are
-            return 0
+            return -sys.maxsize
         return min(_MOST_FREE_FILES, figures.f_files // _FREE_FILES_SHARE) - figures.f_favail
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
@@ -12,7 +13,8 @@ from gorego_tw.errors import ResourceExhausted, StatusError
 from gorego_tw.storage.failures import no_room, telling
 from gorego_tw.storage.records import BLOCK_BYTES, disk_bytes
 
-#: How long an answer of the file system about its free space holds, in seconds.
+#: How long an answer of the file system about its free space holds, in seconds, unless more is promised meanwhile
+#: than it had left.
 FREE_BYTES_SECONDS = 1.0
 
 #: A part of the limit that is kept free for what arrives while eviction is at work: 1/16, and
@@ -102,7 +104,7 @@ class Space:
         stored: Callable[[], int],
         in_files: Callable[[], int],
         free: Callable[[], int],
-        lacking_files: Callable[[], int] = int,
+        lacking_files: Callable[[], int] = lambda: -sys.maxsize,
         most_files: Callable[[], int] = int,
         unknown: Callable[[], int] = int,
         clock: IReactorTime,
@@ -130,6 +132,8 @@ class Space:
         self._clock = clock
         self._free_bytes = self._lacking_files = 0
         self._free_until = float("-inf")
+        # How much, and how many files, may be promised until the file system is asked again.
+        self._left_bytes = self._left_files = 0
 
     @property
     def used_bytes(self) -> int:
@@ -138,13 +142,16 @@ class Space:
 
     @property
     def free_bytes(self) -> int:
-        """What the file system has left, in bytes, as of a second ago."""
+        """What the file system has left, in bytes, as of a second ago; as of now where that is little."""
         now = self._clock.seconds()
-        if not self._free_until - FREE_BYTES_SECONDS <= now < self._free_until:
+        is_known = self._free_until - FREE_BYTES_SECONDS <= now < self._free_until
+        if not is_known or self._left_bytes < 0 or self._left_files < 0:
             with telling():
                 self._free_bytes = self._free()
                 self._lacking_files = self._look_for_files()
             self._free_until = now + FREE_BYTES_SECONDS
+            self._left_bytes = self._free_bytes - self.free_reserve_bytes
+            self._left_files = -self._lacking_files
         return self._free_bytes
 
     @property
@@ -222,8 +229,7 @@ class Space:
         """
         size = disk_bytes(size_bytes)
         self.check(size)
-        self.reserved_bytes += size
-        return Reservation(self, size)
+        return self._promise(size)
 
     def spare(self, size_bytes: int) -> Reservation | None:
         """Promise room for a blob of that size to a write that need not be.
@@ -240,8 +246,7 @@ class Space:
             most = self.limit_bytes
         if taken > most or self.free_bytes - self.reserved_bytes - size < self.free_reserve_bytes:
             return None
-        self.reserved_bytes += size
-        return Reservation(self, size)
+        return self._promise(size)
 
     def check(self, size_bytes: int) -> None:
         """Make sure that so much can be written now.
@@ -290,6 +295,13 @@ class Space:
         self._nothing_to_evict = nothing_left
         self.wanted_bytes = 0
         self._free_until = float("-inf")
+
+    def _promise(self, size_bytes: int) -> Reservation:
+        """Let it have so much, in one file at most."""
+        self.reserved_bytes += size_bytes
+        self._left_bytes -= size_bytes
+        self._left_files -= 1
+        return Reservation(self, size_bytes)
 
     def _tell_crowded(self) -> None:
         self.crowded_at = self._clock.seconds()

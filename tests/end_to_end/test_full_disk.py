@@ -196,6 +196,11 @@ class FileNumberTests(DaemonTestCase):
         self.addCleanup(daemon.kill)
         client = self.connect(daemon.start())
         blobs = [random.Random(seed).randbytes(5000) for seed in range(800)]
+        old = [blobs.pop() for _ in range(400)]
+        for data in old:
+            client.upload(data)
+            self.assertEqual(client.read(read_name(digest_of(data))), data)
+        time.sleep(2)  # the last use is known to the second: the others are younger
 
         def are_taken() -> bool:
             try:

@@ -7,7 +7,7 @@ from random import Random
 from gorego_tw.digest import Digest
 from gorego_tw.errors import NotFound
 from gorego_tw.eviction import in_progress
-from gorego_tw.eviction.in_progress import GENERATIONS, InProgress
+from gorego_tw.eviction.in_progress import FRESH_SECONDS, GENERATIONS, InProgress
 from gorego_tw.eviction.janitor import LOOK_SECONDS, Janitor
 from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.storage.completeness import CompletenessChecking
@@ -70,6 +70,10 @@ class InProgressTestCase(TierTestCase):
             digests.append(self.put(SIZE, self.stored)[0])
             self.wait(seconds)
         return digests
+
+    def is_pinned(self, digest: Digest) -> bool:
+        """Whether a blob is, whose last use was long ago as far as the index knows."""
+        return self.in_progress.is_pinned(digest.key, 0)
 
     def keep_result(self, name: str, outputs: list[Digest]) -> ActionKey:
         """An action result that refers to those blobs."""
@@ -141,19 +145,31 @@ class FloodTests(InProgressTestCase):
         """What was answered a moment ago is pinned before its use was written."""
         key, outputs = self.build(1)
         self.wait(100)
-        self.assertFalse(self.in_progress.is_pinned(outputs[0].key))
+        self.assertFalse(self.is_pinned(outputs[0]))
         self.successResultOf(self.results.get(key))
-        self.assertTrue(self.in_progress.is_pinned(outputs[0].key))
+        self.assertTrue(self.is_pinned(outputs[0]))
         self.wait(FLUSH_SECONDS)
         self.assertFalse(self.tier.last_use.is_pending(outputs[0].key))
-        self.assertTrue(self.in_progress.is_pinned(outputs[0].key))
+        self.assertTrue(self.is_pinned(outputs[0]))
+
+    def test_fresh(self) -> None:
+        """What was written right now stays, though nobody has asked for it yet and all others are in use."""
+        old = self.upload(36, seconds=10)
+        for _ in range(10):
+            for digest in old:
+                if not self.missing([digest]):
+                    self.successResultOf(self.tier.blobs.get(digest)).discard()
+            (new,) = self.upload(1, seconds=FRESH_SECONDS - 1)
+            self.assertEqual(self.missing([new]), [])
+            old.append(new)
+        self.assertGreater(len(self.missing(old)), 0)
 
     def test_answered_in_the_second_it_was_put(self) -> None:
         """A blob that is used in the same second is used all the same."""
         digest, _ = self.put(SIZE, 1)
         self.successResultOf(self.tier.blobs.find_missing([digest]))
         self.wait(FLUSH_SECONDS)
-        self.assertTrue(self.in_progress.is_pinned(digest.key))
+        self.assertTrue(self.is_pinned(digest))
 
 
 class BoundTests(InProgressTestCase):
@@ -166,7 +182,7 @@ class BoundTests(InProgressTestCase):
             self.wait(30)
         self.wait(FLUSH_SECONDS)
         self.assertLessEqual(self.in_progress.size_bytes, LIMIT * SHARE)
-        pinned = [self.in_progress.is_pinned(digest.key) for digest in outputs]
+        pinned = [self.is_pinned(digest) for digest in outputs]
         self.assertEqual(pinned, sorted(pinned))
         self.assertEqual(self.in_progress.overflows, pinned.count(False))
         self.upload(100)
@@ -219,7 +235,7 @@ class BoundTests(InProgressTestCase):
             self.in_progress.note(blob(10, 10 * number + one)[0] for one in range(10))
         self.assertLessEqual(len(self.in_progress), 160)
         self.assertEqual(self.in_progress.overflows, 500 - len(self.in_progress))
-        self.assertTrue(self.in_progress.is_pinned(blob(10, 499)[0].key))
+        self.assertTrue(self.is_pinned(blob(10, 499)[0]))
 
 
 class NoteTests(InProgressTestCase):
@@ -232,9 +248,9 @@ class NoteTests(InProgressTestCase):
         self.in_progress.note([digest])
         self.assertEqual((len(self.in_progress), self.in_progress.size_bytes), (1, taken))
         self.wait(MIN_AGE * 0.7)
-        self.assertTrue(self.in_progress.is_pinned(digest.key))
+        self.assertTrue(self.is_pinned(digest))
         self.wait(MIN_AGE * 0.7)
-        self.assertFalse(self.in_progress.is_pinned(digest.key))
+        self.assertFalse(self.is_pinned(digest))
 
     def test_generations(self) -> None:
         """However often blobs are used again, what is kept of them is as much as there are."""
@@ -257,7 +273,7 @@ class NoteTests(InProgressTestCase):
         self.replace_janitor(0)
         digest, _ = self.put(SIZE)
         self.successResultOf(self.tier.blobs.find_missing([digest]))
-        self.assertFalse(self.in_progress.is_pinned(digest.key))
+        self.assertFalse(self.is_pinned(digest))
         self.assertEqual(self.tier.last_use.observers, [])
         self.assertFalse(self.in_progress.release())
 

@@ -18,6 +18,7 @@ from gorego_tw.eviction.in_progress import InProgress
 from gorego_tw.eviction.janitor import (
     LEAST_ENTRIES,
     LOOK_SECONDS,
+    MOST_TRASH_FILES,
     REST_SECONDS,
     SLICE_SECONDS,
     URGENT_PART,
@@ -512,7 +513,30 @@ class TroubleTests(JanitorTestCase):
         self.assertIn(digests[0], self.missing(digests))
         self.assertNotIn(digests[-1], self.missing(digests))
         told = [text for event in logs if "too few" in (text := formatEvent(event))]
-        self.assertIn("entries were evicted", told[0])
+        self.assertIn("entries are evicted", told[0])
+
+    def test_lacking_files(self) -> None:
+        """Where there are too few files left on the disk, what is evicted is deleted soon, and it is told."""
+        self.successResultOf(self.janitor.stopService())
+        self.employ(self.reopen(1 << 30))
+        digests = self.fill(36)
+        space = self.tier.space
+
+        def lacking_files() -> int:
+            return len([path for path in self.folder.rglob("*") if path.is_file()]) - others - 6
+
+        others = 0
+        others = lacking_files() + 6 - 36
+        self.patch(space, "_look_for_files", lacking_files)
+        doomed: list[int] = []
+        self.janitor.observe = lambda *_: doomed.append(space.doomed_files)
+        with capturedLogs() as logs:
+            self.clock.advance(2)
+            self.work()
+        self.assertEqual(max(doomed), MOST_TRASH_FILES)
+        self.assertEqual(len(self.missing(digests)), 30)
+        told = [text for event in logs if "too few" in (text := formatEvent(event))]
+        self.assertIn("has 30 files too few left", told[0])
 
     def test_no_more_than_is_lacking(self) -> None:
         """What has been deleted meanwhile is free: no more goes than the disk has too little."""

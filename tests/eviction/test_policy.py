@@ -26,9 +26,9 @@ class Entries:
         self.renewed: dict[bytes, int] = {}
         self.samples = 0
         self.pinned: set[bytes] = set()
-        self.policy = self.new_policy(self.pinned.__contains__)
+        self.policy = self.new_policy(lambda key, _: key in self.pinned)
 
-    def new_policy(self, pinned: Callable[[bytes], bool]) -> SampledLRU:
+    def new_policy(self, pinned: Callable[[bytes, int], bool]) -> SampledLRU:
         return SampledLRU(
             tallies=self.tallies,
             neighbours=self.neighbours,
@@ -148,7 +148,7 @@ class WalkTests(SynchronousTestCase):
         entries = Entries((0, 70), (1, 300), (6, 32), (9, 1))
         looked: list[bytes] = []
 
-        def look(key: bytes) -> bool:
+        def look(key: bytes, _: int) -> bool:
             looked.append(key)
             return False
 

@@ -234,6 +234,20 @@ class SpaceTests(SynchronousTestCase):
         self.most_files, self.in_files = 14, 1000 * PAGE
         self.assertLessEqual(self.space.evictable_bytes, 0)
 
+    def test_asked_again(self) -> None:
+        """The file system is asked again as soon as more is promised than it had left, in bytes or in files."""
+        self.free, self.lacking_files = 110 * PAGE, -15
+        for _ in range(11):
+            self.space.reserve(1).release()
+        self.assertEqual((self.asked, self.crowds), (1, 0))
+        self.free = 1000 * PAGE
+        for _ in range(16):
+            self.space.reserve(1).release()
+        self.assertEqual((self.asked, self.crowds), (2, 0))
+        self.lacking_files = 1
+        self.space.reserve(1).release()
+        self.assertEqual((self.asked, self.crowds), (3, 1))
+
     def test_unknown(self) -> None:
         """What is not known counts like what is, and cannot be evicted: of what is known a headroom's worth stays."""
         self.unknown = 150 * PAGE
