@@ -9,9 +9,12 @@ from threading import Thread
 
 from gorego_tw.storage.files import FREED_AT_ONCE_BYTES
 
+#: The name of each thread that closes a file.
+CLOSING = "closing"
+
 
 def _in_a_thread(work: Callable[[], object]) -> None:
-    Thread(target=work, name="closing").start()
+    Thread(target=work, name=CLOSING).start()
 
 
 def close(fd: int, elsewhere: Callable[[Callable[[], object]], object] = _in_a_thread) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gorego_tw.storage.closing import close
+from gorego_tw.storage.closing import CLOSING, close
 from gorego_tw.storage.files import FREED_AT_ONCE_BYTES
 from tests.storage.tiers import open_files
 
@@ -63,7 +63,5 @@ class CloseTests(SynchronousTestCase):
         fd = self.opened(FREED_AT_ONCE_BYTES + 1)
         self.file.unlink()
         close(fd)
-        for thread in threading.enumerate():
-            if thread.name == "closing":
-                thread.join()
         self.assertEqual(open_files(), self.before)
+        self.assertEqual([thread for thread in threading.enumerate() if thread.name == CLOSING], [])

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 from random import Random
+from threading import enumerate as running_threads
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -16,6 +17,7 @@ from gorego_tw.body import BytesBody
 from gorego_tw.concurrency import closing
 from gorego_tw.digest import Digest, DigestFunction, digest_of
 from gorego_tw.interfaces import IBlobAccess, IBlobBody
+from gorego_tw.storage.closing import CLOSING
 from gorego_tw.storage.disk_threads import DiskThreads, HeldDiskThreads, NoDiskThreads
 from gorego_tw.storage.records import INLINE_LIMIT
 from gorego_tw.storage.tier import LocalTier
@@ -96,7 +98,10 @@ def in_pieces(data: bytes, size_bytes: int = 10_000) -> PiecesBody:
 
 
 def open_files() -> set[str]:
-    """What this process has open."""
+    """What this process has open, when what is being closed in threads of its own is closed."""
+    for thread in running_threads():
+        if thread.name == CLOSING:
+            thread.join()
     found = set()
     for fd in list(Path("/proc/self/fd").iterdir()):
         with suppress(FileNotFoundError):  # the folder that was listed
