@@ -52,6 +52,7 @@ class Arrival:
         self.digest = digest
         self._inventory = inventory
         self._files = files
+        self._space = space
         self._threads = threads
         self._reservation = space.reserve(digest.size_bytes)
         self._path = files.temporary()
@@ -97,7 +98,8 @@ class Arrival:
             await self._wait_for_disk()
 
     async def finish(self) -> bool:
-        """Verify the blob and make it visible in the store. Readers are told by ``complete``.
+        """Verify the blob and make it visible in the store, which may have to wait for the disk as all writes do.
+        Readers are told by ``complete``.
 
         :returns: whether it is kept. Where there is no room for it that is no matter to readers, who have
             it from memory, or from the file as long as they read.
@@ -114,6 +116,7 @@ class Arrival:
             assert rest is not None  # what is not written is held
             with suppress(ResourceExhausted):  # in memory; it is tried once more at the end
                 await writer.append(rest)
+        await self._space.keep_pace()
         if self.digest.size_bytes > INLINE_LIMIT:
             kept = await self._finish_file()
         else:

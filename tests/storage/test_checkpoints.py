@@ -469,7 +469,11 @@ class PaceTests(CheckpointsTestCase):
         action = self.tier.action_results.put(key, StoredActionResult(b"result", ()))
         upload = self.successResultOf(self.tier.uploads.open("one", blob(50_000)[0]))
         self.successResultOf(upload.write(blob(50_000)[1]))
-        waiting = [self.write(), *map(Deferred.fromCoroutine, (action, upload.commit()))]
+        digest, data = blob(100)
+        arrival = self.tier.arrivals.open(digest)
+        self.successResultOf(arrival.append(data))
+        ends = action, upload.commit(), arrival.finish()
+        waiting = [self.write(), *map(Deferred.fromCoroutine, ends)]
         self.clock.advance(1)
         for write in waiting:
             self.assertNoResult(write)
@@ -477,6 +481,7 @@ class PaceTests(CheckpointsTestCase):
         self.threads.release()
         for write in waiting:
             self.successResultOf(write)
+        arrival.complete()
 
     def test_order(self) -> None:
         """They go on in the order in which they came, a few in each turn and no more than there is room for."""
