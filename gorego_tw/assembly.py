@@ -57,6 +57,7 @@ from gorego_tw.telemetry.tallies import SETTLE_SECONDS, Tallies
 from gorego_tw.telemetry.tracing import Tracing
 from gorego_tw.traces import Invocations, make_access_log, make_export, make_tracing
 from gorego_tw.tracing.threads import TracedThreads
+from gorego_tw.turns import Turns
 from gorego_tw.web.health import Check
 
 _log = make_logger()
@@ -214,10 +215,11 @@ def cache_services(
     :param sketch: told of its uses.
     """
     cache = local_cache(tier, sketch) if backing is None else backing.cache
+    turns = Turns(tier.clock)
     services: list[IRPCService] = [
         Capabilities(limits),
-        ContentAddressableStorage(cache.blobs, limits, tier.threads),
-        ActionCache(cache.action_results, cache.blobs, limits),
+        ContentAddressableStorage(cache.blobs, limits, tier.threads, turns),
+        ActionCache(cache.action_results, cache.blobs, limits, turns),
         ByteStream(cache.blobs, cache.uploads, limits),
     ]
     if backing is None:

@@ -48,6 +48,7 @@ from gorego_tw.storage.tier import LocalTier
 from gorego_tw.tracing.action_results import TracedActionResults, TracedUpstreamResults
 from gorego_tw.tracing.blobs import TracedSink
 from gorego_tw.tracing.recalled import Recall
+from gorego_tw.turns import Turns
 
 #: For how long a blob that was renewed in the backing cache is not renewed again, in seconds. A cache
 #: that evicts what was used an hour ago is too small for renewal to help.
@@ -129,7 +130,7 @@ class Backing:
         self.outage = Outage(as_absence=settings.action_result_when_down == "not_found")
         self.outage.watch(peer.breaker)
         peer.breaker.observers.append(self._forget_presence)
-        normalising = Normalising(tier.blobs, EmptyBlob(self.blobs), limits)
+        normalising = Normalising(tier.blobs, EmptyBlob(self.blobs), limits, Turns(tier.clock))
         there = ReferencedResults(self._upstream, normalising.normalised)
         here = Remembering(
             CompletenessChecking(tier.action_results, self.blobs),

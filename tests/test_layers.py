@@ -63,7 +63,9 @@ LAYERS = (
         "concurrency",
         "listen_address",
         "seldom",
+        "turns",
         "via",
+        "waiting_line",
     },
 )
 

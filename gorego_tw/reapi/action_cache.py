@@ -21,6 +21,7 @@ from gorego_tw.reapi.limits import Limits
 from gorego_tw.reapi.outlining import Outlining
 from gorego_tw.reapi.references import References
 from gorego_tw.resource_name import check_instance_name
+from gorego_tw.turns import ONE_TURN, Turns
 
 _SERVICE = "/build.bazel.remote.execution.v2.ActionCache/"
 
@@ -32,12 +33,20 @@ class ActionCache:
     :param results: where they are; gives only those whose blobs exist.
     :param blobs: where the Trees are that they refer to, and what is inlined.
     :param limits: how large they may be.
+    :param turns: in which large ones are looked at.
     """
 
-    def __init__(self, results: IActionResults, blobs: IBlobAccess, limits: Limits) -> None:
+    def __init__(
+        self,
+        results: IActionResults,
+        blobs: IBlobAccess,
+        limits: Limits,
+        turns: Turns = ONE_TURN,
+    ) -> None:
         self._results = results
         self._blobs = blobs
         self._limits = limits
+        self._turns = turns
 
     def methods(self) -> Mapping[str, Method]:
         """GetActionResult and UpdateActionResult."""
@@ -85,7 +94,7 @@ class ActionCache:
                 f"action {key.action}: an action result of {len(data)} bytes; one has "
                 f"{self._limits.max_action_result_bytes} at most"
             )
-        references = References(key.action.function, self._blobs, self._limits)
+        references = References(key.action.function, self._blobs, self._limits, self._turns)
         stored = StoredActionResult(data, await references.of(request.action_result))
         await self._results.put(key, stored)
         return data

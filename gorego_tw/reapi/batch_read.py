@@ -11,10 +11,13 @@ from gorego_tw.reapi.batch import Answers
 from gorego_tw.reapi.digests import parse_function, parse_message
 from gorego_tw.reapi.limits import Limits
 from gorego_tw.storage.disk_threads import DiskThreads
+from gorego_tw.turns import Turns
 from gorego_tw.zstd.compression import PIECE_BYTES, compress, kept_compressed
 
 _Answer = pb.BatchReadBlobsResponse.Response
 
+#: Reading a small blob takes as long as reading so many digests.
+_WORTH = 16
 #: Smaller blobs are not compressed: a frame and its decoding cost more than is saved, in bytes.
 _WORTH_COMPRESSING = 1024
 #: What is around the data and the hash: tags, lengths and the size, 3 + 3 + 11 + 5 + 5 and some.
@@ -26,6 +29,7 @@ class BatchRead:
 
     :param request: its message.
     :param threads: where large blobs are compressed: 4 MB take 12 ms.
+    :param turns: in which they are read.
     :raises InvalidArgument: too many blobs.
     """
 
@@ -35,11 +39,13 @@ class BatchRead:
         blobs: IBlobAccess,
         limits: Limits,
         threads: DiskThreads,
+        turns: Turns,
     ) -> None:
         self._request = request
         self._blobs = blobs
         self._limits = limits
         self._threads = threads
+        self._turns = turns
         self._zstd = pb.Compressor.ZSTD in request.acceptable_compressors
         self._answers = Answers("digests", request.digests, limits)
         # Every blob may fail: what that takes is set aside, and data has what is left.
@@ -59,6 +65,7 @@ class BatchRead:
         )
 
     async def _read(self, message: pb.Digest, function: DigestFunction | None) -> _Answer:
+        await self._turns.after(_WORTH)
         try:
             digest = parse_message("digest", message, function)
             self._reserve(message)

@@ -13,7 +13,11 @@ from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as
 from gorego_tw.reapi.batch import Answers
 from gorego_tw.reapi.digests import check_size, parse_function, parse_message
 from gorego_tw.reapi.limits import Limits
+from gorego_tw.turns import Turns
 from gorego_tw.zstd.expanded_body import ExpandedBody
+
+#: Keeping a small blob takes as long as reading so many digests.
+_WORTH = 100
 
 _IDENTITY = pb.Compressor.IDENTITY
 _ZSTD = pb.Compressor.ZSTD
@@ -25,15 +29,21 @@ class BatchUpdate:
     """One call.
 
     :param request: its message.
+    :param turns: in which they are taken.
     :raises InvalidArgument: the blobs are too large together, or too many.
     """
 
     def __init__(
-        self, request: pb.BatchUpdateBlobsRequest, blobs: IBlobAccess, limits: Limits
+        self,
+        request: pb.BatchUpdateBlobsRequest,
+        blobs: IBlobAccess,
+        limits: Limits,
+        turns: Turns,
     ) -> None:
         self._request = request
         self._blobs = blobs
         self._limits = limits
+        self._turns = turns
         self._expandable = limits.max_batch_expanded_bytes
         self._answers = Answers("requests", request.requests, limits)
         self._check_total()
@@ -58,6 +68,7 @@ class BatchUpdate:
             )
 
     async def _update(self, item: _Item, function: DigestFunction | None) -> _Answer:
+        await self._turns.after(_WORTH)
         try:
             digest = parse_message("digest", item.digest, function)
             check_size(digest, self._limits)

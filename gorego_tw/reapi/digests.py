@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from typing import TypeVar
 
 from gorego_tw.digest import Digest, DigestFunction, parse_digest
 from gorego_tw.errors import InvalidArgument
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
 from gorego_tw.reapi.limits import Limits
+from gorego_tw.turns import PIECE, Turns
+
+_Named = TypeVar("_Named", pb.OutputFile, pb.FileNode, pb.DirectoryNode)
 
 _BY_NUMBER: Mapping[int, DigestFunction | None] = {
     pb.DigestFunction.UNKNOWN: None,
@@ -53,17 +57,29 @@ def parse_message(field: str, message: pb.Digest, function: DigestFunction | Non
         raise error.at(field) from None
 
 
+async def parse_in_turns(
+    field: str, messages: Sequence[pb.Digest], function: DigestFunction | None, turns: Turns
+) -> list[Digest]:
+    """As :func:`parse_messages`, of as many as there may be."""
+    digests: list[Digest] = []
+    for start in range(0, len(messages), PIECE):
+        digests += parse_messages(field, messages[start : start + PIECE], function, start)
+        await turns.after(len(digests) - start)
+    return digests
+
+
 def parse_messages(
-    field: str, messages: Sequence[pb.Digest], function: DigestFunction | None
+    field: str, messages: Sequence[pb.Digest], function: DigestFunction | None, first: int = 0
 ) -> list[Digest]:
     """All the digests of a repeated field. This is the hot loop of FindMissingBlobs.
 
+    :param first: which of the field the first one is.
     :raises InvalidArgument: one is malformed; the message says which.
     """
     if not messages:
         return []
     # What most have, once: the others take the long way.
-    usual = parse_message(f"{field}[0]", messages[0], function).function
+    usual = parse_message(f"{field}[{first}]", messages[0], function).function
     prefix, length = _key_prefix(usual), 2 * usual.hash_bytes
     from_hex, new = bytes.fromhex, tuple.__new__
     digests: list[Digest] = []
@@ -80,8 +96,25 @@ def parse_messages(
             if raw.hex() == hash_hex:
                 append(new(Digest, (prefix + raw, size_bytes)))
                 continue
-        append(parse_message(f"{field}[{len(digests)}]", message, function))
+        append(parse_message(f"{field}[{first + len(digests)}]", message, function))
     return digests
+
+
+def parse_named(
+    messages: Sequence[_Named], field: Callable[[_Named], str], function: DigestFunction
+) -> list[Digest]:
+    """The digests of messages that have one each.
+
+    :param field: how each of them is called.
+    :raises InvalidArgument: one is malformed; the message says which.
+    """
+    try:
+        return parse_messages("", [message.digest for message in messages], function)
+    except InvalidArgument:
+        # That was the quick way; this one tells the name.
+        for message in messages:
+            parse_message(field(message), message.digest, function)
+        raise
 
 
 def check_size(digest: Digest, limits: Limits) -> None:

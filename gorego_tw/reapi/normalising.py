@@ -10,6 +10,7 @@ from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as
 from gorego_tw.reapi.limits import Limits
 from gorego_tw.reapi.outlining import Outlining
 from gorego_tw.reapi.references import References
+from gorego_tw.turns import ONE_TURN, Turns
 
 
 class Normalising:
@@ -17,12 +18,16 @@ class Normalising:
 
     :param kept: where what is inlined is kept as a blob.
     :param blobs: where the Trees are that they name.
+    :param turns: in which large ones are looked at.
     """
 
-    def __init__(self, kept: IBlobAccess, blobs: IBlobAccess, limits: Limits) -> None:
+    def __init__(
+        self, kept: IBlobAccess, blobs: IBlobAccess, limits: Limits, turns: Turns = ONE_TURN
+    ) -> None:
         self._kept = kept
         self._blobs = blobs
         self._limits = limits
+        self._turns = turns
 
     async def normalised(self, key: ActionKey, data: bytes) -> StoredActionResult:
         """The action result with what it refers to.
@@ -40,5 +45,5 @@ class Normalising:
             data = result.SerializeToString()
         if len(data) > most:
             raise InvalidArgument(f"it has {len(data)} bytes; at most {most} are taken")
-        references = await References(function, self._blobs, self._limits).of(result)
-        return StoredActionResult(data, references)
+        references = References(function, self._blobs, self._limits, self._turns)
+        return StoredActionResult(data, await references.of(result))

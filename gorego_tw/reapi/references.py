@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from google.protobuf.message import DecodeError
 
@@ -11,22 +12,29 @@ from gorego_tw.digest import Digest, DigestFunction
 from gorego_tw.errors import FailedPrecondition, InvalidArgument, NotFound
 from gorego_tw.interfaces import IBlobAccess
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
-from gorego_tw.reapi.digests import parse_message, parse_messages
+from gorego_tw.reapi.digests import parse_message, parse_named
 from gorego_tw.reapi.limits import Limits
 from gorego_tw.reapi.tree import Visited, walk
-from gorego_tw.reapi.tree_children import TreeChildren
+from gorego_tw.reapi.whole_tree import WholeTree
+from gorego_tw.turns import PIECE, Turns
+
+_File = TypeVar("_File", pb.OutputFile, pb.FileNode)
 
 
 class References:
     """The references of one action result.
 
     :param function: the digest function of all of its digests: that of the action.
+    :param turns: in which they are looked at.
     """
 
-    def __init__(self, function: DigestFunction, blobs: IBlobAccess, limits: Limits) -> None:
+    def __init__(
+        self, function: DigestFunction, blobs: IBlobAccess, limits: Limits, turns: Turns
+    ) -> None:
         self._function = function
         self._blobs = blobs
         self._limits = limits
+        self._turns = turns
         # A dictionary keeps the order and each digest once.
         self._found: dict[Digest, None] = {}
 
@@ -43,10 +51,7 @@ class References:
             self._add("stdout_digest", result.stdout_digest)
         if result.HasField("stderr_digest"):
             self._add("stderr_digest", result.stderr_digest)
-        files = result.output_files
-        self._add_all(
-            [file.digest for file in files], lambda n: f"output_files[{files[n].path[:100]!r}]"
-        )
+        await self._add_all(result.output_files, lambda file: f"output_files[{file.path[:100]!r}]")
         for output in result.output_directories:
             await self._add_output_directory(output)
         return tuple(self._found)
@@ -74,35 +79,27 @@ class References:
         digest = self._add(named, message)
         data = await self._read_tree(named, digest)
         try:
-            tree = pb.Tree.FromString(data)
+            tree = WholeTree(data, self._function)
+            directories = await tree.directories(self._turns)
         except DecodeError:
             raise InvalidArgument(f"{named}: the blob {digest} is not a Tree") from None
-        try:
-            TreeChildren(tree, data, self._function).check()
         except InvalidArgument as error:
             raise error.at(f"{named}: the Tree {digest}") from None
-        self._add_files(field, tree.root.files)
-        for child in tree.children:
-            self._add_files(field, child.files)
+        for directory in directories:
+            await self._add_files(field, directory.files)
 
-    def _add_files(self, field: str, files: Sequence[pb.FileNode]) -> None:
-        self._add_all(
-            [file.digest for file in files], lambda n: f"{field}: files[{files[n].name[:100]!r}]"
-        )
+    async def _add_files(self, field: str, files: Sequence[pb.FileNode]) -> None:
+        await self._add_all(files, lambda file: f"{field}: files[{file.name[:100]!r}]")
 
-    def _add_all(self, messages: Sequence[pb.Digest], field: Callable[[int], str]) -> None:
+    async def _add_all(self, files: Sequence[_File], field: Callable[[_File], str]) -> None:
         """As ``_add``, for there may be 100,000 of them.
 
-        :param field: what each is called, by its place.
+        :param field: what each is called.
         """
-        try:
-            digests = parse_messages("", messages, self._function)
-        except InvalidArgument:
-            # That was the quick way; this one tells the name.
-            for place, message in enumerate(messages):
-                parse_message(field(place), message, self._function)
-            raise
-        self._found.update(dict.fromkeys(digest for digest in digests if digest.size_bytes))
+        for start in range(0, len(files), PIECE):
+            digests = parse_named(files[start : start + PIECE], field, self._function)
+            self._found.update(dict.fromkeys(digest for digest in digests if digest.size_bytes))
+            await self._turns.after(len(digests))
 
     async def _read_tree(self, field: str, digest: Digest) -> bytes:
         if digest.size_bytes > self._limits.max_tree_bytes:
@@ -119,13 +116,13 @@ class References:
     async def _add_root_directory(self, field: str, message: pb.Digest) -> None:
         field = f"{field}.root_directory_digest"
         root = self._add(field, message)
-        async with closing(walk(root, self._blobs, self._limits)) as steps:
+        async with closing(walk(root, self._blobs, self._limits, self._turns)) as steps:
             async for step in steps:
                 if not isinstance(step, Visited):
                     raise _absent(field, "Directory", step)
                 if step.digest.size_bytes:
                     self._found[step.digest] = None
-                self._add_files(field, step.directory.files)
+                await self._add_files(field, step.directory.files)
 
 
 def _absent(field: str, kind: str, digest: Digest) -> FailedPrecondition:

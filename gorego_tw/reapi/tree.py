@@ -12,13 +12,20 @@ from gorego_tw.concurrency import gather
 from gorego_tw.digest import Digest
 from gorego_tw.errors import InvalidArgument, NotFound, ResourceExhausted
 from gorego_tw.interfaces import IBlobAccess
-from gorego_tw.pb.build.bazel.remote.execution.v2.remote_execution_pb2 import Directory
-from gorego_tw.reapi.digests import parse_message
+from gorego_tw.pb.build.bazel.remote.execution.v2.remote_execution_pb2 import (
+    Directory,
+    DirectoryNode,
+)
+from gorego_tw.reapi.digests import parse_named
 from gorego_tw.reapi.limits import Limits
+from gorego_tw.turns import PIECE, Turns
 
 #: How many directories are asked for at the same time. Each may have 4 MiB, so 64 MiB at worst;
 #: a store that is a round trip away is asked once for 16 of them.
 _WINDOW = 16
+
+#: Reading one that is in memory takes as long as reading so many digests.
+_WORTH = 32
 
 
 class Visited(NamedTuple):
@@ -29,7 +36,9 @@ class Visited(NamedTuple):
     directory: Directory
 
 
-async def walk(root: Digest, blobs: IBlobAccess, limits: Limits) -> AsyncIterator[Visited | Digest]:
+async def walk(
+    root: Digest, blobs: IBlobAccess, limits: Limits, turns: Turns
+) -> AsyncIterator[Visited | Digest]:
     """Every directory of the tree, each once, a parent before its children.
 
     The order depends on the tree alone. For one that is absent its digest is given. There is no
@@ -44,21 +53,26 @@ async def walk(root: Digest, blobs: IBlobAccess, limits: Limits) -> AsyncIterato
         window = [waiting.popleft() for _ in range(min(_WINDOW, len(waiting)))]
         for found in await gather(_fetch(digest, blobs, limits) for digest in window):
             if isinstance(found, Visited):
-                _queue_children(found, seen, waiting)
+                await _queue_children(found, seen, waiting, turns)
                 _check_count(root, seen, limits)
             yield found
+        await turns.after(len(window) * _WORTH)
 
 
-def _queue_children(parent: Visited, seen: set[bytes], waiting: deque[Digest]) -> None:
-    for node in parent.directory.directories:
-        child = parse_message(
-            f"directory {parent.digest}: directories[{node.name[:100]!r}]",
-            node.digest,
-            parent.digest.function,
-        )
-        if child.key not in seen:
-            seen.add(child.key)
-            waiting.append(child)
+async def _queue_children(
+    parent: Visited, seen: set[bytes], waiting: deque[Digest], turns: Turns
+) -> None:
+    def field(node: DirectoryNode) -> str:
+        return f"directory {parent.digest}: directories[{node.name[:100]!r}]"
+
+    nodes = parent.directory.directories
+    for start in range(0, len(nodes), PIECE):
+        children = parse_named(nodes[start : start + PIECE], field, parent.digest.function)
+        for child in children:
+            if child.key not in seen:
+                seen.add(child.key)
+                waiting.append(child)
+        await turns.after(len(children))
 
 
 def _check_count(root: Digest, seen: set[bytes], limits: Limits) -> None:

@@ -13,6 +13,7 @@ from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as
 from gorego_tw.reapi.digests import parse_function, parse_message
 from gorego_tw.reapi.limits import Limits
 from gorego_tw.reapi.tree import Visited, walk
+from gorego_tw.turns import Turns
 
 #: What a page has beside its directories: the token of at most 180 characters, tags and lengths.
 _PAGE_OVERHEAD = 1024
@@ -27,13 +28,16 @@ class TreePages:
     walk depends on the tree alone, so any process can go on from a token.
     """
 
-    def __init__(self, request: pb.GetTreeRequest, blobs: IBlobAccess, limits: Limits) -> None:
+    def __init__(
+        self, request: pb.GetTreeRequest, blobs: IBlobAccess, limits: Limits, turns: Turns
+    ) -> None:
         function = parse_function(request.digest_function)
         self._root = parse_message("root_digest", request.root_digest, function)
         self._page_size = _page_size(request.page_size, limits)
         self._after = _parse_token(request.page_token, self._root)
         self._blobs = blobs
         self._limits = limits
+        self._turns = turns
 
     async def replies(self) -> AsyncIterator[pb.GetTreeResponse]:
         """The pages.
@@ -62,7 +66,7 @@ class TreePages:
     async def _directories(self) -> AsyncIterator[Visited]:
         """Those that exist and come after the token's."""
         passed = self._after is None
-        async with closing(walk(self._root, self._blobs, self._limits)) as steps:
+        async with closing(walk(self._root, self._blobs, self._limits, self._turns)) as steps:
             async for step in steps:
                 if not isinstance(step, Visited):
                     if step == self._root:

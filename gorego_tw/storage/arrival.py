@@ -22,7 +22,7 @@ from gorego_tw.storage.reading import read_all, read_now
 from gorego_tw.storage.records import INLINE_LIMIT
 from gorego_tw.storage.space import Space
 from gorego_tw.storage.tail import Tail
-from gorego_tw.storage.waiting_line import WaitingLine
+from gorego_tw.waiting_line import WaitingLine
 
 #: How much may be in memory that is not in the file yet, in bytes: segments that are being written,
 #: and those that fill up meanwhile. Beyond that the sender has to wait. It is what TAIL_BYTES keeps anyway;

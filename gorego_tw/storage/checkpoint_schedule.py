@@ -10,7 +10,7 @@ from gorego_tw.concurrency import Periodic
 from gorego_tw.errors import StatusError
 from gorego_tw.storage.checkpoints import Checkpoints
 from gorego_tw.storage.disk_threads import DiskThreads
-from gorego_tw.storage.waiting_line import WaitingLine
+from gorego_tw.waiting_line import WaitingLine
 
 #: How often is looked whether one is due, in seconds.
 LOOK_SECONDS = 0.5

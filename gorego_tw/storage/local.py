@@ -46,7 +46,7 @@ from gorego_tw.storage.space import Space
 from gorego_tw.storage.stored_file import DamagedFile, Found, Verification, body_of
 from gorego_tw.storage.unreadable import MayPass
 from gorego_tw.storage.verified_files import VerifiedFiles, version_of
-from gorego_tw.storage.waiting_line import WaitingLine
+from gorego_tw.waiting_line import WaitingLine
 
 #: Without O_NONBLOCK, a pipe that somebody put in the place of a blob would stop the reactor.
 _READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK

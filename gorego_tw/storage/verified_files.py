@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from gorego_tw.errors import DigestMismatch
 from gorego_tw.storage.records import BlobRecord
-from gorego_tw.storage.waiting_line import WaitingLine
+from gorego_tw.waiting_line import WaitingLine
 from gorego_tw.zstd.seekable import DamagedFrames
 
 #: How much the checksums may take in memory, in bytes: those of 130,000 files of up to 64 KiB, or of files of

@@ -7,6 +7,7 @@ from typing import Any
 
 import zstandard
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 
 from gorego_tw.digest import Digest, DigestFunction, digest_of, empty_digest
 from gorego_tw.errors import Code, InvalidArgument, Unavailable
@@ -14,10 +15,12 @@ from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as
 from gorego_tw.reapi.cas import ContentAddressableStorage
 from gorego_tw.reapi.limits import Limits
 from gorego_tw.storage.disk_threads import HeldDiskThreads, NoDiskThreads
+from gorego_tw.turns import Turns
 from tests.reapi.fakes import SHA256, FakeCall, message_of
 from tests.reapi.test_cas import CASTestCase
 from tests.storage.cold_disk import ColdDisk
 from tests.storage.compression import CompressingTestCase
+from tests.test_turns import turns_taken
 
 ZSTD = pb.Compressor.ZSTD
 CALL = FakeCall()
@@ -87,6 +90,17 @@ class BatchReadBlobsTests(CASTestCase):
         threads.release()
         (response,) = self.successResultOf(call).responses
         self.assertEqual(zstandard.ZstdDecompressor().decompress(response.data), text)
+
+    def test_in_turns(self) -> None:
+        """Some are read in each turn of the reactor."""
+        clock = Clock()
+        self.service = ContentAddressableStorage(self.blobs, Limits(), turns=Turns(clock))
+        digests = [message_of(self.blobs.add(b"%d" % n)) for n in range(1000)]
+        call = Deferred.fromCoroutine(
+            self.service.batch_read_blobs(pb.BatchReadBlobsRequest(digests=digests), CALL)
+        )
+        self.assertGreater(turns_taken(clock, call), 6)
+        self.assertEqual([r.digest for r in self.successResultOf(call).responses], digests)
 
     def test_advertised_total_fits(self) -> None:
         """As much as is advertised comes in one reply, in two blobs or in a thousand."""

@@ -6,6 +6,7 @@ import zstandard
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
 
 from gorego_tw.digest import Digest, DigestFunction, digest_of
 from gorego_tw.errors import Code, InvalidArgument, ResourceExhausted
@@ -13,8 +14,10 @@ from gorego_tw.interfaces import IBlobBody
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
 from gorego_tw.reapi.cas import ContentAddressableStorage
 from gorego_tw.reapi.limits import Limits
+from gorego_tw.turns import Turns
 from tests.reapi.fakes import SHA256, FakeBlobs, FakeCall, message_of
 from tests.reapi.test_cas import CASTestCase
+from tests.test_turns import turns_taken
 
 ZSTD = pb.Compressor.ZSTD
 CALL = FakeCall()
@@ -207,6 +210,15 @@ class BatchUpdateBlobsTests(CASTestCase):
         self.assertEqual(
             [r.digest for r in reply.responses], [item.digest for item in request.requests]
         )
+
+    def test_in_turns(self) -> None:
+        """Some are taken in each turn of the reactor: a store that keeps each at once would keep it for seconds."""
+        clock = Clock()
+        self.service = ContentAddressableStorage(self.blobs, Limits(), turns=Turns(clock))
+        request = pb.BatchUpdateBlobsRequest(requests=[self.item(b"%d" % n) for n in range(1000)])
+        call = Deferred.fromCoroutine(self.service.batch_update_blobs(request, CALL))
+        self.assertGreater(turns_taken(clock, call), 40)
+        self.assertEqual(len(self.successResultOf(call).responses), 1000)
 
     def test_many_small(self) -> None:
         """A batch that is full of tiny blobs is taken: clients count bytes, not blobs."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
 from gorego_tw.digest import DigestFunction, digest_of, empty_digest
 from gorego_tw.errors import InvalidArgument
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
 from gorego_tw.reapi.cas import ContentAddressableStorage
 from gorego_tw.reapi.limits import Limits
+from gorego_tw.turns import PIECE, Turns
 from tests.reapi.fakes import SHA256, FakeBlobs, FakeCall, ServiceTestCase, message_of
+from tests.test_turns import turns_taken
 
 CALL = FakeCall()
 
@@ -69,6 +74,25 @@ class FindMissingBlobsTests(CASTestCase):
         digests = [digest_of(b"%d" % n, SHA256) for n in range(10_000)]
         self.assertEqual(len(self.missing(*map(message_of, digests))), 10_000)
         self.assertEqual(self.blobs.questions, [digests])
+
+    def test_in_turns(self) -> None:
+        """Of many, some are looked at in each turn of the reactor, for the reply too."""
+        clock = Clock()
+        self.service = ContentAddressableStorage(self.blobs, Limits(), turns=Turns(clock))
+        gone = [message_of(digest_of(b"%d" % n, SHA256)) for n in range(4 * PIECE)]
+        asked = [*gone[:1000], message_of(self.here), *gone[1000:], *gone[:PIECE]]
+        request = pb.FindMissingBlobsRequest(blob_digests=asked)
+        call = Deferred.fromCoroutine(self.service.find_missing_blobs(request, CALL))
+        self.assertGreaterEqual(turns_taken(clock, call), 8)
+        self.assertEqual(list(self.successResultOf(call).missing_blob_digests), gone)
+
+    def test_malformed_among_many(self) -> None:
+        """It is told which one it is."""
+        asked = [message_of(self.gone)] * (PIECE + 10)
+        asked[PIECE + 5] = pb.Digest(hash="ABC", size_bytes=1)
+        request = pb.FindMissingBlobsRequest(blob_digests=asked)
+        call = self.service.find_missing_blobs(request, CALL)
+        self.assert_fails(call, InvalidArgument, f"blob_digests[{PIECE + 5}]")
 
     def test_malformed(self) -> None:
         """One malformed digest fails the call, as the reply has no place to say which."""

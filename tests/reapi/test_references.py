@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
 from gorego_tw.digest import Digest, DigestFunction, digest_of, empty_digest
 from gorego_tw.errors import (
     FailedPrecondition,
@@ -11,15 +14,17 @@ from gorego_tw.errors import (
     Unavailable,
 )
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
-from gorego_tw.reapi import references
+from gorego_tw.reapi import digests as digests_module
 from gorego_tw.reapi.action_cache import ActionCache
 from gorego_tw.reapi.digests import parse_message
 from gorego_tw.reapi.limits import Limits
+from gorego_tw.turns import PIECE, Turns
 from tests.reapi.fakes import (
     SHA256,
     message_of,
 )
 from tests.reapi.test_action_cache import ACTION, CALL, ActionCacheTestCase
+from tests.test_turns import turns_taken
 
 
 def node(name: str, digest: Digest) -> pb.FileNode:
@@ -40,9 +45,37 @@ class FileReferenceTests(ActionCacheTestCase):
             named.append(field)
             return parse_message(field, message, function)
 
-        self.patch(references, "parse_message", noted)
+        self.patch(digests_module, "parse_message", noted)
         self.assertEqual(self.update(pb.ActionResult(output_files=files)).references, digests)
-        self.assertEqual(named, [])
+        self.assertEqual(len(named), 1)  # what all the others have in common is known from one
+
+    def test_in_turns(self) -> None:
+        """They are looked at in several turns of the reactor, and so are the files of Trees."""
+        clock = Clock()
+        self.service = ActionCache(self.results, self.blobs, Limits(), Turns(clock))
+        digests = [digest_of(b"%d" % n, SHA256) for n in range(8 * PIECE)]
+        files = [pb.OutputFile(path=str(n), digest=message_of(d)) for n, d in enumerate(digests)]
+        children = [pb.Directory(files=[node(str(n), d)]) for n, d in enumerate(digests)]
+        names = [
+            pb.DirectoryNode(
+                name="d", digest=message_of(digest_of(child.SerializeToString(), SHA256))
+            )
+            for child in children
+        ]
+        tree = pb.Tree(root=pb.Directory(directories=names), children=children)
+        tree_digest = self.blobs.add(tree.SerializeToString())
+        output = pb.OutputDirectory(path="out", tree_digest=message_of(tree_digest))
+        for result, turns, references in (
+            (pb.ActionResult(output_files=files), 8, tuple(digests)),
+            (pb.ActionResult(output_directories=[output]), 8 * 4, (tree_digest, *digests)),
+        ):
+            request = pb.UpdateActionResultRequest(
+                action_digest=message_of(ACTION), action_result=result
+            )
+            call = Deferred.fromCoroutine(self.service.update_action_result(request, CALL))
+            self.assertGreaterEqual(turns_taken(clock, call), turns)
+            (stored,) = self.results.results.values()
+            self.assertEqual(stored.references, references)
 
 
 class TreeReferenceTests(ActionCacheTestCase):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
 from gorego_tw.digest import Digest, DigestFunction, digest_of, empty_digest
 from gorego_tw.errors import InvalidArgument, NotFound, ResourceExhausted
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
 from gorego_tw.reapi.cas import ContentAddressableStorage
 from gorego_tw.reapi.limits import Limits
+from gorego_tw.turns import Turns
 from tests.reapi.fakes import (
     SHA256,
     FakeBlobs,
@@ -15,6 +19,7 @@ from tests.reapi.fakes import (
     collect,
     message_of,
 )
+from tests.test_turns import turns_taken
 
 
 class GetTreeTests(ServiceTestCase):
@@ -37,6 +42,19 @@ class GetTreeTests(ServiceTestCase):
             ],
         )
         return self.blobs.add(directory.SerializeToString(), function)
+
+    def test_in_turns(self) -> None:
+        """Some directories are read in each turn of the reactor, and some of the nodes of a large one."""
+        clock = Clock()
+        self.service = ContentAddressableStorage(self.blobs, Limits(), turns=Turns(clock))
+        children = [self.directory(file=str(n)) for n in range(400)]
+        wide = self.directory(*children * 20)
+        call = Deferred.fromCoroutine(
+            collect(self.service.get_tree(self.request(wide), FakeCall()))
+        )
+        self.assertGreater(turns_taken(clock, call), 400 // 64 + 2)
+        (page,) = self.successResultOf(call)
+        self.assertEqual(len(page.directories), 401)
 
     def parsed(self, digest: Digest) -> pb.Directory:
         """The Directory held."""

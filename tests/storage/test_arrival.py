@@ -19,7 +19,7 @@ from gorego_tw.storage.blob_writer import WRITE_CHUNK
 from gorego_tw.storage.disk_threads import HeldDiskThreads
 from gorego_tw.storage.records import INLINE_LIMIT
 from gorego_tw.storage.tail import TAIL_BYTES
-from gorego_tw.storage.waiting_line import WIDTH
+from gorego_tw.waiting_line import WIDTH
 from tests.storage.test_local import failing
 from tests.storage.tiers import LIMIT_BYTES, SIZES, TierTestCase, blob, open_files, read
 

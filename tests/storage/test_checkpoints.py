@@ -31,7 +31,7 @@ from gorego_tw.storage.free_pages import FreePages
 from gorego_tw.storage.index_place import note_place
 from gorego_tw.storage.lmdb_pages import DamagedPage, two_metas, unpack_meta
 from gorego_tw.storage.records import FILE, BlobRecord
-from gorego_tw.storage.waiting_line import WIDTH
+from gorego_tw.waiting_line import WIDTH
 from tests.storage.tiers import LIMIT_BYTES, TierTestCase, blob, put, read
 
 

@@ -1,4 +1,4 @@
-"""Tests of gorego_tw.storage.waiting_line."""
+"""Tests of gorego_tw.waiting_line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from gorego_tw.storage.waiting_line import WIDTH, WaitingLine
+from gorego_tw.waiting_line import WIDTH, WaitingLine
 
 
 class WaitingLineTests(SynchronousTestCase):

@@ -1,13 +1,16 @@
-"""Tests of gorego_tw.reapi.tree_children."""
+"""Tests of gorego_tw.reapi.whole_tree."""
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from gorego_tw.digest import Digest, DigestFunction, digest_of, empty_digest
 from gorego_tw.errors import InvalidArgument
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
-from gorego_tw.reapi.tree_children import TreeChildren
+from gorego_tw.reapi.whole_tree import WholeTree
+from gorego_tw.turns import ONE_TURN
 from tests.reapi.fakes import SHA256, message_of
 
 LEAF = pb.Directory(symlinks=[pb.SymlinkNode(name="s", target="t")])
@@ -19,6 +22,11 @@ ODD_LEAF = b"\x22\x01x" + b"\x1a\x08" + b"\x0a\x01s\x12\x01t\x1a\x00"
 def serialized(directory: pb.Directory | bytes) -> bytes:
     """Its bytes."""
     return directory if isinstance(directory, bytes) else directory.SerializeToString()
+
+
+def parsed(directory: pb.Directory | bytes) -> pb.Directory:
+    """What a client makes of it."""
+    return pb.Directory.FromString(serialized(directory))
 
 
 def named(
@@ -36,7 +44,7 @@ def field(number: int, data: bytes) -> bytes:
     return bytes([number << 3 | 2, len(data)]) + data
 
 
-class TreeChildrenTests(SynchronousTestCase):
+class WholeTreeTests(SynchronousTestCase):
     def check(
         self,
         root: pb.Directory,
@@ -47,7 +55,13 @@ class TreeChildrenTests(SynchronousTestCase):
         data = pb.Tree(root=root).SerializeToString()
         for child in children:
             data += field(2, serialized(child))
-        TreeChildren(pb.Tree.FromString(data), data, function).check()
+        ended: list[object] = []
+        work = WholeTree(data, function).directories(ONE_TURN)
+        Deferred.fromCoroutine(work).addBoth(ended.append)
+        (outcome,) = ended
+        if isinstance(outcome, Failure):
+            outcome.raiseException()
+        self.assertEqual(outcome, [root, *map(parsed, children)])
 
     def refused(self, absent: Digest, root: pb.Directory, *children: pb.Directory) -> None:
         """The Tree is refused, for want of that directory."""

@@ -9,6 +9,7 @@ differently is then no reason to refuse a result.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
@@ -20,6 +21,7 @@ from gorego_tw.digest import Digest, DigestFunction, digest_of, infer_function
 from gorego_tw.errors import InvalidArgument
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
 from gorego_tw.reapi.digests import parse_message
+from gorego_tw.turns import Turns
 
 
 def _serialized_tree() -> Any:
@@ -36,41 +38,58 @@ def _serialized_tree() -> Any:
 
 _SerializedTree = _serialized_tree()
 
+#: So many bytes of a directory take as long as one digest, and a node with its name as long as so many digests.
+_BYTES = 512
+_NODE_WORTH = 4
 
-class TreeChildren:
-    """The directories of one Tree, below its root.
+
+class WholeTree:
+    """The directories of one Tree.
+
+    They are read one by one, in turns: a large Tree in one piece would take half a second.
 
     :param data: the Tree, serialized.
     :param function: what its directories are named with, unless the length of a hash says otherwise.
+    :raises DecodeError: it is none.
     """
 
-    def __init__(self, tree: pb.Tree, data: bytes, function: DigestFunction) -> None:
-        self._tree = tree
-        self._data = data
+    def __init__(self, data: bytes, function: DigestFunction) -> None:
+        tree = _SerializedTree.FromString(data)
+        self._root: bytes = tree.root
+        self._serialized: list[bytes] = list(tree.children)
         self._function = function
+        self._children: list[pb.Directory] = []
         self._by_function: dict[DigestFunction, dict[Digest, pb.Directory]] = {}
 
-    def check(self) -> None:
-        """Whether all that can be reached from the root are there. The empty directory always is.
+    async def directories(self, turns: Turns) -> list[pb.Directory]:
+        """All of them, the root first, if those that can be reached from it are there. The empty directory always is.
 
         A digest of a function that is not served says nothing, and is passed over.
 
+        :raises DecodeError: one is no Directory.
         :raises InvalidArgument: one is absent; the message says which.
         """
+        root = pb.Directory.FromString(self._root)
+        for data in self._serialized:
+            self._children.append(pb.Directory.FromString(data))
+            await turns.after(_worth(data))
         seen: set[Digest] = set()
-        waiting = deque((self._tree.root,))
+        waiting = deque((root,))
         while waiting:
-            for node in waiting.popleft().directories:
+            nodes = waiting.popleft().directories
+            for node in nodes:
                 digest = self._digest(node)
                 if digest is None or not digest.size_bytes or digest in seen:
                     continue
                 seen.add(digest)
-                child = self._children(digest.function).get(digest)
+                child = (await self._named(digest.function, turns)).get(digest)
                 if child is None:
                     raise InvalidArgument(
                         f"the Directory {digest}, which it names {node.name[:100]!r}, is not in it"
                     )
                 waiting.append(child)
+                await turns.after(_NODE_WORTH)
+        return [root, *self._children]
 
     def _digest(self, node: pb.DirectoryNode) -> Digest | None:
         function = self._function
@@ -81,11 +100,17 @@ class TreeChildren:
                 return None
         return parse_message(f"directories[{node.name[:100]!r}]", node.digest, function)
 
-    def _children(self, function: DigestFunction) -> dict[Digest, pb.Directory]:
+    async def _named(self, function: DigestFunction, turns: Turns) -> Mapping[Digest, pb.Directory]:
+        """Those below the root, by their names."""
         children = self._by_function.get(function)
         if children is None:
-            serialized = _SerializedTree.FromString(self._data).children
-            named = (digest_of(data, function) for data in serialized)
-            children = dict(zip(named, self._tree.children, strict=True))
-            self._by_function[function] = children
+            children = self._by_function[function] = {}
+            for data, child in zip(self._serialized, self._children, strict=True):
+                children[digest_of(data, function)] = child
+                await turns.after(_worth(data))
         return children
+
+
+def _worth(data: bytes) -> int:
+    """Reading or hashing a directory takes as long as reading so many digests."""
+    return 1 + len(data) // _BYTES
