@@ -2,7 +2,7 @@
 
 A client that got an action result, or was told that a blob is there, counts on it for the rest of
 its build. What was written lately and never asked for is younger, maybe, but nobody counts on it:
-except for those who wrote it right now.
+except for those who wrote it right now, and little else since.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ SHARE = 1 / 8
 #: of the entries. Two neighbours have more than that together, so there are less than a hundred.
 GENERATIONS = 16
 
-#: How long what was used or written goes after what is pinned, in seconds: where all others are pinned it would
-#: go as soon as it is there, whoever asks for it next.
+#: How long what was written last stays as if it was pinned, in seconds: where all others are pinned it would
+#: go as soon as it is there, whoever asks for it next. A part of what may be pinned; more of it is a flood,
+#: for which nothing goes that is in use.
 FRESH_SECONDS = 5
+FRESH_PART = 1 / 2
 
 
 class Generation:
@@ -108,7 +110,7 @@ class InProgress:
         """Whether the blob with that key is in use, the last time when that says, in seconds since the epoch."""
         if not self._min_age_seconds:
             return False
-        if used > self._last_use.now - FRESH_SECONDS or self._last_use.is_pending(key):
+        if self._last_use.is_pending(key) or self._is_fresh(key, used):
             return self._given_up_at != self._last_use.now
         self._expire()
         known = hash(key)
@@ -123,6 +125,11 @@ class InProgress:
         # What is fresh, or was used since the last flush, is all there is.
         given_up_before, self._given_up_at = self._given_up_at, self._last_use.now
         return bool(self._min_age_seconds) and given_up_before != self._given_up_at
+
+    def _is_fresh(self, key: bytes, used: int) -> bool:
+        if used <= self._last_use.now - FRESH_SECONDS:
+            return False
+        return self._last_use.newest.has(key, self._max_bytes * FRESH_PART)
 
     def _newest(self) -> Generation:
         """The generation of what is used now."""

@@ -140,7 +140,7 @@ class Inventory:
 
         :raises ResourceExhausted: no room.
         """
-        record = BlobRecord(self._last_use.now, INLINE, len(data), 0)
+        record = BlobRecord(self._last_use.written(digest.key, len(data)), INLINE, len(data), 0)
         with self._index.write() as txn:
             txn.put_blob(digest.key, record, data)
 
@@ -330,7 +330,8 @@ class Inventory:
             with self._index.write() as txn:
                 stamp = self._files.place(temporary, key)
                 placed = True
-                record = BlobRecord(self._last_use.now, FILE, digest.size_bytes, stamp)
+                now = self._last_use.written(digest.key, digest.size_bytes)
+                record = BlobRecord(now, FILE, digest.size_bytes, stamp)
                 txn.put_blob(key, record)
         except BaseException:
             # One that takes the place of another is of the same blob: it is hashed when it is read, or compared.

@@ -9,6 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 from gorego_tw.digest import Digest
 from gorego_tw.errors import StatusError
 from gorego_tw.storage.index import Index
+from gorego_tw.storage.newest import Newest
 from gorego_tw.storage.uses import Uses
 
 #: How many uses are collected, those that are being written included. One takes about 200 bytes, so that
@@ -41,11 +42,13 @@ class LastUse:
     :param index: where they are kept.
     :ivar observers: each told of the blobs whose uses were written, a slice at a time.
     :ivar crowded: called when a flush should not wait any more.
+    :ivar newest: what was written last.
     """
 
     def __init__(self, index: Index, clock: IReactorTime) -> None:
         self.observers: list[Callable[[list[Digest]], object]] = []
         self.crowded: Callable[[], object] = bool
+        self.newest = Newest()
         self._index = index
         self._clock = clock
         self._pending = Uses()
@@ -60,6 +63,11 @@ class LastUse:
 
     def __len__(self) -> int:
         return self._pending.count + self._flushing.count
+
+    def written(self, key: bytes, size_bytes: int) -> int:
+        """The entry with that key, of so many bytes, is written now: which is what its record has to say."""
+        self.newest.note(key, size_bytes)
+        return self.now
 
     def touch(self, key: bytes) -> None:
         """The entry with that key is used now. Not inside of a write transaction."""
