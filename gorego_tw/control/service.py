@@ -55,7 +55,7 @@ class Control:
         self._pause = pause
         self._daemon_pid = daemon_pid
         self._entries = Entries(tier.environment)
-        self._brought = Brought(tier, pause, is_evicted=bool(daemon_pid))
+        self._brought = Brought(tier)
 
     def methods(self) -> Mapping[str, Method]:
         """All of the service."""

@@ -7,10 +7,12 @@ from contextlib import suppress
 from random import Random
 from typing import Any, TypeAlias
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from gorego_tw.concurrency import Periodic
 from gorego_tw.errors import StatusError
+from gorego_tw.eviction.admission import Admission
 from gorego_tw.eviction.in_progress import InProgress
 from gorego_tw.eviction.policy import SampledLRU
 from gorego_tw.seldom import Seldom
@@ -130,9 +132,19 @@ class Janitor(Periodic):
         self._walk_again_at = float("-inf")
 
     def startService(self) -> None:
-        """Begin to look, and to listen to who needs room."""
+        """Begin to look, and to listen to who needs room, which who waits for it gets."""
         super().startService()
         self._space.crowded = self.wake
+        admission = Admission(self._space, self._clock)
+        self._space.room, self._space.freed = admission.admit, admission.look
+        self._space.evicts = True
+
+    def stopService(self) -> Deferred[object]:
+        """Evict no more; nobody waits for it."""
+        ended = super().stopService()
+        self._space.evicts = False
+        self._space.freed()
+        return ended
 
     async def make_room(self) -> None:
         """Evict until there is no excess, nothing is left, or the service is stopped."""
@@ -199,6 +211,7 @@ class Janitor(Periodic):
                 await self._find_pages()
                 continue
             tried = False
+            self._space.freed()
             if self._is_trash_full:
                 await self._tier.empty_trash()
             await self._rest(is_urgent=is_urgent)

@@ -122,6 +122,8 @@ class LocalBlobs:
         try:
             check_size(digest, body.size_bytes)
             await self._space.keep_pace()
+            if not self._inventory.holds(digest):
+                await self._space.room(digest.size_bytes)
         except BaseException:
             body.discard()
             raise
@@ -302,10 +304,12 @@ class LocalActionResults:
     async def put(self, key: ActionKey, result: StoredActionResult) -> None:
         """Keep the action result, in place of an earlier one."""
         await self._space.keep_pace()
-        value = pack_action(result, self._last_use.now)
+        await self._space.room(len(result.data))
+        packed_key = action_key(key)
+        value = pack_action(result, self._last_use.written(packed_key, len(result.data)))
         self._space.check(disk_bytes(len(value)))
         with self._index.write() as txn:
-            txn.put_action(action_key(key), value)
+            txn.put_action(packed_key, value)
 
 
 def _absent(digest: Digest, reason: Reason = "absent") -> NotFound:

@@ -38,7 +38,7 @@ def headroom_bytes(limit_bytes: int) -> int:
     return min(limit_bytes // HEADROOM_SHARE, MOST_HEADROOM_BYTES)
 
 
-async def _at_once() -> None:
+async def _at_once(_size_bytes: int = 0) -> None:
     """Nobody waits."""
 
 
@@ -92,6 +92,9 @@ class Space:
     :ivar is_held_back: whether nothing may be written before the disk has what was.
     :ivar keep_pace: to be awaited before a write: lets the disk take in what was written, if the index has no room for
         more meanwhile.
+    :ivar room: to be awaited before a write of so many bytes: lets eviction make room for it, if there is too little.
+    :ivar freed: called when eviction has made some room, or has ended.
+    :ivar evicts: whether somebody makes room where there is too little.
     :ivar crowded: called when eviction has something to do.
     :ivar crowded_at: when that was for the last time, in seconds since the epoch.
     """
@@ -121,6 +124,9 @@ class Space:
         self.crowded: Callable[[], object] = bool
         self.is_held_back: Callable[[], bool] = bool
         self.keep_pace: Callable[[], Awaitable[None]] = _at_once
+        self.room: Callable[[int], Awaitable[None]] = _at_once
+        self.freed: Callable[[], object] = bool
+        self.evicts = False
         self.crowded_at = float("-inf")
         self._stored = stored
         self._in_files = in_files
@@ -222,6 +228,22 @@ class Space:
             )
         return over_limit
 
+    def has_room(self, size_bytes: int) -> bool:
+        """Whether so much of the disk is left below the limit."""
+        return self.used_bytes + self.reserved_bytes + size_bytes <= self.limit_bytes
+
+    @property
+    def can_make_room(self) -> bool:
+        """Whether eviction is at work, and has something to do that it may be able to."""
+        if self._nothing_to_evict or self.is_held_back():
+            return False
+        return self.evicts and self.evictable_bytes > 0
+
+    def want(self, size_bytes: int) -> None:
+        """Somebody needs so much of the disk."""
+        self.wanted_bytes = max(self.wanted_bytes, size_bytes)
+        self._tell_crowded()
+
     def reserve(self, size_bytes: int) -> Reservation:
         """Promise room for a blob of that size.
 
@@ -265,10 +287,9 @@ class Space:
                 f"local tier: {size_bytes} bytes will never fit: the largest that does has {self.largest_bytes}, with "
                 f"a limit of {self.limit_bytes}"
             )
-        taken = self.used_bytes + self.reserved_bytes + size_bytes
-        if taken > self.limit_bytes - self.headroom_bytes:
+        if not self.has_room(size_bytes + self.headroom_bytes):
             self._tell_crowded()
-            if taken > self.limit_bytes:
+            if not self.has_room(size_bytes):
                 self._refuse(size_bytes)
         if self.free_bytes - self.reserved_bytes - size_bytes < self.free_reserve_bytes:
             self._tell_crowded()
@@ -295,6 +316,7 @@ class Space:
         self._nothing_to_evict = nothing_left
         self.wanted_bytes = 0
         self._free_until = float("-inf")
+        self.freed()
 
     def _promise(self, size_bytes: int) -> Reservation:
         """Let it have so much, in one file at most."""

@@ -132,6 +132,8 @@ class Uploads:
     async def open(self, name: str, digest: Digest) -> IUpload:
         """The upload of that name, with what an earlier call left; a call that has it loses it."""
         file_name = _file_name(name)
+        if file_name not in self._active:
+            await self._space.room(digest.size_bytes)
         while (partial := self._active.get(file_name)) is not None:
             async with partial.lock:
                 if partial.active and partial.digest == digest:

@@ -28,6 +28,7 @@ from gorego_tw.errors import (
     NotFound,
     ResourceExhausted,
 )
+from gorego_tw.eviction.janitor import LOOK_SECONDS, Janitor
 from gorego_tw.grpc.router import IRPCService
 from gorego_tw.interfaces import ActionKey, StoredActionResult
 from gorego_tw.pb.gorego.control.v1 import control_pb2 as pb
@@ -425,29 +426,20 @@ class BlobTests(ControlTestCase):
         self.assertFalse(self.successResultOf(self.write(other, its_data)).existed)
 
     def test_write_while_others_are_evicted(self) -> None:
-        """A blob larger than what is kept free waits for eviction in a daemon, for a while; alone it is refused."""
+        """Blobs and action results wait for eviction where there is some; alone they are refused."""
         self.reopen(limit_bytes=1_000_000)
-        old, _ = self.put(600_000)
+        self.put(600_000)
         digest, data = blob(700_000)
-        waits: list[float] = []
-
-        async def pause(seconds: float) -> None:
-            waits.append(seconds)
-            if len(waits) == 13:
-                self.tier.inventory.evict([old.key])
-
-        self.control = Control(self.tier, Random(1), pause)
+        self.control = Control(self.tier, Random(1), no_pause)
         self.failureResultOf(self.write(digest, data), ResourceExhausted)
-        self.assertEqual(waits, [])
-        self.control = Control(self.tier, Random(1), pause, daemon_pid=1)
+        janitor = Janitor(self.tier, Random(1))
+        janitor.startService()
+        self.addCleanup(janitor.stopService)
         self.failureResultOf(self.write(*blob(990_000)), ResourceExhausted)  # it will never fit
-        self.assertEqual(waits, [])
-        for _ in range(2):  # the second one has seen that there is none
-            self.failureResultOf(self.write(digest, data), ResourceExhausted)
-            self.assertEqual(len(waits), 10)
-        self.successResultOf(self.write(*blob(1000)))
-        self.successResultOf(self.write(digest, data))
-        self.assertEqual(len(waits), 13)
+        writing = self.write(digest, data)
+        self.assertNoResult(writing)
+        self.clock.pump([LOOK_SECONDS] * 20)
+        self.successResultOf(writing)
         self.assertEqual(self.successResultOf(read(self.tier.blobs, digest)), data)
 
     def test_write_something_else(self) -> None:
