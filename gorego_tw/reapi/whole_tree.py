@@ -29,7 +29,7 @@ def _serialized_tree() -> Any:
     file = FileDescriptorProto(name="serialized_tree.proto", package="gorego", syntax="proto3")
     message = file.message_type.add(name="SerializedTree")
     field = message.field.add
-    field(name="root", number=1, type=Field.TYPE_BYTES, label=Field.LABEL_OPTIONAL)
+    field(name="root", number=1, type=Field.TYPE_BYTES, label=Field.LABEL_REPEATED)
     field(name="children", number=2, type=Field.TYPE_BYTES, label=Field.LABEL_REPEATED)
     pool = DescriptorPool()
     pool.Add(file)
@@ -55,7 +55,8 @@ class WholeTree:
 
     def __init__(self, data: bytes, function: DigestFunction) -> None:
         tree = _SerializedTree.FromString(data)
-        self._root: bytes = tree.root
+        # A message that comes several times is what all of them are together.
+        self._root = b"".join(tree.root)
         self._serialized: list[bytes] = list(tree.children)
         self._function = function
         self._children: list[pb.Directory] = []

@@ -74,6 +74,22 @@ class WholeTreeTests(SynchronousTestCase):
         self.check(pb.Directory())
         self.check(pb.Directory(), LEAF)
 
+    def test_root_in_pieces(self) -> None:
+        """A root that is on the wire several times, or not at all, is what a client takes it for."""
+        pieces = pb.Directory(directories=named(LEAF)), pb.Directory(directories=named(ODD_LEAF))
+        children: tuple[pb.Directory | bytes, ...] = LEAF, ODD_LEAF
+        whole = pb.Directory(directories=[*pieces[0].directories, *pieces[1].directories])
+        for roots, root in ((pieces, whole), ((), pb.Directory())):
+            data = b"".join(
+                pb.Tree(root=piece).SerializeToString() + field(2, serialized(child))
+                for piece, child in zip(roots, children, strict=False)
+            )
+            read: list[pb.Directory] = []
+            work = WholeTree(data, SHA256).directories(ONE_TURN)
+            Deferred.fromCoroutine(work).addCallback(read.extend)
+            self.assertEqual(read[0], root)
+            self.assertEqual(read[0], pb.Tree.FromString(data).root)
+
     def test_whole(self) -> None:
         """Directories may be named at any depth and more than once, and follow in any order."""
         middle = pb.Directory(directories=named(LEAF))
