@@ -65,10 +65,12 @@ class BatchRead:
         )
 
     async def _read(self, message: pb.Digest, function: DigestFunction | None) -> _Answer:
-        await self._turns.after(_WORTH)
         try:
-            digest = parse_message("digest", message, function)
-            self._reserve(message)
+            try:
+                digest = parse_message("digest", message, function)
+                self._reserve(message)  # in their order, in which they begin but do not all go on
+            finally:
+                await self._turns.after(_WORTH)
             body = await self._blobs.get(digest)
             kept = kept_compressed(body) if self._zstd else None
             if kept is not None and kept.is_one_frame:

@@ -68,11 +68,15 @@ class BatchUpdate:
             )
 
     async def _update(self, item: _Item, function: DigestFunction | None) -> _Answer:
-        await self._turns.after(_WORTH)
         try:
-            digest = parse_message("digest", item.digest, function)
-            check_size(digest, self._limits)
-            await self._blobs.put(digest, self._body(item, digest))
+            try:
+                digest = parse_message("digest", item.digest, function)
+                check_size(digest, self._limits)
+                # What may expand is settled in their order, in which they begin but do not all go on.
+                body = self._body(item, digest)
+            finally:
+                await self._turns.after(_WORTH)
+            await self._blobs.put(digest, body)
             status = Status()
         except StatusError as error:
             status = self._answers.status(item.digest, error)

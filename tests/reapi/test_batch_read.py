@@ -102,6 +102,20 @@ class BatchReadBlobsTests(CASTestCase):
         self.assertGreater(turns_taken(clock, call), 6)
         self.assertEqual([r.digest for r in self.successResultOf(call).responses], digests)
 
+    def test_in_their_order(self) -> None:
+        """What fits is settled in the order of the digests, also where not all are read in one turn."""
+        clock = Clock()
+        self.service = ContentAddressableStorage(self.blobs, Limits(), turns=Turns(clock))
+        digests = [message_of(self.blobs.add(b"%d" % n + bytes(9000))) for n in range(1000)]
+        call = Deferred.fromCoroutine(
+            self.service.batch_read_blobs(pb.BatchReadBlobsRequest(digests=digests), CALL)
+        )
+        turns_taken(clock, call)
+        codes = [response.status.code for response in self.successResultOf(call).responses]
+        fitting = codes.count(Code.OK)
+        self.assertGreater(fitting, 128)
+        self.assertEqual(codes, [Code.OK] * fitting + [Code.RESOURCE_EXHAUSTED] * (1000 - fitting))
+
     def test_advertised_total_fits(self) -> None:
         """As much as is advertised comes in one reply, in two blobs or in a thousand."""
         total = Limits().max_batch_total_size_bytes

@@ -220,6 +220,20 @@ class BatchUpdateBlobsTests(CASTestCase):
         self.assertGreater(turns_taken(clock, call), 40)
         self.assertEqual(len(self.successResultOf(call).responses), 1000)
 
+    def test_in_their_order(self) -> None:
+        """What may expand is settled in the order of the blobs, also where not all are taken in one turn."""
+        clock = Clock()
+        limits = Limits(max_batch_expanded_bytes=60_000)
+        self.service = ContentAddressableStorage(self.blobs, limits, turns=Turns(clock))
+        compress = zstandard.ZstdCompressor().compress
+        blobs = [b"%d" % n + bytes(997) for n in range(100, 200)]
+        items = [self.item(compress(blob), digest_of(blob, SHA256), ZSTD) for blob in blobs]
+        request = pb.BatchUpdateBlobsRequest(requests=items)
+        call = Deferred.fromCoroutine(self.service.batch_update_blobs(request, CALL))
+        turns_taken(clock, call)
+        codes = [response.status.code for response in self.successResultOf(call).responses]
+        self.assertEqual(codes, [Code.OK] * 60 + [Code.RESOURCE_EXHAUSTED] * 40)
+
     def test_many_small(self) -> None:
         """A batch that is full of tiny blobs is taken: clients count bytes, not blobs."""
         items = [self.item(b"%d" % n) for n in range(20_000)]
