@@ -45,7 +45,7 @@ class BatchRead:
         self._blobs = blobs
         self._limits = limits
         self._threads = threads
-        self._turns = turns
+        self._turns = turns.of_one_call()
         self._zstd = pb.Compressor.ZSTD in request.acceptable_compressors
         self._answers = Answers("digests", request.digests, limits)
         # Every blob may fail: what that takes is set aside, and data has what is left.

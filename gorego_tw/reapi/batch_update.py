@@ -43,7 +43,7 @@ class BatchUpdate:
         self._request = request
         self._blobs = blobs
         self._limits = limits
-        self._turns = turns
+        self._turns = turns.of_one_call()
         self._expandable = limits.max_batch_expanded_bytes
         self._answers = Answers("requests", request.requests, limits)
         self._check_total()

@@ -68,8 +68,8 @@ class ContentAddressableStorage:
         """
         check_instance_name(request.instance_name)
         function = parse_function(request.digest_function)
-        messages = request.blob_digests
-        digests = await parse_in_turns("blob_digests", messages, function, self._turns)
+        messages, turns = request.blob_digests, self._turns.of_one_call()
+        digests = await parse_in_turns("blob_digests", messages, function, turns)
         absent = await self._blobs.find_missing(digests)
         reply = pb.FindMissingBlobsResponse()
         if not absent:
@@ -81,7 +81,7 @@ class ContentAddressableStorage:
             if left is not None:
                 part = _taken(left, digests[start : start + PIECE], part)
             reply.missing_blob_digests.extend(part)
-            await self._turns.after(len(part))
+            await turns.after(len(part))
         return reply
 
     async def batch_update_blobs(

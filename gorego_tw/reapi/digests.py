@@ -10,7 +10,7 @@ from gorego_tw.digest import Digest, DigestFunction, parse_digest
 from gorego_tw.errors import InvalidArgument
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
 from gorego_tw.reapi.limits import Limits
-from gorego_tw.turns import PIECE, Turns
+from gorego_tw.turns import PIECE, Share
 
 _Named = TypeVar("_Named", pb.OutputFile, pb.FileNode, pb.DirectoryNode)
 
@@ -58,7 +58,7 @@ def parse_message(field: str, message: pb.Digest, function: DigestFunction | Non
 
 
 async def parse_in_turns(
-    field: str, messages: Sequence[pb.Digest], function: DigestFunction | None, turns: Turns
+    field: str, messages: Sequence[pb.Digest], function: DigestFunction | None, turns: Share
 ) -> list[Digest]:
     """As :func:`parse_messages`, of as many as there may be."""
     digests: list[Digest] = []

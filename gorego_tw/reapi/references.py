@@ -34,7 +34,7 @@ class References:
         self._function = function
         self._blobs = blobs
         self._limits = limits
-        self._turns = turns
+        self._turns = turns.of_one_call()
         # A dictionary keeps the order and each digest once.
         self._found: dict[Digest, None] = {}
 

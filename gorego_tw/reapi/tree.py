@@ -18,7 +18,7 @@ from gorego_tw.pb.build.bazel.remote.execution.v2.remote_execution_pb2 import (
 )
 from gorego_tw.reapi.digests import parse_named
 from gorego_tw.reapi.limits import Limits
-from gorego_tw.turns import PIECE, Turns
+from gorego_tw.turns import PIECE, Share
 
 #: How many directories are asked for at the same time. Each may have 4 MiB, so 64 MiB at worst;
 #: a store that is a round trip away is asked once for 16 of them.
@@ -37,7 +37,7 @@ class Visited(NamedTuple):
 
 
 async def walk(
-    root: Digest, blobs: IBlobAccess, limits: Limits, turns: Turns
+    root: Digest, blobs: IBlobAccess, limits: Limits, turns: Share
 ) -> AsyncIterator[Visited | Digest]:
     """Every directory of the tree, each once, a parent before its children.
 
@@ -60,7 +60,7 @@ async def walk(
 
 
 async def _queue_children(
-    parent: Visited, seen: set[bytes], waiting: deque[Digest], turns: Turns
+    parent: Visited, seen: set[bytes], waiting: deque[Digest], turns: Share
 ) -> None:
     def field(node: DirectoryNode) -> str:
         return f"directory {parent.digest}: directories[{node.name[:100]!r}]"

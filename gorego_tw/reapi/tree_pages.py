@@ -37,7 +37,7 @@ class TreePages:
         self._after = _parse_token(request.page_token, self._root)
         self._blobs = blobs
         self._limits = limits
-        self._turns = turns
+        self._turns = turns.of_one_call()
 
     async def replies(self) -> AsyncIterator[pb.GetTreeResponse]:
         """The pages.

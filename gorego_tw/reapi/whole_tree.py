@@ -21,7 +21,7 @@ from gorego_tw.digest import Digest, DigestFunction, digest_of, infer_function
 from gorego_tw.errors import InvalidArgument
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
 from gorego_tw.reapi.digests import parse_message
-from gorego_tw.turns import Turns
+from gorego_tw.turns import Share
 
 
 def _serialized_tree() -> Any:
@@ -62,7 +62,7 @@ class WholeTree:
         self._children: list[pb.Directory] = []
         self._by_function: dict[DigestFunction, dict[Digest, pb.Directory]] = {}
 
-    async def directories(self, turns: Turns) -> list[pb.Directory]:
+    async def directories(self, turns: Share) -> list[pb.Directory]:
         """All of them, the root first, if those that can be reached from it are there. The empty directory always is.
 
         A digest of a function that is not served says nothing, and is passed over.
@@ -101,7 +101,7 @@ class WholeTree:
                 return None
         return parse_message(f"directories[{node.name[:100]!r}]", node.digest, function)
 
-    async def _named(self, function: DigestFunction, turns: Turns) -> Mapping[Digest, pb.Directory]:
+    async def _named(self, function: DigestFunction, turns: Share) -> Mapping[Digest, pb.Directory]:
         """Those below the root, by their names."""
         children = self._by_function.get(function)
         if children is None:

@@ -56,7 +56,7 @@ class WholeTreeTests(SynchronousTestCase):
         for child in children:
             data += field(2, serialized(child))
         ended: list[object] = []
-        work = WholeTree(data, function).directories(ONE_TURN)
+        work = WholeTree(data, function).directories(ONE_TURN.of_one_call())
         Deferred.fromCoroutine(work).addBoth(ended.append)
         (outcome,) = ended
         if isinstance(outcome, Failure):
@@ -85,7 +85,7 @@ class WholeTreeTests(SynchronousTestCase):
                 for piece, child in zip(roots, children, strict=False)
             )
             read: list[pb.Directory] = []
-            work = WholeTree(data, SHA256).directories(ONE_TURN)
+            work = WholeTree(data, SHA256).directories(ONE_TURN.of_one_call())
             Deferred.fromCoroutine(work).addCallback(read.extend)
             self.assertEqual(read[0], root)
             self.assertEqual(read[0], pb.Tree.FromString(data).root)
