@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
 
 from gorego_tw.waiting_line import WaitingLine
@@ -21,9 +21,11 @@ class Turns:
     have to wait go on in the order in which they came.
 
     :param clock: without one everything is done in one turn.
+    :ivar alone: held by who needs so much memory for it that not all may who are at work.
     """
 
     def __init__(self, clock: IReactorTime | None = None) -> None:
+        self.alone = DeferredLock()
         self._clock = clock
         self._done = 0
         self._line = None if clock is None else WaitingLine(clock, lambda: self._done < PIECE)

@@ -20,6 +20,9 @@ from gorego_tw.turns import PIECE, Turns
 
 _File = TypeVar("_File", pb.OutputFile, pb.FileNode)
 
+#: A Tree takes five to ten times its size in memory while it is looked at. Larger ones are one at a time, in bytes.
+_SMALL_TREE_BYTES = 256 * 1024
+
 
 class References:
     """The references of one action result.
@@ -35,6 +38,7 @@ class References:
         self._blobs = blobs
         self._limits = limits
         self._turns = turns.of_one_call()
+        self._alone = turns.alone
         # A dictionary keeps the order and each digest once.
         self._found: dict[Digest, None] = {}
 
@@ -78,6 +82,17 @@ class References:
         named = f"{field}.tree_digest"
         digest = self._add(named, message)
         data = await self._read_tree(named, digest)
+        if len(data) <= _SMALL_TREE_BYTES:
+            await self._add_whole_tree(field, digest, data)
+            return
+        await self._alone.acquire()
+        try:
+            await self._add_whole_tree(field, digest, data)
+        finally:
+            self._alone.release()
+
+    async def _add_whole_tree(self, field: str, digest: Digest, data: bytes) -> None:
+        named = f"{field}.tree_digest"
         try:
             tree = WholeTree(data, self._function)
             directories = await tree.directories(self._turns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 
 from gorego_tw.digest import Digest, DigestFunction, digest_of, empty_digest
@@ -15,9 +15,11 @@ from gorego_tw.errors import (
 )
 from gorego_tw.pb.build.bazel.remote.execution.v2 import remote_execution_pb2 as pb
 from gorego_tw.reapi import digests as digests_module
+from gorego_tw.reapi import references as references_module
 from gorego_tw.reapi.action_cache import ActionCache
 from gorego_tw.reapi.digests import parse_message
 from gorego_tw.reapi.limits import Limits
+from gorego_tw.reapi.whole_tree import WholeTree
 from gorego_tw.turns import PIECE, Turns
 from tests.reapi.fakes import (
     SHA256,
@@ -30,6 +32,63 @@ from tests.test_turns import turns_taken
 def node(name: str, digest: Digest) -> pb.FileNode:
     """A file in a directory."""
     return pb.FileNode(name=name, digest=message_of(digest))
+
+
+class LargeTreeTests(ActionCacheTestCase):
+    """Trees that take much memory while they are looked at."""
+
+    def test_one_at_a_time(self) -> None:
+        """Each is looked at to its end before the next is; whoever gives up meanwhile keeps nobody from it."""
+        clock = Clock()
+        self.service = ActionCache(self.results, self.blobs, Limits(), Turns(clock))
+        digests = [digest_of(b"%d" % n, SHA256) for n in range(4 * PIECE)]
+        calls = []
+        for call in range(4):
+            root = pb.Directory(files=[node(f"{call} {n}", d) for n, d in enumerate(digests)])
+            tree = self.blobs.add(pb.Tree(root=root).SerializeToString())
+            output = pb.OutputDirectory(path="o", tree_digest=message_of(tree))
+            request = pb.UpdateActionResultRequest(
+                action_digest=message_of(ACTION),
+                action_result=pb.ActionResult(output_directories=[output]),
+            )
+            work = self.service.update_action_result(request, CALL)
+            calls.append(Deferred.fromCoroutine(work))
+        calls[0].cancel()  # which is at work
+        calls[1].cancel()  # which is by now
+        calls[3].cancel()  # which waits
+        for given_up in (calls[0], calls[1], calls[3]):
+            self.failureResultOf(given_up, CancelledError)
+        self.assertLess(turns_taken(clock, calls[2]), 8)
+        self.successResultOf(calls[2])
+
+    def test_not_at_the_same_time(self) -> None:
+        """Several take their turns one after the other, and not in between each other's."""
+        clock = Clock()
+        self.service = ActionCache(self.results, self.blobs, Limits(), Turns(clock))
+        read: list[int] = []
+
+        class Noted(WholeTree):
+            def __init__(self, data: bytes, function: DigestFunction) -> None:
+                read.append(len(data))
+                super().__init__(data, function)
+
+        self.patch(references_module, "WholeTree", Noted)
+        calls: list[Deferred[bytes]] = []
+        files = [node(str(n), digest_of(b"%d" % n, SHA256)) for n in range(4 * PIECE)]
+        tree = self.blobs.add(pb.Tree(root=pb.Directory(files=files)).SerializeToString())
+        output = pb.OutputDirectory(path="o", tree_digest=message_of(tree))
+        for _ in range(3):
+            request = pb.UpdateActionResultRequest(
+                action_digest=message_of(ACTION),
+                action_result=pb.ActionResult(output_directories=[output]),
+            )
+            work = self.service.update_action_result(request, CALL)
+            calls.append(Deferred.fromCoroutine(work))
+        self.assertEqual(len(read), 1)
+        for call in calls:
+            turns_taken(clock, call)
+            self.successResultOf(call)
+        self.assertEqual(len(read), 3)
 
 
 class FileReferenceTests(ActionCacheTestCase):
