@@ -164,6 +164,15 @@ class FloodTests(InProgressTestCase):
             old.append(new)
         self.assertGreater(len(self.missing(old)), 0)
 
+    def test_fresh_at_full_speed(self) -> None:
+        """What was answered stays while so much is written that nothing else in the cache is older than some seconds."""
+        key, outputs = self.build(5)
+        self.wait(100)
+        self.successResultOf(self.results.get(key))
+        self.upload(200, seconds=0.1)
+        self.assertGreater(self.janitor.evicted_entries, 150)
+        self.assertEqual(self.missing(outputs), [])
+
     def test_answered_in_the_second_it_was_put(self) -> None:
         """A blob that is used in the same second is used all the same."""
         digest, _ = self.put(SIZE, 1)
