@@ -301,6 +301,8 @@ class ServerCall(Caller):
         if not self._peer_ended and not connection.closed:
             # The whole answer is given; the rest of the request is not wanted (RFC 9113 8.1).
             connection.reset(self._stream_id, ErrorCode.NO_ERROR)
+        if self._requests is not None:
+            self._requests.close()
         self._exchange.call_ended(self._stream_id)
         self._exchange.flush()
 

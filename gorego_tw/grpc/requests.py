@@ -72,6 +72,11 @@ class RequestStream:
             self._acknowledge_all()
         return parse(self._type, data)
 
+    def close(self) -> None:
+        """Nobody takes any more of them: what was left lying takes nothing of the connection's window."""
+        self._messages.clear()
+        self._acknowledge_all()
+
     def _forget_waiter(self, _: Deferred[None]) -> None:
         self._waiter = None
 

@@ -303,6 +303,22 @@ class StreamingTests(ServedTestCase):
         self.peer.exchange()
         self.assertEqual(self.peer.answers[stream_id].status[0], "13")
 
+    def test_window_of_the_connection(self) -> None:
+        """What a call has left unread when it ends takes nothing of the window of those that come after it."""
+        for number in range(400):
+            answer = self.peer.start("/t.T/Slow", ("grpc-timeout", "1S"))
+            for _ in range(4):
+                self.peer.send(answer, text("x" * 16_000))
+            self.peer.exchange()
+            if number % 2:
+                self.peer.h2.reset_stream(answer, 8)
+            else:
+                self.clock.advance(1)
+            self.peer.exchange()
+        words = [str(number) * 16_000 for number in range(4)]
+        answer = self.peer.call("/t.T/Join", *map(text, words))
+        self.assertEqual(self.texts(answer), [",".join(words)])
+
 
 class CancellationTests(ServedTestCase):
     def test_reset(self) -> None:
