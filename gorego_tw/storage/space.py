@@ -237,7 +237,10 @@ class Space:
         """Whether eviction is at work, and has something to do that it may be able to."""
         if self._nothing_to_evict or self.is_held_back():
             return False
-        return self.evicts and self.evictable_bytes > 0
+        try:
+            return self.evicts and self.evictable_bytes > 0
+        except StatusError:  # of a file system that cannot tell: nor can it take anything in
+            return False
 
     def want(self, size_bytes: int) -> None:
         """Somebody needs so much of the disk."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from errno import EIO
+
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from gorego_tw.errors import ResourceExhausted
+from gorego_tw.errors import ResourceExhausted, Unavailable
 from gorego_tw.eviction.admission import ROOM_SECONDS, Admission
 from gorego_tw.storage.space import Space
 
@@ -25,13 +27,20 @@ class AdmissionTests(SynchronousTestCase):
             0,
             stored=lambda: self.stored,
             in_files=lambda: self.stored,
-            free=lambda: 1 << 40,
+            free=self.free,
             clock=self.clock,
         )
         self.space.crowded = self.crowd
         self.space.evicts = True
         self.admission = Admission(self.space, self.clock)
         self.admitted: list[int] = []
+        self.is_failing = False
+
+    def free(self) -> int:
+        """What the file system has left."""
+        if self.is_failing:
+            raise OSError(EIO, "fails")
+        return 1 << 40
 
     def crowd(self) -> None:
         self.crowds += 1
@@ -146,3 +155,17 @@ class AdmissionTests(SynchronousTestCase):
         self.space.freed = self.admission.look
         self.space.made_room(nothing_left=True)
         self.failureResultOf(write, ResourceExhausted)
+
+    def test_disk_that_fails(self) -> None:
+        """Nobody waits while the file system cannot say what it has, and those who come later wait as ever."""
+        write = self.write(1)
+        self.is_failing = True
+        self.space.freed = self.admission.look
+        self.space.made_room()
+        self.failureResultOf(write, Unavailable)
+        self.failureResultOf(self.write(1), Unavailable)
+        self.is_failing = False
+        later = self.write(1)
+        self.assertNoResult(later)
+        self.evict(1)
+        self.successResultOf(later)
