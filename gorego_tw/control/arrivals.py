@@ -92,15 +92,20 @@ class Brought:
             result = unpack_action(stored.value)
         except DamagedRecord as error:
             raise InvalidArgument(f"action result {stored.key.hex()}: {error}") from None
-        here = self._tier.index.action(stored.key)
-        if here is not None and damage_of_action(here) is None:
+        if self._is_here(stored.key):
             return True
         value = pack_action(result, self._tier.last_use.now)
         await self._tier.space.room(len(value))
+        if self._is_here(stored.key):  # a client may have brought a newer one meanwhile
+            return True
         self._tier.space.check(disk_bytes(len(value)))
         with self._tier.index.write() as txn:
             txn.put_action(stored.key, value)
         return False
+
+    def _is_here(self, key: bytes) -> bool:
+        here = self._tier.index.action(key)
+        return here is not None and damage_of_action(here) is None
 
 
 async def _one(request: WriteRequest) -> AsyncIterator[WriteRequest]:

@@ -40,6 +40,7 @@ from gorego_tw.storage.records import (
     DamagedRecord,
     disk_bytes,
     pack_action,
+    renewed,
     unpack_action,
 )
 from gorego_tw.storage.space import Space
@@ -304,12 +305,13 @@ class LocalActionResults:
     async def put(self, key: ActionKey, result: StoredActionResult) -> None:
         """Keep the action result, in place of an earlier one."""
         await self._space.keep_pace()
-        await self._space.room(len(result.data))
         packed_key = action_key(key)
-        value = pack_action(result, self._last_use.written(packed_key, len(result.data)))
+        value = pack_action(result, self._last_use.now)
+        await self._space.room(len(value))
         self._space.check(disk_bytes(len(value)))
         with self._index.write() as txn:
-            txn.put_action(packed_key, value)
+            now = self._last_use.written(packed_key, len(value))
+            txn.put_action(packed_key, renewed(value, now))
 
 
 def _absent(digest: Digest, reason: Reason = "absent") -> NotFound:

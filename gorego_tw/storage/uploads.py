@@ -133,7 +133,10 @@ class Uploads:
         """The upload of that name, with what an earlier call left; a call that has it loses it."""
         file_name = _file_name(name)
         if file_name not in self._active:
-            await self._space.room(digest.size_bytes)
+            with telling():
+                held = self._files.partial_size(file_name) or 0
+            # What an earlier call left is counted already.
+            await self._space.room(max(0, digest.size_bytes - held))
         while (partial := self._active.get(file_name)) is not None:
             async with partial.lock:
                 if partial.active and partial.digest == digest:

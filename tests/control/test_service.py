@@ -35,7 +35,7 @@ from gorego_tw.pb.gorego.control.v1 import control_pb2 as pb
 from gorego_tw.storage.inventory import Inventory
 from gorego_tw.storage.local import LocalBlobs, action_key
 from gorego_tw.storage.pending import Pending
-from gorego_tw.storage.records import COMPRESSED, BlobRecord, Tally, pack_tally
+from gorego_tw.storage.records import COMPRESSED, BlobRecord, Tally, pack_action, pack_tally
 from tests.storage.tiers import PiecesBody, TierTestCase, blob, read
 
 
@@ -441,6 +441,27 @@ class BlobTests(ControlTestCase):
         self.clock.pump([LOOK_SECONDS] * 20)
         self.successResultOf(writing)
         self.assertEqual(self.successResultOf(read(self.tier.blobs, digest)), data)
+
+    def test_newer_while_others_are_evicted(self) -> None:
+        """An action result that a client brings while one from elsewhere waits for room stays."""
+        self.reopen(limit_bytes=1_000_000)
+        key = ActionKey("", blob(1)[0])
+        self.control = Control(self.tier, Random(1), no_pause)
+        at_once, room = self.tier.space.room, Deferred[None]()
+        self.tier.space.room = lambda _: room
+        old = StoredActionResult(b"old", ())
+        request = pb.WriteSeveralRequest(
+            results=[pb.StoredResult(key=action_key(key), value=pack_action(old, 0))]
+        )
+        writing = Deferred.fromCoroutine(self.control.write_several(request, None))
+        self.assertNoResult(writing)
+        new = StoredActionResult(b"new", ())
+        self.tier.space.room = at_once
+        self.successResultOf(self.tier.action_results.put(key, new))
+        room.callback(None)
+        (outcome,) = self.successResultOf(writing).outcomes
+        self.assertTrue(outcome.existed)
+        self.assertEqual(self.successResultOf(self.tier.action_results.get(key)), new)
 
     def test_write_something_else(self) -> None:
         """What does not have the digest is not kept, nor is a part of it."""

@@ -284,6 +284,29 @@ class BurstTests(JanitorTestCase):
         self.assertLessEqual(self.tier.space.used_bytes, LIMIT)
         self.assertEqual(self.tier.space.refusals, 0)
 
+    def test_large_action_result(self) -> None:
+        """An action result waits for the room that its references take, too."""
+        self.fill(43)
+        outputs = tuple(blob(10, number)[0] for number in range(5000))
+        result = StoredActionResult(b"result", outputs)
+        action = ActionKey("", blob(1)[0])
+        kept = Deferred.fromCoroutine(self.tier.action_results.put(action, result))
+        self.assertNoResult(kept)
+        self.work(0)
+        self.successResultOf(kept)
+
+    def test_resumed(self) -> None:
+        """For an upload that is gone on with no more goes than what is left of it needs."""
+        digest, data = blob(2_900_000)
+        upload = self.successResultOf(self.tier.uploads.open("one", digest))
+        self.successResultOf(upload.write(data[:2_800_000]))
+        self.successResultOf(upload.suspend())
+        self.fill(10, seed=1)
+        again = self.tier.uploads.open("one", digest)
+        self.work(0)
+        self.assertEqual(self.successResultOf(again).committed_size, 2_800_000)
+        self.assertLess(self.janitor.evicted_entries, 4)
+
     def test_end(self) -> None:
         """Who waits when it ends waits no more."""
         puts = [self.begin(90_000, seed) for seed in range(60)]
