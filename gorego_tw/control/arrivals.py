@@ -52,6 +52,7 @@ class Brought:
             raise InvalidArgument(f"blob {shown(digest)}: a size of 0 and not the empty blob")
         if not digest.size_bytes or await uploads.is_needless(digest):
             return True
+        await self._tier.space.room(digest.size_bytes)
         # Nobody goes on with it later, not even a blob of another process that was killed meanwhile.
         upload = await uploads.open(f"control {uuid4()}", digest)
         try:

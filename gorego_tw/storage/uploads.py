@@ -33,6 +33,11 @@ RESUMED_SECONDS = 600
 PARTIAL_SHARE = 16
 ASKED_SECONDS = 10
 
+#: Blobs of so many bytes and less wait for eviction where there is no room; larger ones are refused at once.
+#: What a client has sent meanwhile takes the window of its connection: of large ones all of it, and whatever else it
+#: asks there would wait, too.
+WAITING_BYTES = 64 << 10
+
 
 class _Idle(NamedTuple):
     """An upload that nobody goes on with, since when, in seconds since the epoch, and what it was then."""
@@ -132,11 +137,8 @@ class Uploads:
     async def open(self, name: str, digest: Digest) -> IUpload:
         """The upload of that name, with what an earlier call left; a call that has it loses it."""
         file_name = _file_name(name)
-        if file_name not in self._active:
-            with telling():
-                held = self._files.partial_size(file_name) or 0
-            # What an earlier call left is counted already.
-            await self._space.room(max(0, digest.size_bytes - held))
+        if digest.size_bytes <= WAITING_BYTES and file_name not in self._active:
+            await self._space.room(digest.size_bytes)
         while (partial := self._active.get(file_name)) is not None:
             async with partial.lock:
                 if partial.active and partial.digest == digest:

@@ -33,7 +33,7 @@ from gorego_tw.storage.disk_threads import HeldDiskThreads
 from gorego_tw.storage.pending import Pending
 from gorego_tw.storage.records import disk_bytes
 from gorego_tw.storage.tier import LocalTier
-from gorego_tw.storage.uploads import ABANDONED_SECONDS
+from gorego_tw.storage.uploads import ABANDONED_SECONDS, WAITING_BYTES
 from tests.storage.tiers import LIMIT_BYTES, TierTestCase, blob, open_files, put, read
 
 LIMIT = 4_000_000
@@ -266,12 +266,12 @@ class BurstTests(JanitorTestCase):
         return Deferred.fromCoroutine(put(self.tier.blobs, *blob(size_bytes, seed)))
 
     def test_burst_waits(self) -> None:
-        """Uploads faster than eviction wait until it has been at work; none is refused."""
+        """Uploads faster than eviction wait until it has been at work; but no large streams."""
         puts = [self.begin(90_000, seed) for seed in range(80)]
         action = ActionKey("", blob(1)[0])
         result = StoredActionResult(b"result", ())
         kept = Deferred.fromCoroutine(self.tier.action_results.put(action, result))
-        upload = Deferred.fromCoroutine(self.tier.uploads.open("one", blob(90_000, 999)[0]))
+        upload = Deferred.fromCoroutine(self.tier.uploads.open("one", blob(WAITING_BYTES, 999)[0]))
         self.assertLessEqual(self.tier.space.used_bytes, LIMIT)
         waiting: list[Deferred[Any]] = [one for one in puts if not one.called]
         self.assertGreater(len(waiting), 30)
@@ -281,8 +281,11 @@ class BurstTests(JanitorTestCase):
         self.work(0)
         for one in waiting:
             self.successResultOf(one)
+        self.fill(3, seed=2000)
+        large = self.tier.uploads.open("two", blob(500_000)[0])
+        self.failureResultOf(Deferred.fromCoroutine(large), ResourceExhausted)
         self.assertLessEqual(self.tier.space.used_bytes, LIMIT)
-        self.assertEqual(self.tier.space.refusals, 0)
+        self.assertEqual(self.tier.space.refusals, 1)
 
     def test_large_action_result(self) -> None:
         """An action result waits for the room that its references take, too."""

@@ -306,12 +306,12 @@ class StreamingTests(ServedTestCase):
     def test_window_of_the_connection(self) -> None:
         """What a call has left unread when it ends takes nothing of the window of those that come after it."""
         for number in range(400):
-            answer = self.peer.start("/t.T/Slow", ("grpc-timeout", "1S"))
+            stream_id = self.peer.start("/t.T/Slow", ("grpc-timeout", "1S"))
             for _ in range(4):
-                self.peer.send(answer, text("x" * 16_000))
+                self.peer.send(stream_id, text("x" * 16_000))
             self.peer.exchange()
             if number % 2:
-                self.peer.h2.reset_stream(answer, 8)
+                self.peer.h2.reset_stream(stream_id, 8)
             else:
                 self.clock.advance(1)
             self.peer.exchange()
