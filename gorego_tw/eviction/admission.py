@@ -6,6 +6,8 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from gorego_tw.storage.records import disk_bytes
 from gorego_tw.storage.space import Space
+from gorego_tw.telemetry.joining import awaited
+from gorego_tw.telemetry.span import ROOM
 from gorego_tw.waiting_line import WaitingLine
 
 #: How long writes wait while none of them is let in, in seconds, all that come meanwhile together. Then they are
@@ -53,7 +55,7 @@ class Admission:
         if self._giving_up is None:
             self._watch()
         try:
-            await self._line.join()
+            await awaited(self._line.join(), ROOM)
         finally:
             del self._sizes[number]
             # It has what it wanted: with what is promised to it then, nothing would go for it twice.

@@ -10,6 +10,8 @@ from gorego_tw.concurrency import Periodic
 from gorego_tw.errors import StatusError
 from gorego_tw.storage.checkpoints import Checkpoints
 from gorego_tw.storage.disk_threads import DiskThreads
+from gorego_tw.telemetry.joining import awaited
+from gorego_tw.telemetry.span import ROOM
 from gorego_tw.waiting_line import WaitingLine
 
 #: How often is looked whether one is due, in seconds.
@@ -67,7 +69,7 @@ class CheckpointSchedule(Periodic):
     async def keep_pace(self) -> None:
         """Wait until the disk has taken in what was written, if that is more than the index has room for."""
         if self._is_hurried or self._line:
-            waiting = self._line.join()
+            waiting = awaited(self._line.join(), ROOM)
             if self._giving_up is None:
                 self._watch()
             if not self._is_hurried:

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 
 from gorego_tw.telemetry.context import attached
 from gorego_tw.telemetry.current import begin, current
-from gorego_tw.telemetry.span import COALESCED, UPSTREAM, Span
+from gorego_tw.telemetry.span import COALESCED, UPSTREAM, Span, Spent
 from gorego_tw.telemetry.tallies import Operation
 
 T = TypeVar("T")
@@ -50,8 +50,8 @@ def joined(
     return attached(result.addBoth(tell))
 
 
-def awaited(result: Deferred[T]) -> Deferred[T]:
-    """``result``; until it is there, the current span waits for the backing cache."""
+def awaited(result: Deferred[T], what: Spent = UPSTREAM) -> Deferred[T]:
+    """``result``; until it is there, the current span waits for that: for the backing cache, if nothing else is told."""
     span = current.get()
     if span is None:
         return result
@@ -59,7 +59,7 @@ def awaited(result: Deferred[T]) -> Deferred[T]:
     asked = now()
 
     def tell(value: T) -> T:
-        span.spend(UPSTREAM, now() - asked)
+        span.spend(what, now() - asked)
         return value
 
     return attached(result.addBoth(tell))

@@ -21,6 +21,7 @@ from gorego_tw.telemetry.tallies import UNCOUNTED, MethodTally
 
 #: What a span spends its time on, beside the processor. Waiting first:
 LOCK: Final = "lock"  #: for another writer of the index or of the blob
+ROOM: Final = "room"  #: for eviction, or for the disk to take in what was written
 THREAD_POOL: Final = "thread_pool"  #: for a thread that is free
 COALESCED: Final = "coalesced"  #: for a fetch or a copy that another request has begun
 UPSTREAM: Final = "upstream"  #: for the backing cache
@@ -28,7 +29,9 @@ UPSTREAM: Final = "upstream"  #: for the backing cache
 DISK: Final = "disk"  #: reading, writing, hashing
 NETWORK: Final = "network"  #: the client: until it has taken what was sent, or sent the next
 
-Spent: TypeAlias = Literal["lock", "thread_pool", "coalesced", "upstream", "disk", "network"]
+Spent: TypeAlias = Literal[
+    "lock", "room", "thread_pool", "coalesced", "upstream", "disk", "network"
+]
 
 #: What ends a span though nothing is wrong.
 NO_FAILURE = (NotFound, Cancelled, CancelledError, GeneratorExit)

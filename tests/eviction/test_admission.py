@@ -11,6 +11,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from gorego_tw.errors import ResourceExhausted, Unavailable
 from gorego_tw.eviction.admission import ROOM_SECONDS, Admission
 from gorego_tw.storage.space import Space
+from gorego_tw.telemetry.current import current
+from gorego_tw.telemetry.span import ROOM
+from tests.telemetry.recording import Recording
 
 PAGE = 4096
 
@@ -76,6 +79,18 @@ class AdmissionTests(SynchronousTestCase):
         self.evict(1)
         self.successResultOf(write)
         self.assertEqual((self.space.wanted_bytes, self.clock.calls), (0, []))
+
+    def test_recorded(self) -> None:
+        """The span of who waits tells for how long."""
+        recording = Recording()
+        root = recording.root()
+        current.set(root)
+        write = self.write(1)
+        current.set(None)
+        recording.clock.advance(2)
+        self.evict(1)
+        self.successResultOf(write)
+        self.assertEqual(root.details.spent, {ROOM: 2})
 
     def test_order(self) -> None:
         """They are let in in their order: nobody passes one who needs more."""

@@ -23,6 +23,7 @@ from gorego_tw.telemetry.span import (
     DISK,
     LOCK,
     NETWORK,
+    ROOM,
     THREAD_POOL,
     UPSTREAM,
     LocalRoot,
@@ -367,6 +368,7 @@ class AttributesTests(SynchronousTestCase):
         """Each thing that time was spent for is waiting or IO, and says which."""
         kinds: Mapping[Spent, str] = {
             LOCK: "gorego.wait.lock_seconds",
+            ROOM: "gorego.wait.room_seconds",
             THREAD_POOL: "gorego.wait.thread_pool_seconds",
             COALESCED: "gorego.wait.coalesced_seconds",
             UPSTREAM: "gorego.wait.upstream_seconds",

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from gorego_tw.errors import Unavailable
 from gorego_tw.telemetry.current import current
 from gorego_tw.telemetry.joining import awaited, joined
-from gorego_tw.telemetry.span import COALESCED, UPSTREAM
+from gorego_tw.telemetry.span import COALESCED, ROOM, UPSTREAM
 from tests.telemetry.counted import Counted
 from tests.telemetry.recording import Recording
 
@@ -79,6 +79,13 @@ class AwaitedTests(JoiningTestCase):
         self.fire_elsewhere(3)
         self.assertEqual(self.successResultOf(waiting), 7)
         self.assertEqual(span.details.spent, {UPSTREAM: 3})
+
+    def test_something_else(self) -> None:
+        """Or for what it is told of."""
+        waiting = awaited(self.result, ROOM)
+        self.fire_elsewhere(3)
+        self.assertEqual(self.successResultOf(waiting), 7)
+        self.assertEqual(self.root.details.spent, {ROOM: 3})
 
     def test_outside(self) -> None:
         """Where nothing is recorded the result is what it was."""
