@@ -101,6 +101,7 @@ class ServerCall(Caller):
             self.fail(error)
             return
         if ended and buffer.incomplete:
+            self._acknowledge(flow_size)
             self.fail(Internal("the request ended inside a message"))
             return
         if self._requests is not None:

@@ -319,6 +319,14 @@ class StreamingTests(ServedTestCase):
         answer = self.peer.call("/t.T/Join", *map(text, words))
         self.assertEqual(self.texts(answer), [",".join(words)])
 
+    def test_window_after_ends_inside_a_message(self) -> None:
+        """Nor does what a request has of a message at whose end it does not come."""
+        for _ in range(1100):
+            stream_id = self.peer.start("/t.T/Join")
+            self.peer.h2.send_data(stream_id, b"\0\0\1\0\0" + bytes(16_000), end_stream=True)
+            self.peer.exchange()
+        self.assertEqual(self.texts(self.peer.call("/t.T/Join", text("a"))), ["a"])
+
 
 class CancellationTests(ServedTestCase):
     def test_reset(self) -> None:
