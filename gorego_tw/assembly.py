@@ -215,7 +215,7 @@ def cache_services(
     :param sketch: told of its uses.
     """
     cache = local_cache(tier, sketch) if backing is None else backing.cache
-    turns = Turns(tier.clock)
+    turns = Turns(tier.clock) if backing is None else backing.turns
     services: list[IRPCService] = [
         Capabilities(limits),
         ContentAddressableStorage(cache.blobs, limits, tier.threads, turns),

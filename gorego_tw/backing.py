@@ -130,7 +130,8 @@ class Backing:
         self.outage = Outage(as_absence=settings.action_result_when_down == "not_found")
         self.outage.watch(peer.breaker)
         peer.breaker.observers.append(self._forget_presence)
-        normalising = Normalising(tier.blobs, EmptyBlob(self.blobs), limits, Turns(tier.clock))
+        self.turns = Turns(tier.clock)
+        normalising = Normalising(tier.blobs, EmptyBlob(self.blobs), limits, self.turns)
         there = ReferencedResults(self._upstream, normalising.normalised)
         here = Remembering(
             CompletenessChecking(tier.action_results, self.blobs),

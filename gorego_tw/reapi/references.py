@@ -85,11 +85,8 @@ class References:
         if len(data) <= _SMALL_TREE_BYTES:
             await self._add_whole_tree(field, digest, data)
             return
-        await self._alone.acquire()
-        try:
+        async with self._alone:
             await self._add_whole_tree(field, digest, data)
-        finally:
-            self._alone.release()
 
     async def _add_whole_tree(self, field: str, digest: Digest, data: bytes) -> None:
         named = f"{field}.tree_digest"

@@ -265,11 +265,11 @@ class Space:
         if self.is_held_back():
             return None
         size = disk_bytes(size_bytes)
-        taken = self.used_bytes + self.reserved_bytes + size
-        most = self.limit_bytes - self.headroom_bytes
-        if size <= self.headroom_bytes // SPARE_SHARE:
-            most = self.limit_bytes
-        if taken > most or self.free_bytes - self.reserved_bytes - size < self.free_reserve_bytes:
+        aside = 0 if size <= self.headroom_bytes // SPARE_SHARE else self.headroom_bytes
+        if (
+            not self.has_room(size + aside)
+            or self.free_bytes - self.reserved_bytes - size < self.free_reserve_bytes
+        ):
             return None
         return self._promise(size)
 
